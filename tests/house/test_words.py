@@ -116,7 +116,7 @@ CLEAN_TESTS = {
         f"tests/{name}"
         for name in ("bench", "browser", "cluster", "compose", "core", "dags", "docs", "hooks", "house", "live")
     ),
-    *(f"tests/{name}" for name in ("simulator", "ui", "wire")),
+    *(f"tests/{name}" for name in ("simulator", "ui", "vendors", "wire")),
 }
 """Clean rooms of the tests. Their strings are not checked: they are vendors' data and the product's messages."""
 

@@ -1,4 +1,4 @@
-"""An account at the simulated Constant Contact, with what only this vendor has: lists, a sign-in, damage on record."""
+"""An account at the simulated Constant Contact, and this vendor's own parts: lists, an OAuth login, recorded damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_segexport.vendors.operations import run_operation
 
 NAME = "constant_contact"
 DAMAGE = ("permission_changed", "consent_upgraded", "mails", "contacts_deleted", "lists_deleted", "memberships_deleted")
-"""What the simulator counts, and no export may ever cause."""
+"""Events that the simulator counts, and that no export may ever cause."""
 
 
 class Lists(VendorHarness):
@@ -32,7 +32,7 @@ class Lists(VendorHarness):
         super().__init__(sim, NAME, home, **limits)
 
     def seed(self, *people: str | dict[str, Any], audience: str | None = None) -> None:
-        rows = [{"email": one} if isinstance(one, str) else one for one in people]
+        rows = [{"email": person} if isinstance(person, str) else person for person in people]
         self.sim.seed(NAME, rows, audience)
 
     def act(self, action: str, **details: Any) -> Any:
@@ -46,31 +46,31 @@ class Lists(VendorHarness):
         self.sim.configure({NAME: settings})
 
     def calls(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """What arrived, by method and by how the path ends."""
-        found = self.sim.requests(vendor=NAME)
-        return [one for one in found if method in {"", one["method"]} and str(one["path"]).endswith(path)]
+        """Received calls, by method and by how the path ends."""
+        calls = self.sim.requests(vendor=NAME)
+        return [call for call in calls if method in {"", call["method"]} and str(call["path"]).endswith(path)]
 
     def rows_sent(self) -> list[list[dict[str, Any]]]:
         """The rows of each import."""
-        return [one["body"]["import_data"] for one in self.upserts()]
+        return [call["body"]["import_data"] for call in self.upserts()]
 
     def people(self, view: str = "all-contacts") -> dict[str, dict[str, Any]]:
-        """Everybody in the account, by address."""
-        return {one["email"]: one for one in self.sim.members(NAME, view)["members"]}
+        """Every contact in the account, by address."""
+        return {person["email"]: person for person in self.sim.members(NAME, view)["members"]}
 
     def harm(self) -> dict[str, int]:
-        """What should never be: damage in the request log, and what the account's own audit has seen."""
-        found = {what: self.facts(what) for what in DAMAGE} | dict(self.act("audit")["counts"])
+        """Damage that should never occur: in the request log, and in the account's own audit."""
+        counts = {what: self.facts(what) for what in DAMAGE} | dict(self.act("audit")["counts"])
         signed_up = len(self.calls("POST", "/sign_up_form")) + len(self.calls("POST", "/contacts"))
-        return {what: count for what, count in {**found, "signed up": signed_up}.items() if count}
+        return {what: count for what, count in {**counts, "signed up": signed_up}.items() if count}
 
     def script(self, *states: str) -> None:
         """The next activity goes through these states, one a look."""
         self.act("script_jobs", scripts=[list(states)])
 
 
-class Shelf:
-    """Keeps a sign-in as an Airflow Variable does: as text that all who export share."""
+class TokenStore:
+    """Stores a login as an Airflow Variable does: as text that all exporters share."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -79,12 +79,12 @@ class Shelf:
     def load(self) -> tuple[OAuthToken, str] | None:
         if not self.text:
             return None
-        found = json.loads(self.text)
-        return OAuthToken(**found["token"]), found["mark"]
+        stored = json.loads(self.text)
+        return OAuthToken(**stored["token"]), stored["mark"]
 
     def save(self, token: OAuthToken, mark: str) -> None:
-        kept = {name: getattr(token, name) for name in ("access_token", "refresh_token", "expires_at", "renewed_at")}
-        self.text = json.dumps({"token": kept, "mark": mark})
+        values = {name: getattr(token, name) for name in ("access_token", "refresh_token", "expires_at", "renewed_at")}
+        self.text = json.dumps({"token": values, "mark": mark})
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[Callable[[], None]]:
@@ -92,10 +92,12 @@ class Shelf:
         yield lambda: None
 
 
-def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
-    """A sign-in that renews itself, as the connection of one application holds it."""
-    told = lists.described["keys"][key]
-    mine = OAuthCredentials(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+def sign_in(lists: Lists, store: TokenStore, key: str = "main") -> Bearer:
+    """A login that renews itself, as the connection of one application holds it."""
+    described_key = lists.described["keys"][key]
+    mine = OAuthCredentials(
+        described_key["refresh_token"], described_key["client_id"], described_key.get("client_secret", "")
+    )
 
     def refresh(token: str) -> OAuthToken:
         sender = Sender(plain, lists.vendor, sleep=lists.sleep, clock=lists.sim.clock.now)
@@ -106,7 +108,7 @@ def sign_in(lists: Lists, shelf: Shelf, key: str = "main") -> Bearer:
 
     return Bearer(
         mine.refresh_token,
-        shelf,
+        store,
         refresh,
         is_expired=constant_contact.account.is_expired,
         on_secret=lambda _: None,
@@ -122,7 +124,7 @@ def plain() -> requests.Session:
 
 
 def renewing(lists: Lists, auth: AuthBase, patience: RetryLimits | None = None) -> Sender:
-    """A sender that renews its sign-in when the vendor calls it old."""
+    """A sender that renews its login when the vendor rejects it as expired."""
 
     def session() -> requests.Session:
         made = plain()

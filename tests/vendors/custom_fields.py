@@ -17,7 +17,7 @@ def delete_field(account: VendorHarness) -> None:
         key = next(key for key, field in book.fields.items() if field.label == name)
         del book.fields[key]
         for contact in book.contacts:
-            contact.fields = pack({one: held for one, held in unpack(contact.fields).items() if one != f"cf:{key}"})
+            contact.fields = pack({name: held for name, held in unpack(contact.fields).items() if name != f"cf:{key}"})
         return
     path = account.row.field_path or pytest.skip("this vendor's simulator deletes no custom field")
     path = path.format(audience=account.audience, name=name, key=name.replace(" ", ""))

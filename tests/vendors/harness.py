@@ -40,7 +40,7 @@ class VendorHarness:
     """One vendor's account in a simulator with a manual clock, and a folder for runs."""
 
     learnt = "merge"
-    """What the account record says before the first run; empty if it says nothing."""
+    """The content of the account record before the first run; empty for no record."""
 
     def __init__(self, sim: Simulator, name: str, home: Path, **limits: object) -> None:
         self.sim = sim
@@ -93,8 +93,8 @@ class VendorHarness:
 
     def config(self, segment: Path, **options: Any) -> ExportConfig:
         field_mapping = {"email": "email", **options.pop("field_mapping", {})}
-        told = {"as_of": AS_OF, "run": options.pop("by", "test"), "export_name": "tests.export", **options}
-        return ExportConfig(str(segment), self.audience, field_mapping, **told)
+        arguments = {"as_of": AS_OF, "run": options.pop("by", "test"), "export_name": "tests.export", **options}
+        return ExportConfig(str(segment), self.audience, field_mapping, **arguments)
 
     def learn(self, value: str) -> None:
         """Write what an experiment would find out about the account."""
@@ -129,16 +129,16 @@ class VendorHarness:
     def day(self, number: int, emails: Sequence[str], **options: Any) -> dict[str, Any]:
         """Export the people of a day, with the first names in `first`; return the report."""
         first = options.pop("first", {})
-        columns: dict[str, list[Any]] = {"email": list(emails), "first": [first.get(one, "Same") for one in emails]}
+        columns: dict[str, list[Any]] = {"email": list(emails), "first": [first.get(email, "Same") for email in emails]}
         columns |= options.pop("columns", {})
         name = options.pop("name", f"day-{number}")
-        told = {"as_of": f"2026-01-{number:02d}T00:00:00Z", "by": f"dag/task/{name}/0", "mode": "mirror"}
-        told |= {
+        arguments = {"as_of": f"2026-01-{number:02d}T00:00:00Z", "by": f"dag/task/{name}/0", "mode": "mirror"}
+        arguments |= {
             "field_mapping": {"first_name": "first"},
             "guards": {"max_removals_share": None, "max_shrink": None},
             **options,
         }
-        return self.export(self.segment(columns, f"{name}.parquet"), name, **told)
+        return self.export(self.segment(columns, f"{name}.parquet"), name, **arguments)
 
     def undo(self, undo: Undo | None = None, run: str = "undo", export_name: str = "") -> dict[str, Any]:
         """Undo the last run, or that of one export; return the report."""

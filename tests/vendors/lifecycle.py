@@ -65,7 +65,7 @@ class Outcome:
 
 
 def first_day(life: Life) -> None:
-    """Somebody else's person is in the audience, and one person cannot be taken."""
+    """A person of another program is in the audience, and one person cannot be added."""
     account = life.account
     account.sim.seed(account.name, [{"email": FOREIGN, "status": "active"}], account.audience)
     if account.row.rejected_status:
@@ -76,7 +76,7 @@ def first_day(life: Life) -> None:
 
 
 def opt_outs(life: Life) -> None:
-    """Two people unsubscribe, of whom one is to be taken out."""
+    """Two people unsubscribe, of which one is to be removed."""
     out = [{"email": email, "status": "unsubscribed"} for email in ("p1@example.com", "p5@example.com")]
     life.account.sim.seed(life.account.name, out, life.account.audience)
 
@@ -89,7 +89,7 @@ PHASES = (
     Phase("undo", 4),
 )
 LAST = Phase("last", 9, SECOND, {"p0@example.com": "New"})
-"""What the audience is brought to after whatever happened."""
+"""The last run, which brings the audience to one state whatever happened before."""
 
 
 class Life:
@@ -97,31 +97,31 @@ class Life:
 
     def __init__(self, sim: Simulator, name: str, home: Path) -> None:
         self.sim = sim
-        self.place = home
+        self.folder = home
         lasting = {"constant_contact": {"access_seconds": 90 * 86_400}}
         sim.reset(lasting, seed=1, latency=0.0)
         self.account = VendorHarness(sim, name, home / "home", batch_rows=3)
         self.account.home.mkdir()
         self.dialect = LOG_READERS.get(name) or pytest.skip(f"{name} has no row in tests/chaos/vendor_log_readers.py")
         self.prefix = f"/{name}"
-        self.kept: dict[str, tuple[Vendor, float]] = {}
+        self.snapshots: dict[str, tuple[Vendor, float]] = {}
 
     def keep(self, phase: str) -> None:
         """Take a snapshot of vendor, clock and state."""
-        self.kept[phase] = self._copied(self._vendor()), self.sim.clock.now()
-        shutil.copytree(self.account.home, self.place / phase)
+        self.snapshots[phase] = self._copied(self._vendor()), self.sim.clock.now()
+        shutil.copytree(self.account.home, self.folder / phase)
 
     def back(self, phase: str) -> None:
         """Go back to a snapshot, with an empty request log."""
-        vendor, moment = self.kept[phase]
+        vendor, moment = self.snapshots[phase]
         self.sim.context.clock = ManualClock(moment)
         self.sim.reset()
         self.sim._vendors[self.account.name] = self._copied(vendor)
         shutil.rmtree(self.account.home)
-        shutil.copytree(self.place / phase, self.account.home)
+        shutil.copytree(self.folder / phase, self.account.home)
 
     def _copied(self, vendor: Vendor) -> Vendor:
-        """A vendor's account as it is now; its routes are made anew, because they lead to their own account."""
+        """A copy of a vendor's account; its routes are built again, because they lead to their own account."""
         copied = copy.deepcopy(vendor, {id(self.sim.context): self.sim.context, id(vendor.table): None})
         copied.table = RouteTable(copied.routes())
         return copied
@@ -190,12 +190,14 @@ class Life:
         return sender
 
     def audience(self) -> dict[str, str]:
-        """Who gets mail through the audience, with their first names."""
+        """People that get mail through the audience, with their first names."""
         members = self.account.members()
-        return {email: self.dialect.name_of(one) for email, one in members.items() if self.dialect.mailable(one)}
+        return {
+            email: self.dialect.name_of(member) for email, member in members.items() if self.dialect.mailable(member)
+        }
 
     def ledger(self) -> dict[str, str]:
-        """The state of everybody in the ledger, read without a call."""
+        """The state of every person in the ledger, read without a call."""
         target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
         ledger = Ledger.of(self.account.home, self.account.name, target)
         return {row["email"]: row["state"] for row in self.account.ledger().values()} if ledger.version() else {}

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 At = tuple[str, ...]
-"""Names of members from the outside in; `*` stands for every item of a list."""
+"""Names of members from the outside in; `*` means every item of a list."""
 
 ENUMS = re.compile(r"(?i)(status|state|type|datatype|reason|failurecode|privilege_name|permission_to_send)")
 """Members whose value is one of a set of words."""
@@ -54,7 +54,7 @@ class Mutation:
         return f"{self.endpoint} {'.'.join(self.at) or 'body'} {self.way}"
 
     def of(self, body: Any) -> Any:
-        """Return the body with that member changed wherever it stands."""
+        """Return the body with that member changed wherever it occurs."""
         if not self.at:
             return changed(body, self.way)
         body = copy.deepcopy(body)
@@ -70,7 +70,7 @@ class Mutation:
 
 
 def changed(value: Any, way: str) -> Any:
-    """Return what stands in a value's place."""
+    """Return the mutated value."""
     return {"null": None, "unknown word": WORD}.get(way, of_another_type(value))
 
 
@@ -88,7 +88,7 @@ def of_another_type(value: Any) -> Any:
 
 
 def holders(body: Any, path: At) -> Iterator[Any]:
-    """Everything in a body that stands at a path."""
+    """Every value in a body at a path."""
     if not path:
         if isinstance(body, dict | list):
             yield body
@@ -100,7 +100,7 @@ def holders(body: Any, path: At) -> Iterator[Any]:
 
 
 def members(body: Any, at: At = ()) -> Iterator[tuple[At, Any]]:
-    """Every path of a body with a value that stands there; the custom fields of a person are one member."""
+    """Every path of a body with its value; the custom fields of a person are one member."""
     yield at, body
     if isinstance(body, list):
         for item in body:
@@ -123,7 +123,7 @@ def ways(at: At, value: Any) -> Iterator[str]:
 
 @dataclass
 class Tap:
-    """Stands between the product and the simulator: records replies, and mutates those of one endpoint.
+    """A proxy between the product and the simulator: records replies, and mutates those of one endpoint.
 
     Attributes:
         prefix: what paths begin behind.
@@ -144,7 +144,7 @@ class Tap:
         except ValueError:
             return body
         if self.mutation is None:
-            self.seen.update(Mutation(endpoint, at, way) for at, one in members(value) for way in ways(at, one))
+            self.seen.update(Mutation(endpoint, at, way) for at, path in members(value) for way in ways(at, path))
         elif self.mutation.endpoint == endpoint:
             mutated = self.mutation.of(value)
             self.struck += mutated != value
@@ -162,10 +162,10 @@ class Tapped(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         response = super().send(request, *args, **options)
         body = response.raw.read(decode_content=True)
-        kept = {name: value for name, value in response.headers.items() if name.lower() not in LENGTHS}
+        kept_headers = {name: value for name, value in response.headers.items() if name.lower() not in LENGTHS}
         mutated = self._tap(str(request.method), str(request.url), body)
         response.raw.release_conn()
         response.raw = HTTPResponse(
-            io.BytesIO(mutated), headers=kept, status=response.status_code, preload_content=False
+            io.BytesIO(mutated), headers=kept_headers, status=response.status_code, preload_content=False
         )
         return response

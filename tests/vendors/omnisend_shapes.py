@@ -1,8 +1,8 @@
-"""What the published OpenAPI of Omnisend, version 2026-03-15, says of the calls that an export makes.
+"""The published OpenAPI of Omnisend, version 2026-03-15, for the calls that an export makes.
 
 Written by hand from the vendor's files (contacts, batches, brands, segments), as github.com/api-evangelist/omnisend
 holds them at ce20c327, read 2026-08. Requests are held tighter than there: names that the vendor does not know, and all
-that touches anybody's consent, are refused.
+that touches any person's consent, are refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jsonschema
 
 Schema = dict[str, Any]
 
-TEXT, WHOLE, SWITCH, ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {}
+TEXT, INTEGER, SWITCH, ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {}
 STATUS = {"enum": ["subscribed", "unsubscribed", "nonSubscribed"]}
 TEXTS = {"type": "array", "items": TEXT}
 
@@ -125,7 +125,7 @@ SENT: dict[tuple[str, str], Schema] = {
 }
 
 CURSORS = thing(
-    limit=WHOLE,
+    limit=INTEGER,
     hasMore=SWITCH,
     cursors=thing(after={"type": ["string", "null"]}, before={"type": ["string", "null"]}),
 )
@@ -141,13 +141,13 @@ CONTACT = thing(
         TEXT,
     ),
 )
-BATCH_ITEM = thing(itemID=TEXT, request=ANYTHING, response=ANYTHING, responseCode=WHOLE, status=TEXT)
+BATCH_ITEM = thing(itemID=TEXT, request=ANYTHING, response=ANYTHING, responseCode=INTEGER, status=TEXT)
 BATCH = thing(
     ("batchID", "status"),
     errors=many(BATCH_ITEM),
     responses=many(BATCH_ITEM),
     **dict.fromkeys(("batchID", "endpoint", "method", "status", "origin", "createdAt", "startedAt", "endedAt"), TEXT),
-    **dict.fromkeys(("totalCount", "finishedCount", "errorsCount"), WHOLE),
+    **dict.fromkeys(("totalCount", "finishedCount", "errorsCount"), INTEGER),
 )
 SEGMENT = thing(
     ("segmentID", "name"),
@@ -158,8 +158,8 @@ SEGMENT = thing(
 )
 PROBLEM = thing(
     ("title", "status"),
-    status=WHOLE,
-    retryAfter=WHOLE,
+    status=INTEGER,
+    retryAfter=INTEGER,
     errors=many(thing(field=TEXT, code=TEXT, message=TEXT)),
     **dict.fromkeys(("type", "title", "detail", "instance"), TEXT),
 )
@@ -168,7 +168,7 @@ COMMON = (400, 401, 403, 410, 429, 500)
 ANSWERED: dict[tuple[str, str], tuple[int, Schema, tuple[int, ...]]] = {
     ("GET", "/api/brands/current"): (200, thing(("brandID",), brandID=TEXT, name=TEXT, connected=SWITCH), COMMON),
     ("GET", "/api/contacts"): (200, thing(("contacts",), contacts=many(CONTACT), paging=CURSORS), COMMON),
-    ("POST", "/api/batches"): (201, thing(("batchID",), batchID=TEXT, totalCount=WHOLE), (*COMMON, 413)),
+    ("POST", "/api/batches"): (201, thing(("batchID",), batchID=TEXT, totalCount=INTEGER), (*COMMON, 413)),
     ("GET", "/api/batches"): (200, thing(("batches",), batches=many(BATCH)), COMMON),
     ("GET", "/api/batches/*"): (200, BATCH, (*COMMON, 404)),
     ("GET", "/api/batches/*/items"): (200, BATCH, (*COMMON, 404)),

@@ -14,7 +14,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """The simulator's clock at the begin of a test."""
 
 PARTS = {"source": "url", "ip": "ip", "user_agent": "agent"}
-WHOLE = {
+COMPLETE_PROOF = {
     "url": "https://example.com/sign-up",
     "ip": "203.0.113.7",
     "agent": "Mozilla/5.0 (X11; Linux x86_64)",
@@ -48,12 +48,20 @@ def export(account: VendorHarness, consented_at: dict[str, Any], run: str = "run
         "first": ["Same"] * count,
         "agreed": [True] * count,
         "consented_at": list(consented_at.values()),
-        **{name: [value] * count for name, value in WHOLE.items()},
+        **{name: [value] * count for name, value in COMPLETE_PROOF.items()},
         **options.pop("columns", {}),
     }
-    told = {"consent": consent(account), "by": f"dag/task/{run}/0", "field_mapping": {"first_name": "first"}, **options}
-    told |= {"guards": {"max_removals_share": None, "max_shrink": None, "max_growth": None}, "mode": "upsert"} | told
-    return account.export(account.segment(columns, f"{run}.parquet"), run, **told)
+    arguments = {
+        "consent": consent(account),
+        "by": f"dag/task/{run}/0",
+        "field_mapping": {"first_name": "first"},
+        **options,
+    }
+    arguments |= {
+        "guards": {"max_removals_share": None, "max_shrink": None, "max_growth": None},
+        "mode": "upsert",
+    } | arguments
+    return account.export(account.segment(columns, f"{run}.parquet"), run, **arguments)
 
 
 def unsubscribe(account: VendorHarness, *emails: str) -> None:
@@ -63,11 +71,11 @@ def unsubscribe(account: VendorHarness, *emails: str) -> None:
 
 def sent(account: VendorHarness) -> dict[str, dict[str, Any]]:
     """Return the last item that each person was sent in, by address."""
-    found: dict[str, dict[str, Any]] = {}
+    items: dict[str, dict[str, Any]] = {}
     for call in account.upserts():
         for item in call["body"].get("items") or call["body"].get("contacts"):
-            found[item["identifiers"][0]["id"] if account.name == "omnisend" else item["identifiers"]["email"]] = item
-    return found
+            items[item["identifiers"][0]["id"] if account.name == "omnisend" else item["identifiers"]["email"]] = item
+    return items
 
 
 def identifier(account: VendorHarness, email: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from airflow_provider_segexport.vendors.base import Removal
 
 
 class RemovalRunner:
-    """The removals of one account. `told` has the outcome of each address: None if removed, else the reason."""
+    """The removals of one account. `outcomes` has the outcome of each address: None if removed, else the reason."""
 
     def __init__(self, account: VendorHarness) -> None:
         self.account = account
@@ -29,17 +29,19 @@ class RemovalRunner:
         removal = account.vendor.removal
         assert removal
         self.removal: Removal = removal
-        self.told: dict[str, Reason | None] = {}
+        self.outcomes: dict[str, Reason | None] = {}
         self.polls = 0
 
     def ids(self, emails: Sequence[str], members: int | None = None) -> dict[str, str]:
         """Return the contact ids of members, from the vendor's `resolve_ids` or `find_members`."""
         ask = self.removal.resolve_ids or self.removal.find_members
         assert ask
-        found: dict[str, str] = {}
+        ids: dict[str, str] = {}
         target = self.target if members is None else replace(self.target, member_count=members)
-        self.account.call(ask(target, emails, lambda page: found.update({one.email: one.contact_id for one in page})))
-        return found
+        self.account.call(
+            ask(target, emails, lambda page: ids.update({member.email: member.contact_id for member in page}))
+        )
+        return ids
 
     def batch(self, emails: Sequence[str]) -> Batch:
         items = emails
@@ -55,12 +57,12 @@ class RemovalRunner:
             batch = self.batch(emails[start : start + size])
             if len(batch):
                 self.settle(batch)
-        return self.told
+        return self.outcomes
 
     def settle(self, batch: Batch) -> None:
         settled = self.answer(batch)
-        self.told |= dict.fromkeys(batch.emails)
-        self.told |= {batch.emails[one.index]: one.reason for one in settled.rejected}
+        self.outcomes |= dict.fromkeys(batch.emails)
+        self.outcomes |= {batch.emails[rejection.index]: rejection.reason for rejection in settled.rejected}
         if settled.retry:
             self.settle(batch.subset(settled.retry, generation=batch.attempt + 1))
 

@@ -66,7 +66,7 @@ class Row:
         sample_audience: id of the audience in the wire samples.
         api_path: path of the API below the base URL.
         opted_out: a status to seed for a person who has unsubscribed, in lower case.
-        gone: a status to seed for a person whom another program has taken out of the audience.
+        gone: a status to seed for a person that another program has removed from the audience.
         gone_account_wide: that status belongs to the account, and not to one audience.
         checks_leavers: a removal reads each person, so that the run sees who has opted out.
         job_id: the member of the upsert's response with the job's id.

@@ -1,6 +1,6 @@
 """Processes that share one account's quota, on a clock that moves when all of them sleep.
 
-Nothing passes while anybody works: what they see depends on what they do, and not on the machine's load.
+Nothing passes while any process works: what they see depends on what they do, and not on the machine's load.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class ClockServer:
     def _serve(self, line: Connection) -> None:
         with line, suppress(EOFError):
             while True:
-                name, *told = line.recv()
-                line.send(getattr(self.keeper, name)(*told))
+                name, *arguments = line.recv()
+                line.send(getattr(self.keeper, name)(*arguments))
 
 
 class Time(threading.local):
@@ -96,8 +96,8 @@ class Time(threading.local):
     def __init__(self, address: tuple[str, int]) -> None:
         self._line = Client(address)
 
-    def _ask(self, *words: object) -> Any:
-        self._line.send(words)
+    def _ask(self, *call: object) -> Any:
+        self._line.send(call)
         return self._line.recv()
 
     def now(self) -> float:
@@ -112,7 +112,7 @@ class Time(threading.local):
 
 @dataclass(frozen=True)
 class Load:
-    """What one process does.
+    """The work of one process.
 
     Attributes:
         delay_s: so long at most a call is under way before it reaches the vendor, and its answer after that.
@@ -138,9 +138,9 @@ class Slow(requests.adapters.HTTPAdapter):
         super().__init__()
         self._sleep, self._dice, self._delay_s = sleep, dice, delay_s
 
-    def send(self, *args: Any, **told: Any) -> requests.Response:
+    def send(self, *args: Any, **options: Any) -> requests.Response:
         self._sleep(self._dice.uniform(0.05, self._delay_s))
-        response = super().send(*args, **told)
+        response = super().send(*args, **options)
         self._sleep(self._dice.uniform(0.05, self._delay_s))
         return response
 

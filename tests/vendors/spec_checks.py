@@ -28,7 +28,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "constant_contact": constant_contact,
     "omnisend": omnisend_shapes.check_exchange,
 }
-ASKED: dict[str, Callable[..., None]] = {
+REQUEST_CHECKS: dict[str, Callable[..., None]] = {
     "dotdigital": request_schemas.dotdigital,
     "constant_contact": request_schemas.constant_contact,
 }
@@ -66,8 +66,8 @@ class Exchange:
         entry = self.entry
         is_json = entry.headers.get("content-type", "").startswith("application/json")
         body = json.loads(entry.body) if entry.body and is_json else None
-        if entry.vendor in ASKED:
-            ASKED[entry.vendor](entry.method, entry.path, entry.query, body)
+        if entry.vendor in REQUEST_CHECKS:
+            REQUEST_CHECKS[entry.vendor](entry.method, entry.path, entry.query, body)
         if not entry.fault:
             CHECKS[entry.vendor](entry.method, entry.path, body, self.answer)
 

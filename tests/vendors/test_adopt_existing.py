@@ -40,7 +40,7 @@ def test_a_person_who_was_there_stays_when_they_leave_the_segment(account: Vendo
 
 
 def test_an_export_that_adopts_them_takes_them_out(account: VendorHarness):
-    """Also people whom an earlier run has noted."""
+    """Also people that an earlier run has recorded."""
     seed(account, P1)
     account.day(1, people(3))
     account.day(2, people(1), adopt_existing=True)
@@ -53,7 +53,7 @@ def test_an_export_that_adopts_from_the_start_notes_and_reads_nothing(dotdigital
     dotdigital.day(1, people(3), adopt_existing=True)
     dotdigital.day(2, people(1))
     assert dotdigital.active() == {"p0@example.com"}
-    assert not any("limit=5000" in str(one) for one in dotdigital.sim.requests(vendor="dotdigital"))
+    assert not any("limit=5000" in str(call) for call in dotdigital.sim.requests(vendor="dotdigital"))
 
 
 @pytest.mark.parametrize("way", ["consent", "suppression", "suppression_elsewhere"])
@@ -64,8 +64,8 @@ def test_a_person_who_was_there_and_withdraws_is_taken_out(dotdigital: VendorHar
     stop = dotdigital.home / "stop.parquet"
     pq.write_table(pa.table({"email": [P1]}), stop)
     if way == "consent":
-        told = {"consent": dotdigital.consent("agreed"), "columns": {"agreed": [True, False, True]}}
-        dotdigital.day(2, people(3), **told)
+        options = {"consent": dotdigital.consent("agreed"), "columns": {"agreed": [True, False, True]}}
+        dotdigital.day(2, people(3), **options)
     else:
         segment = people(3) if way == "suppression" else [people(3)[0], people(3)[2]]
         dotdigital.day(2, segment, consent=dotdigital.consent(None, stop))
@@ -73,7 +73,7 @@ def test_a_person_who_was_there_and_withdraws_is_taken_out(dotdigital: VendorHar
 
 
 def test_an_undo_of_the_first_export_leaves_them(dotdigital: VendorHarness):
-    """Only the people whom the run put in are taken out."""
+    """Only the people that the run added are removed."""
     seed(dotdigital, P1)
     dotdigital.day(1, people(3))
     dotdigital.undo()
@@ -100,8 +100,8 @@ def test_constant_contact_sees_people_who_were_added_later_too(constant_contact:
     assert constant_contact.active() == {"p0@example.com", P1}
 
 
-def test_a_person_whom_the_export_took_out_and_put_in_again_is_its_own(dotdigital: VendorHarness):
-    """Who was there before they were adopted and taken out is not there before the next time."""
+def test_a_person_that_the_export_removed_and_added_again_is_its_own(dotdigital: VendorHarness):
+    """A person that was a member before the adoption is no earlier member after being removed and added again."""
     seed(dotdigital, P1)
     dotdigital.day(1, people(3))
     dotdigital.day(2, people(1), adopt_existing=True)

@@ -62,8 +62,8 @@ def by_name(account: VendorHarness, name: str = NAME, **options):
 
 def entries(account: VendorHarness, *, with_counts: bool = False) -> list[AudienceEntry]:
     vendor = account.vendor
-    found = account.call(vendor.resolve_audience(account.endpoint, None))
-    return account.call(vendor.directory.list_audiences(found, with_counts))
+    resolved = account.call(vendor.resolve_audience(account.endpoint, None))
+    return account.call(vendor.directory.list_audiences(resolved, with_counts))
 
 
 def named(account: VendorHarness, name: str = NAME) -> list[str]:
@@ -72,8 +72,8 @@ def named(account: VendorHarness, name: str = NAME) -> list[str]:
 
 def add(account: VendorHarness, name: str) -> str:
     """Create an audience as a colleague would; its id."""
-    found = account.call(account.vendor.resolve_audience(account.endpoint, None))
-    return account.call(account.vendor.directory.create(found, name))
+    resolved = account.call(account.vendor.resolve_audience(account.endpoint, None))
+    return account.call(account.vendor.directory.create(resolved, name))
 
 
 def rename(account: VendorHarness, audience: str, name: str) -> None:
@@ -170,7 +170,7 @@ def test_a_very_long_name_is_used_but_not_created(account):
 
 
 def test_a_list_renamed_between_tries_keeps_the_run(account):
-    """The first try is killed before its plan; meanwhile the list is renamed, and another one gets its name."""
+    """The first try is killed before its plan; then the list is renamed, and another one gets its name."""
     first = add(account, NAME)
 
     def dies(*_: object, **__: object) -> None:
@@ -261,13 +261,16 @@ def test_a_missing_audience_is_created_and_filled(account):
 
 def test_custom_fields_of_a_missing_audience_are_checked_and_created(account):
     """Those of the account are there already where the vendor has one set for all audiences."""
-    there, lacking = account.row.custom
+    existing_field, lacking = account.row.custom
     options = {"columns": {"x": [1, 2, 3, 4]}, "create_audience": True}
     with pytest.raises(InvalidFieldMapping):
         by_name(account, custom_fields={lacking: "x"}, **options)
     assert writes(account) == []
     if account.name != "campaign_monitor":  # a list of its own has no fields
-        assert by_name(account, "One", custom_fields={there: "x"}, run="one", **options)["counts"]["delivered"] == 4
+        assert (
+            by_name(account, "One", custom_fields={existing_field: "x"}, run="one", **options)["counts"]["delivered"]
+            == 4
+        )
     report = by_name(account, "Two", custom_fields={lacking: "x"}, run="two", create_custom_fields=True, **options)
     assert report["counts"]["delivered"] == 4
 
@@ -349,7 +352,7 @@ def test_after_a_lost_response_the_list_is_read_before_another_creation(account,
 
 @pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"garble": "html"}], ids=["dropped", "503", "html"])
 def test_a_creation_that_did_not_happen_is_left_to_the_next_try(account, fault):
-    """Nobody knows that it did not: the call is sent once, and the next try looks first."""
+    """Whether it did is unknown: the call is sent once, and the next try looks first."""
     fail_creation(account, **fault)
     with pytest.raises(RetryableError):
         by_name(account, create_audience=True)
@@ -403,13 +406,13 @@ def test_two_tasks_create_one_audience(account):
         except AudienceLocked as error:
             outcomes.append(error)
 
-    def slow(found, name):
+    def slow(resolved, name):
         if not started:
             started.append(True)
             thread = Thread(target=second)
             thread.start()
             thread.join(60)
-        return (yield from create(found, name))
+        return (yield from create(resolved, name))
 
     account.vendor = replace(vendor, directory=replace(vendor.directory, create=slow))
     report = by_name(account, create_audience=True, allow_shared_audience=True, export_name="a")
@@ -502,9 +505,9 @@ def test_an_undo_takes_the_name(account):
 
 def test_near_names_are_few_and_printable():
     listed = [AudienceEntry(str(number), f"Customers {number}\x1b[31m\n") for number in range(500)]
-    found = near(listed, "customers 7")
-    assert 1 <= len(found) <= 3
-    assert all(entry.shown.isprintable() for entry in found)
+    similar = near(listed, "customers 7")
+    assert 1 <= len(similar) <= 3
+    assert all(entry.shown.isprintable() for entry in similar)
 
 
 def test_the_two_unicode_forms_of_a_letter_are_one_name():

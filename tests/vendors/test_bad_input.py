@@ -25,9 +25,9 @@ def account(sim, tmp_path):
     return VendorHarness(sim, "campaign_monitor", tmp_path)
 
 
-def stops(account, kind, words, columns, **options):
+def stops(account, kind, message, columns, **options):
     """The export stops with these words, and the vendor has not seen a batch."""
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=message) as caught:
         account.export(account.segment(columns), **options)
     assert isinstance(caught.value, FatalError)
     assert account.upserts() == []
@@ -40,39 +40,39 @@ def test_a_segment_without_rows(account):
 
 
 def test_more_profiles_than_the_cap(account):
-    """The error tells both numbers, and what can be done."""
-    words = r"has 5 profiles, more than `max_profiles` \(4\)\. To fix: split the segment, or raise `max_profiles`"
-    stops(account, InvalidSegment, words, {"email": people(5)}, max_profiles=4)
+    """The error states both numbers, and how to fix it."""
+    message = r"has 5 profiles, more than `max_profiles` \(4\)\. To fix: split the segment, or raise `max_profiles`"
+    stops(account, InvalidSegment, message, {"email": people(5)}, max_profiles=4)
 
 
 def test_not_one_profile_can_be_sent(account):
     """A column that holds no addresses is a mistake in field mapping, more likely than people without any."""
     columns = {"email": ["Jane Secret", "", None], "mail": people(3)}
-    words = r"None of 3 profiles can be sent: .*'invalid_email': 1.*'no_email': 2.*check that column 'email', mapped"
-    stops(account, InvalidSegment, words, columns)
+    message = r"None of 3 profiles can be sent: .*'invalid_email': 1.*'no_email': 2.*check that column 'email', mapped"
+    stops(account, InvalidSegment, message, columns)
 
 
 @pytest.mark.parametrize("value", ["x" * 300, float("inf"), 1e300])
 def test_not_one_profile_can_be_sent_for_a_value(account, value):
     """The addresses are in order, so the error names the other columns."""
-    words = r"None of 2 profiles can be sent: \{'(invalid_value|value_too_long)': 2\}\. To fix: .*columns \('tier'\)"
+    message = r"None of 2 profiles can be sent: \{'(invalid_value|value_too_long)': 2\}\. To fix: .*columns \('tier'\)"
     columns = {"email": people(2), "tier": [value] * 2}
-    stops(account, InvalidSegment, words, columns, custom_fields={"Tier": "tier"}, create_custom_fields=True)
+    stops(account, InvalidSegment, message, columns, custom_fields={"Tier": "tier"}, create_custom_fields=True)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"field_mapping": {"first_name": "name"}}, "has no column 'name', which the export maps"),
         ({"custom_fields": {"Tier": "tier"}}, "has no column 'tier', which the export maps"),
     ],
 )
-def test_a_column_that_is_not_there(account, options, words):
+def test_a_column_that_is_not_there(account, options, message):
     """The error lists what there is."""
     stops(
         account,
         InvalidSegment,
-        rf"{words}\. Its columns: 'email', 'city'",
+        rf"{message}\. Its columns: 'email', 'city'",
         {"email": people(1), "city": ["York"]},
         **options,
     )
@@ -80,8 +80,8 @@ def test_a_column_that_is_not_there(account, options, words):
 
 def test_a_field_that_the_audience_lacks(account):
     """It is named with the two ways out."""
-    words = "Campaign Monitor has no field 'Shop' for list 'Customers'. To fix: create the field at the vendor"
-    stops(account, InvalidFieldMapping, words, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
+    message = "Campaign Monitor has no field 'Shop' for list 'Customers'. To fix: create the field at the vendor"
+    stops(account, InvalidFieldMapping, message, {"email": people(1), "city": ["York"]}, custom_fields={"Shop": "city"})
 
 
 def test_a_column_that_the_vendor_s_field_cannot_hold(account):
@@ -107,19 +107,19 @@ def elsewhere(account, base):
 
 
 def test_a_base_url_without_tls_behind_it(account):
-    """A TLS error is told as one, and is not tried again."""
+    """A TLS error is named as one, and is not tried again."""
     with pytest.raises(InvalidConnection, match=r"TLS with https://127\.0\.0\.1:\d+/.* failed.*[Cc]heck the base URL"):
         elsewhere(account, account.described["base_url"].replace("http://", "https://"))
 
 
 @pytest.mark.parametrize("base", ["ftp://vendor.test", "https://exa mple.test", "https://[::", "https://"])
 def test_a_bad_base_url(account, base):
-    """Whatever stands there, the error says to check it."""
+    """The error says to check the base URL, whatever is there."""
     with pytest.raises(InvalidConnection, match="base URL"):
         elsewhere(account, base)
 
 
-def test_nobody_listens(account):
+def test_a_port_without_a_server(account):
     """A vendor that cannot be reached is no mistake of the connection's: another try may do better."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -128,7 +128,7 @@ def test_nobody_listens(account):
 
 
 def test_a_web_page_in_the_vendor_s_place(account):
-    """A base URL that leads to a website is told by what it answers."""
+    """A base URL that leads to a website is recognised by the response."""
 
     def serve():
         connection, _ = server.accept()

@@ -51,7 +51,7 @@ def upsert(reply, rows=3):
         (999, AuthenticationFailed),
     ],
 )
-def test_a_401_is_told_apart_by_its_code(code, kind):
+def test_a_401_is_classified_by_its_code(code, kind):
     """It also answers for an id that is not this account's, and for a scope that is missing."""
     with pytest.raises(kind, match=rf"401 \(error code {code}\)\. "):
         raise_for(answer(code, status=401))
@@ -89,11 +89,14 @@ def test_why_a_person_was_not_added(code, reason):
 def test_partial_success_is_a_success():
     """400 with code 210 is the normal answer to a good batch with one bad address: the others are in."""
     details = [{"EmailAddress": f"p{n}@example.com", "Code": 1, "Message": ""} for n in (0, 2, 2)]
-    assert [one.index for one in upsert(answer(210, ResultData={"FailureDetails": details})).rejected] == [0, 2]
+    assert [rejection.index for rejection in upsert(answer(210, ResultData={"FailureDetails": details})).rejected] == [
+        0,
+        2,
+    ]
 
 
 def test_a_person_who_is_not_in_the_batch():
-    """A verdict that belongs to nobody is not passed over."""
+    """A result that matches no row is an error."""
     details = [{"EmailAddress": "else@example.com", "Code": 1, "Message": ""}]
     with pytest.raises(UnexpectedResponse, match="not in the batch"):
         upsert(answer(210, ResultData={"FailureDetails": details}))
@@ -129,7 +132,7 @@ def test_codes_that_refuse_the_whole_batch(code):
         upsert(answer(code))
 
 
-def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
+def test_no_person_is_resubscribed_and_no_mail_is_triggered(account):
     """The switches are said in every call, and people of every state stay in it."""
     states = ("unsubscribed", "bounced", "deleted", "unconfirmed", "suppressed")
     seeded = [{"email": f"p{n}@example.com", "status": state} for n, state in enumerate(states)]
@@ -148,7 +151,9 @@ def test_nobody_is_brought_back_and_no_mail_is_set_off(account):
     }
     assert {person["ConsentToTrack"] for person in call["body"]["Subscribers"]} == {"Unchanged"}
     before = {f"p{n}@example.com": state.capitalize() for n, state in enumerate(states[:4])}
-    assert {email: one["status"] for email, one in account.members().items()} == before | {"p5@example.com": "Active"}
+    assert {email: member["status"] for email, member in account.members().items()} == before | {
+        "p5@example.com": "Active"
+    }
 
 
 def test_names_are_joined(account):
@@ -160,7 +165,7 @@ def test_names_are_joined(account):
 
 
 def test_a_custom_field_goes_by_its_bare_key(account):
-    """An unknown key would be dropped without a word: names are looked up, with blanks or without."""
+    """The vendor would drop an unknown key silently: names are looked up, with blanks or without."""
     segment = account.segment({"email": people(1), "tier": ["gold"]})
     for name in ("Loyalty Tier", "loyaltytier"):
         account.export(segment, name, custom_fields={name: "tier"})

@@ -1,4 +1,4 @@
-"""A contact whose address was changed at the vendor belongs to another person: nobody removes it for the former one."""
+"""A contact whose address changed at the vendor is another person: no run removes it for the former one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_leaver_s_address_on_another_contact_is_removed(account: VendorHarness
 
 
 def test_an_address_that_changes_between_the_plan_and_the_removal(account: VendorHarness, monkeypatch):
-    """The plan waits for an approval or a retry, and a colleague changes the contact meanwhile."""
+    """The plan waits for an approval or a retry, and in between a colleague changes the contact."""
     account.day(1, [*people(3), ANN, EVE])
 
     def killed(*_: object, **__: object) -> None:

@@ -21,23 +21,23 @@ def wire(monkeypatch):
 
     class Wire:
         opened = calls = most = 0
-        here = 0
+        active = 0
 
     def connecting(self):
         with lock:
             Wire.opened += 1
         return connect(self)
 
-    def sending(self, *args, **told):
+    def sending(self, *args, **options):
         with lock:
             Wire.calls += 1
-            Wire.here += 1
-            Wire.most = max(Wire.most, Wire.here)
+            Wire.active += 1
+            Wire.most = max(Wire.most, Wire.active)
         try:
-            return send(self, *args, **told)
+            return send(self, *args, **options)
         finally:
             with lock:
-                Wire.here -= 1
+                Wire.active -= 1
 
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", connecting)
     monkeypatch.setattr(HTTPAdapter, "send", sending)
@@ -56,7 +56,7 @@ def test_calls_in_flight_are_bounded_and_connections_are_reused(sim, vendor, tmp
 
 
 def test_calls_of_a_run_that_left_its_place_are_all_counted(sim, tmp_path):
-    """What was sent before it left for its jobs, and after it came back, is one traffic."""
+    """Calls sent before the run left for its jobs, and after it resumed, are counted together."""
     account = VendorHarness(sim, "dotdigital", tmp_path, batch_rows=2)
     segment = account.segment({"email": people(10)})
     looks = iter([True, False])

@@ -30,12 +30,12 @@ def check(lists, audience=None):
 
 
 class TestCheck:
-    """Sign-in, privilege, scope, list and custom fields."""
+    """Login, privilege, scope, list and custom fields."""
 
     def test_the_account_is_named(self, lists):
-        """With the scope account_read the connection test tells whose account it is."""
-        found = check(lists, lists.audience)
-        assert ("Example Shop", "Customers", 0) == (found.account_name, found.audience_name, found.member_count)
+        """With the scope account_read the connection test names the account."""
+        checked = check(lists, lists.audience)
+        assert ("Example Shop", "Customers", 0) == (checked.account_name, checked.audience_name, checked.member_count)
 
     def test_an_account_without_a_name(self, lists):
         """Without account_read the export works all the same, and the account stays unnamed."""
@@ -47,13 +47,13 @@ class TestCheck:
         assert 3 == lists.export(lists.segment({"email": people(3)}))["counts"]["delivered"]
 
     def test_the_count_is_of_those_who_may_be_mailed(self, lists):
-        """Who is in the list and unsubscribed is not a member that an export reaches."""
+        """A contact that is in the list and unsubscribed is not a member that an export reaches."""
         lists.seed("a@example.com", {"email": "b@example.com", "status": "unsubscribed"}, audience=lists.audience)
         assert 1 == check(lists, lists.audience).member_count
 
     @pytest.mark.parametrize("audience", [True, False])
     def test_a_user_without_the_privilege(self, lists, audience):
-        """The sign-in is good, and its user may only read: nothing is sent, with or without a list in hand."""
+        """The login is valid, and its user may only read: nothing is sent, with or without a list given."""
         lists.set(privileges=["contacts:read", "contacts:lists:read", "account:read"])
         with pytest.raises(
             PermissionDenied,
@@ -63,7 +63,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("audience", [True, False])
     def test_a_sign_in_without_the_scope(self, lists, audience):
-        """A token that may not touch contacts is told as such."""
+        """The error for a token without the right to write contacts says so."""
         scopes = ["account_read", "offline_access"]
         lists.described = {**lists.described, "credentials": lists.act("authorize", scopes=scopes)}
         with pytest.raises(PermissionDenied, match="needs the scope contact_data"):
@@ -78,10 +78,10 @@ class TestCheck:
 
     @pytest.mark.parametrize("bad", ["", "7", "Customers", "04fe9a97a57943c5bb1a58ed29bf0a6a", "../contacts", "1|2"])
     def test_no_list_could_have_this_id(self, lists, bad):
-        """What an id looks like, and where to find it, is said before the vendor is asked."""
+        """The error describes an id, and where to find it, before any call to the vendor."""
         with pytest.raises(AudienceNotFound, match=r"looks like 04fe9a97-.*list's address in the browser"):
             check(lists, bad)
-        assert not [one for one in lists.calls() if "/contact_lists/" in one["path"]]
+        assert not [call for call in lists.calls() if "/contact_lists/" in call["path"]]
 
     def test_an_unknown_list(self, lists):
         """A list of another account, or of none."""
@@ -182,7 +182,8 @@ class TestRows:
         report = lists.export(lists.segment(columns), field_mapping={"birthdate": "born"})
         assert 3 == report["counts"]["delivered"]
         assert [[set(), {2, 29}, {1}]] == [
-            [{value for name, value in one.items() if name != "email"} for one in rows] for rows in lists.rows_sent()
+            [{value for name, value in sent_row.items() if name != "email"} for sent_row in rows]
+            for rows in lists.rows_sent()
         ]
 
     def test_a_birthdate_that_no_calendar_has(self, lists):
@@ -252,7 +253,7 @@ class TestCustomFields:
         target = check(lists, lists.audience)
         lists.call(lists.vendor.create_field(target, "Favourite Shop", "text"))
         lists.call(lists.vendor.create_field(target, "Favourite Shop", "text"))
-        assert [201, 409] == [one["status"] for one in lists.calls("POST", "/contact_custom_fields")]
+        assert [201, 409] == [call["status"] for call in lists.calls("POST", "/contact_custom_fields")]
 
     @pytest.mark.parametrize("name", ["", " Shop", "Shop ", "x" * 51, "<b>", 'a"b', "a\nb"])
     def test_a_name_that_no_field_could_have(self, lists, name):
@@ -278,8 +279,8 @@ class TestCustomFields:
             lists.segment({"email": people(3), "orders": [1, -1, 2]}), custom_fields={"Orders": "orders"}
         )
         assert {"rejected": {"invalid_value": 1}} == report["reasons"]
-        (told,) = lists.rejects()
-        assert (1, "Invalid value for custom field Orders") == (told["file_row"], told["vendor_message"])
+        (rejected,) = lists.rejects()
+        assert (1, "Invalid value for custom field Orders") == (rejected["file_row"], rejected["vendor_message"])
 
 
 def test_an_error_that_is_none_of_the_vendor_s(lists):

@@ -1,4 +1,4 @@
-"""Constant Contact: a second run, with somebody who has left and somebody unsubscribed, killed at every step."""
+"""Constant Contact: a second run, with a person that left and a person that unsubscribed, killed at every step."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import shutil
 
 from vendors.constant_contact import Lists
 from vendors.harness import people
-from vendors.test_resume import doomed
+from vendors.test_resume import killed_after
 
-__all__ = ["doomed"]
+__all__ = ["killed_after"]
 
 EVERY = 5
 """Steps between two kills; an odd number, so that kills before a call and after it come in turn."""
@@ -33,14 +33,14 @@ def begun(sim, home):
     return lists, lists.segment({"email": people(8)})
 
 
-def test_a_second_run_killed_anywhere(sim, tmp_path, doomed):
-    """Nobody who left comes back, whoever is unsubscribed is named, and every row ends once."""
+def test_a_second_run_killed_anywhere(sim, tmp_path, killed_after):
+    """No person that left comes back, every unsubscribed person is named, and every row ends once."""
     lists, segment = begun(sim, tmp_path / "whole")
-    steps, lived = doomed(lists, segment, float("inf"))
+    steps, lived = killed_after(lists, segment, float("inf"))
     assert lived
     for left in range(0, steps, EVERY):
         lists, segment = begun(sim, tmp_path / str(left))
-        if doomed(lists, segment, left)[1]:
+        if killed_after(lists, segment, left)[1]:
             break  # two threads do not take the same number of steps twice
         report = lists.export(segment)
         assert {"rejected": {"unsubscribed": 1}, "withheld": {"left_audience": 1}} == report["reasons"], left
@@ -51,11 +51,11 @@ def test_a_second_run_killed_anywhere(sim, tmp_path, doomed):
         assert LEFT not in json.dumps(lists.rows_sent()), left
 
 
-def test_the_ledger_after_it_knows_who_is_in_the_list(sim, tmp_path, doomed):
-    """The next run finds nothing to send but to the one whom nobody may add, and calls no one else a leaver."""
+def test_the_ledger_after_it_knows_who_is_in_the_list(sim, tmp_path, killed_after):
+    """The next run sends only the one row that may not be added, and counts no other person as left."""
     lists, segment = begun(sim, tmp_path / "run")
     for steps in (25, 31, 37, 43):
-        if doomed(lists, segment, steps)[1]:
+        if killed_after(lists, segment, steps)[1]:
             break
     else:
         lists.export(segment)

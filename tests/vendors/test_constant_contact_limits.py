@@ -1,4 +1,4 @@
-"""Constant Contact: three kinds of 429, and sign-ins that end, rotate and are shared."""
+"""Constant Contact: three kinds of 429, and logins that end, rotate and are shared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from itertools import pairwise
 
 import pytest
-from vendors.constant_contact import Lists, Shelf, renewing, sign_in
+from vendors.constant_contact import Lists, TokenStore, renewing, sign_in
 from vendors.harness import people
 
 from airflow_provider_segexport.errors import (
@@ -42,9 +42,9 @@ class TestThreeKindsOfBusy:
     """One status: too fast, the day is used up, too many activities are queued."""
 
     def test_too_fast(self):
-        """Four calls a second: a second later they are let through, and no header tells it."""
-        found = busy({"error_key": "throttled", "error_message": "Too Many Requests"})
-        assert (RateLimited, 1.0) == (type(found), found.retry_after_s)
+        """Four calls a second: a second later they are accepted, and no header says so."""
+        error = busy({"error_key": "throttled", "error_message": "Too Many Requests"})
+        assert (RateLimited, 1.0) == (type(error), error.retry_after_s)
 
     @pytest.mark.parametrize(
         "body",
@@ -57,9 +57,9 @@ class TestThreeKindsOfBusy:
     )
     def test_the_day_is_used_up(self, body):
         """Until midnight UTC, whatever the machine's own zone, and it is said in words."""
-        found = busy(body)
-        assert (RateLimited, 12 * 3600 + 1) == (type(found), found.retry_after_s)
-        assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in str(found)
+        error = busy(body)
+        assert (RateLimited, 12 * 3600 + 1) == (type(error), error.retry_after_s)
+        assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in str(error)
 
     @pytest.mark.parametrize(("now", "left"), [(NOON - 12 * 3600, 86_401), (NOON + 12 * 3600 - 1, 2)])
     def test_the_first_and_the_last_second_of_a_day(self, now, left):
@@ -68,10 +68,10 @@ class TestThreeKindsOfBusy:
 
     def test_the_queue_is_full(self):
         """A thousand activities of the account: a slot, not a time, is waited for."""
-        words = "You exceeded 1,000 queued activities for this user account."
-        found = busy([{"error_key": "contacts.api.queued", "error_message": words}])
-        assert JobSlotsFull is type(found)
-        assert found.retry_after_s is None
+        message = "You exceeded 1,000 queued activities for this user account."
+        error = busy([{"error_key": "contacts.api.queued", "error_message": message}])
+        assert JobSlotsFull is type(error)
+        assert error.retry_after_s is None
 
     @pytest.mark.parametrize("status", [500, 502, 503, 408])
     def test_the_vendor_is_down(self, status):
@@ -83,19 +83,19 @@ class TestThreeKindsOfBusy:
         assert None is REFUSAL(Response(400, {}, b"[]", "u"), NOON)
 
     def test_calls_that_come_too_fast_all_arrive(self, lists):
-        """The simulator counts four a second, and its clock stands still but for our waiting."""
+        """The simulator counts four a second, and only our waiting moves its clock."""
         lists.set(calls_per_second=4)
         lists = Lists(lists.sim, lists.home, batch_rows=2)
         lists.set(calls_per_second=4)
         assert 20 == lists.export(lists.segment({"email": people(20)}))["counts"]["delivered"]
-        assert 429 in [one["status"] for one in lists.calls()]
+        assert 429 in [call["status"] for call in lists.calls()]
 
     def test_a_queue_that_others_have_filled(self, lists):
         """Imports wait for our own activities to end, and none is lost."""
         lists = Lists(lists.sim, lists.home, batch_rows=2, max_jobs=10)
         lists.set(max_queued_activities=2)
         assert 12 == lists.export(lists.segment({"email": people(12)}))["counts"]["delivered"]
-        assert 429 in [one["status"] for one in lists.upserts()]
+        assert 429 in [call["status"] for call in lists.upserts()]
 
     def test_the_day_ends_before_anything_is_planned(self, lists):
         """Even the check costs calls: the next try begins at the beginning."""
@@ -110,17 +110,17 @@ class TestThreeKindsOfBusy:
         assert 3 == lists.export(segment)["counts"]["delivered"]
 
     def test_the_day_ends_between_two_batches(self, lists):
-        """What was settled stays so; the rest goes out after midnight."""
+        """Settled rows stay so; the rest goes out after midnight."""
         lists = Lists(lists.sim, lists.home, batch_rows=2, max_concurrency=1)
         segment = lists.segment({"email": people(6)})
         lists.act("spend", calls=10_000 - 6)
         with pytest.raises(RateLimited):
             lists.export(segment)
-        sent = [one["status"] for one in lists.upserts()]
+        sent = [call["status"] for call in lists.upserts()]
         lists.sim.clock.advance(86_401)
         lists.described = {**lists.described, "credentials": lists.act("authorize")}
         assert 6 == lists.export(segment)["counts"]["delivered"]
-        assert 3 == [one["status"] for one in lists.upserts()].count(201)
+        assert 3 == [call["status"] for call in lists.upserts()].count(201)
         assert 0 < sent.count(201) < 3
 
     def test_it_is_not_sat_out(self, lists):
@@ -133,7 +133,7 @@ class TestThreeKindsOfBusy:
 
 
 def exported(lists, bearer, name="run", count=3):
-    """Export through a sign-in that renews itself."""
+    """Export through a login that renews itself."""
     environment = lists.environment(name, send=renewing(lists, bearer))
     segment = lists.segment({"email": people(count)}, f"{name}.parquet")
     try:
@@ -143,7 +143,7 @@ def exported(lists, bearer, name="run", count=3):
 
 
 def renewals(lists):
-    return [one["status"] for one in lists.calls("POST", "/token")]
+    return [call["status"] for call in lists.calls("POST", "/token")]
 
 
 class TestSignIn:
@@ -152,44 +152,44 @@ class TestSignIn:
     @pytest.mark.parametrize("key", ["main", "public", "long_lived"])
     def test_every_kind_of_application(self, lists, key):
         """Confidential, public with its id in the form, and one whose refresh token stays."""
-        shelf = Shelf()
-        assert 3 == exported(lists, sign_in(lists, shelf, key))["delivered"]
+        store = TokenStore()
+        assert 3 == exported(lists, sign_in(lists, store, key))["delivered"]
         assert [200] == renewals(lists)
-        kept = shelf.load()[0].refresh_token
-        assert (kept == lists.described["keys"][key]["refresh_token"]) == (key == "long_lived")
+        stored = store.load()[0].refresh_token
+        assert (stored == lists.described["keys"][key]["refresh_token"]) == (key == "long_lived")
         form = lists.calls("POST", "/token")[0]
         assert ("client_id" in form["body"], "authorization" in form["headers"]) == (key == "public", key != "public")
 
     def test_one_access_token_serves_a_day_of_exports(self, lists):
         """Refreshing before each call would meet the token endpoint's own limit."""
-        shelf = Shelf()
+        store = TokenStore()
         for run in range(3):
-            exported(lists, sign_in(lists, shelf), f"run {run}")
+            exported(lists, sign_in(lists, store), f"run {run}")
         assert [200] == renewals(lists)
 
     def test_a_token_that_ends_soon_is_renewed_before_it_is_used(self, lists):
         """No call is spent on finding out."""
-        shelf = Shelf()
-        exported(lists, sign_in(lists, shelf), "one")
+        store = TokenStore()
+        exported(lists, sign_in(lists, store), "one")
         lists.sim.clock.advance(86_400 - 100)
-        exported(lists, sign_in(lists, shelf), "two")
+        exported(lists, sign_in(lists, store), "two")
         assert [200, 200] == renewals(lists)
-        assert 401 not in [one["status"] for one in lists.calls()]
+        assert 401 not in [call["status"] for call in lists.calls()]
 
     def test_a_token_that_ends_in_the_middle(self, sim, tmp_path):
         """The first 401 renews it, once for all calls under way, and every batch arrives."""
         lists = Lists(sim, tmp_path, batch_rows=2)
-        bearer = sign_in(lists, Shelf())
+        bearer = sign_in(lists, TokenStore())
         bearer.access_token()
         sim.clock.advance(60)
         lists.act("expire_tokens")
         assert 16 == exported(lists, bearer, count=16)["delivered"]
         assert [200, 200] == renewals(lists)
-        assert 1 == [one["status"] for one in lists.calls()].count(401)
+        assert 1 == [call["status"] for call in lists.calls()].count(401)
 
     def test_a_fresh_sign_in_that_is_refused(self, lists):
         """Renewed this moment and refused at once: it is not renewed again and again."""
-        bearer = sign_in(lists, Shelf())
+        bearer = sign_in(lists, TokenStore())
         bearer.access_token()
         lists.act("revoke_tokens")
         with pytest.raises(
@@ -200,7 +200,7 @@ class TestSignIn:
 
     def test_a_sign_in_that_was_taken_back(self, lists):
         """The person has revoked it: final, and the error says what an administrator must do."""
-        bearer = sign_in(lists, Shelf())
+        bearer = sign_in(lists, TokenStore())
         bearer.access_token()
         lists.sim.clock.advance(60)
         lists.act("revoke_tokens")
@@ -210,28 +210,28 @@ class TestSignIn:
 
     def test_a_refresh_token_that_was_used_elsewhere(self, lists):
         """A rotated-away token is not tried again and again: it stays dead."""
-        exported(lists, sign_in(lists, Shelf()), "here")
+        exported(lists, sign_in(lists, TokenStore()), "here")
         with pytest.raises(AuthenticationFailed, match="a rotating token works once"):
-            exported(lists, sign_in(lists, Shelf()), "there")
+            exported(lists, sign_in(lists, TokenStore()), "there")
         assert [200, 400] == renewals(lists)
 
     def test_half_a_year_without_use(self, lists):
-        """A refresh token ends when nobody uses it."""
+        """A refresh token expires if it is not used."""
         lists.sim.clock.advance(181 * 86_400)
         with pytest.raises(AuthenticationFailed, match="unused for 180 days"):
-            exported(lists, sign_in(lists, Shelf()))
+            exported(lists, sign_in(lists, TokenStore()))
 
     def test_a_wrong_client_secret(self, lists):
-        """Nobody needs to sign in again for that: the connection is wrong."""
-        told = lists.described["keys"]["main"]
-        lists.described = {**lists.described, "keys": {"main": {**told, "client_secret": "s3cret"}}}
+        """No new login is needed for that: the connection is wrong."""
+        described_key = lists.described["keys"]["main"]
+        lists.described = {**lists.described, "keys": {"main": {**described_key, "client_secret": "s3cret"}}}
         with pytest.raises(AuthenticationFailed, match="does not accept the client id and secret"):
-            exported(lists, sign_in(lists, Shelf()))
+            exported(lists, sign_in(lists, TokenStore()))
 
     def test_the_token_endpoint_is_busy(self, lists):
         """One call a second: a 429 there is waited for, and the export goes on."""
         lists.sim.faults([{"vendor": lists.name, "path": "/token", "status": 429, "body": "Too Many Requests"}])
-        assert 3 == exported(lists, sign_in(lists, Shelf()))["delivered"]
+        assert 3 == exported(lists, sign_in(lists, TokenStore()))["delivered"]
         assert [429, 200] == renewals(lists)
         assert [1.0] == lists.slept
 
@@ -241,18 +241,18 @@ class TestSignIn:
         line = {"vendor": lists.name, "path": "/token", "status": 400, "body": body, "count": 0}
         lists.sim.faults([line])
         with pytest.raises(RetryableError, match="token endpoint answered 400"):
-            exported(lists, sign_in(lists, Shelf()))
+            exported(lists, sign_in(lists, TokenStore()))
 
     def test_two_renewals_keep_a_second_apart(self, lists):
-        """The stored sign-in tells when the last one was, to every machine."""
-        shelf = Shelf()
-        bearer = sign_in(lists, shelf)
+        """The stored login records the time of the last one, for every machine."""
+        store = TokenStore()
+        bearer = sign_in(lists, store)
         bearer.access_token()
         lists.act("expire_tokens")
-        other = sign_in(lists, shelf)
+        other = sign_in(lists, store)
         assert other.renew(Response(401, {}, b'{"error_key":"unauthorized"}')) is True
         other.access_token()
-        times = [one["time"] for one in lists.calls("POST", "/token")]
+        times = [call["time"] for call in lists.calls("POST", "/token")]
         assert times == sorted(times)
         assert all(later - earlier >= 1 for earlier, later in pairwise(times))
         assert 429 not in renewals(lists)
@@ -261,14 +261,14 @@ class TestSignIn:
         """Both have a token that the vendor calls old: one renews, the other picks up what it got."""
         with Simulator(clock=ManualClock(), seed=1) as sim:
             lists = Lists(sim, tmp_path)
-            shelf = LockedShelf()
-            sign_in(lists, shelf).access_token()
+            store = LockedStore()
+            sign_in(lists, store).access_token()
             sim.clock.advance(60)
             lists.act("expire_tokens")
             gate, counts = threading.Barrier(2), []
 
             def look():
-                bearer = sign_in(lists, shelf)
+                bearer = sign_in(lists, store)
                 bearer.access_token()
                 send = renewing(lists, bearer)
                 gate.wait()
@@ -283,18 +283,20 @@ class TestSignIn:
             assert 2 == len(counts)
             assert [200, 200] == renewals(lists)
 
-    def test_no_secret_is_told(self, lists, messages):
-        """Neither a token nor the client's secret stands in an error."""
-        bearer = sign_in(lists, Shelf())
+    def test_no_secret_is_shown(self, lists, messages):
+        """Neither a token nor the client's secret is in an error."""
+        bearer = sign_in(lists, TokenStore())
         access = bearer.access_token()
         lists.act("revoke_tokens")
         with pytest.raises(AuthenticationFailed):
             exported(lists, bearer)
-        told = lists.described["keys"]["main"]
-        assert [] == [words for words in messages for secret in (access, told["client_secret"]) if secret in words]
+        described_key = lists.described["keys"]["main"]
+        assert [] == [
+            message for message in messages for secret in (access, described_key["client_secret"]) if secret in message
+        ]
 
 
-class LockedShelf(Shelf):
+class LockedStore(TokenStore):
     """One holder at a time."""
 
     def __init__(self) -> None:
@@ -308,11 +310,11 @@ class LockedShelf(Shelf):
 
 
 def test_the_first_try_of_a_call_is_the_only_one_after_a_401_that_cannot_be_mended(lists):
-    """A static token that is bad is told at once."""
+    """A static token that is wrong is an error at once."""
     lists.act("expire_tokens")
     with pytest.raises(AuthenticationFailed, match="expired or was revoked"):
         lists.call(lists.vendor.resolve_audience(lists.endpoint, None))
-    assert [401] == [one["status"] for one in lists.calls()]
+    assert [401] == [call["status"] for call in lists.calls()]
 
 
 def test_patience_ends(lists):

@@ -18,7 +18,7 @@ from airflow_provider_segexport.vendors.operations import run_operation
 def sign_in(sim: Simulator, decide, key: str = "main") -> OAuthToken:
     """Run the flow; `decide` is called when the person sees the invitation."""
     vendor = sim.describe()["vendors"]["constant_contact"]
-    told = vendor["keys"][key]
+    described_key = vendor["keys"][key]
     session = requests.Session()
     session.trust_env = False
     sender = Sender(lambda: session, constant_contact.VENDOR, sleep=sim.clock.advance, clock=sim.clock.now)
@@ -27,7 +27,7 @@ def sign_in(sim: Simulator, decide, key: str = "main") -> OAuthToken:
     assert oauth.device_login
     operation = oauth.device_login(
         ApiEndpoint(vendor["base_url"], is_default_url=False),
-        OAuthCredentials("", told["client_id"], told.get("client_secret", "")),
+        OAuthCredentials("", described_key["client_id"], described_key.get("client_secret", "")),
         decide,
         sim.clock.now,
     )
@@ -51,11 +51,11 @@ def test_a_person_approves_and_the_refresh_token_arrives(key: str) -> None:
 
 
 def test_waiting_keeps_the_interval_that_the_vendor_asks_for() -> None:
-    """Polls while the person thinks are five seconds apart, as told, and stop when the code has run out."""
+    """While the person thinks, polls are five seconds apart, as the vendor asks, and stop when the code has expired."""
     with Simulator(clock=ManualClock(), settings={"constant_contact": {"device_seconds": 60}}) as sim:
         with pytest.raises(AuthenticationFailed, match=r"To fix: run the command again"):
             sign_in(sim, lambda _: None)
-        times = [one["time"] for one in sim.requests() if one["path"].endswith("/token")]
+        times = [call["time"] for call in sim.requests() if call["path"].endswith("/token")]
     assert 5 <= len(times) <= 12
     assert all(later - earlier >= 5 for earlier, later in pairwise(times))
 
@@ -63,4 +63,4 @@ def test_waiting_keeps_the_interval_that_the_vendor_asks_for() -> None:
 def test_a_declined_sign_in_says_so() -> None:
     """The person says no: the command ends with that, and no token."""
     with Simulator(clock=ManualClock()) as sim, pytest.raises(AuthenticationFailed, match="declined"):
-        sign_in(sim, lambda one: sim.act("constant_contact", "deny_device", {"user_code": one.code}))
+        sign_in(sim, lambda device: sim.act("constant_contact", "deny_device", {"user_code": device.code}))

@@ -1,4 +1,4 @@
-"""Constant Contact: who left is not brought back, who was only counted is named, and nobody's permission changes."""
+"""Constant Contact: people that left stay out, rows that were only counted are named, permissions never change."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def lists(sim, tmp_path):
 
 @pytest.fixture
 def small(sim, tmp_path):
-    """Batches of four, so that verdicts differ from batch to batch."""
+    """Batches of four, so that results differ from batch to batch."""
     return Lists(sim, tmp_path, batch_rows=4)
 
 
 def reasons(lists, run="run", generation="01"):
-    return {one["email"]: one["reason"] for one in lists.rejects(run, generation)}
+    return {row["email"]: row["reason"] for row in lists.rejects(run, generation)}
 
 
 class TestLeavers:
@@ -64,7 +64,7 @@ class TestLeavers:
         assert 3 == lists.export(segment, "three")["counts"]["delivered"]
 
     def test_what_a_ledger_does_not_know_is_not_a_leaver(self, lists):
-        """Only those whom we put there can have left: the list is not even read before the first export."""
+        """Only people that we added can have left: the list is not even read before the first export."""
         lists.export(lists.segment({"email": people(3)}), "one")
         assert 0 == len(lists.calls("POST", "/contact_exports"))
         assert 6 == lists.export(lists.segment({"email": people(6)}), "two")["counts"]["delivered"]
@@ -94,11 +94,11 @@ class TestLeavers:
         assert {} == lists.harm()
 
     def test_a_list_that_is_taken_apart(self, lists):
-        """Nobody is in it any more: all have left, and an import that would bring all back does not happen."""
+        """The list is empty: all have left, and an import that would bring all back does not happen."""
         segment = lists.segment({"email": people(3)})
         lists.export(segment, "one")
-        for one in people(3):
-            lists.leave(one)
+        for email in people(3):
+            lists.leave(email)
         assert {"withheld": {"left_audience": 3}} == lists.export(segment, "two")["reasons"]
         assert 1 == len(lists.upserts())
 
@@ -115,20 +115,20 @@ class TestNaming:
     """Rows that the vendor has only counted are those that the list does not hold afterwards."""
 
     def test_unsubscribed_people_are_named(self, small):
-        """In every batch, by file and row, and nobody else."""
+        """In every batch, by file and row, and no other person."""
         gone = ["p1@example.com", "p2@example.com", "p9@example.com"]
-        small.seed(*({"email": one, "status": "unsubscribed"} for one in gone))
+        small.seed(*({"email": email, "status": "unsubscribed"} for email in gone))
         report = small.export(small.segment({"email": people(12)}))
         assert (9, {"rejected": {"unsubscribed": 3}}) == (report["counts"]["delivered"], report["reasons"])
         assert [(1, gone[0]), (2, gone[1]), (9, gone[2])] == [
-            (one["file_row"], one["email"]) for one in small.rejects()
+            (row["file_row"], row["email"]) for row in small.rejects()
         ]
         assert "Counted by the vendor as not added" in small.rejects()[0]["vendor_message"]
         assert 1 == len(small.calls("POST", "/contact_exports"))
         assert {} == small.harm()
 
     def test_they_are_tried_again_and_named_again(self, lists):
-        """They are not in the ledger: nobody says that they were delivered."""
+        """They are not in the ledger: no result says that they were delivered."""
         lists.seed({"email": "p1@example.com", "status": "unsubscribed"})
         segment = lists.segment({"email": people(3)})
         for run in ("one", "two", "three"):
@@ -137,7 +137,7 @@ class TestNaming:
         assert 2 == report["counts"]["unchanged"]
 
     def test_together_with_rows_named_by_line(self, sim, tmp_path, published):
-        """A row that has its verdict already is not named twice."""
+        """A row that has its result already is not named twice."""
         lists = Lists(sim, tmp_path)
         lists.seed({"email": "p1@example.com", "status": "unsubscribed"})
         longest = f"{'a' * 60}@{'b' * 20}.example.com"
@@ -157,7 +157,7 @@ class TestNaming:
 
     def test_halves_of_a_refused_batch(self, small):
         """Each half has its own count, and its own rows are looked for."""
-        small.seed(*({"email": one, "status": "unsubscribed"} for one in ("p0@example.com", "p3@example.com")))
+        small.seed(*({"email": email, "status": "unsubscribed"} for email in ("p0@example.com", "p3@example.com")))
         small.fault(contains="p2@example.com", refuse=True, count=0)
         report = small.export(small.segment({"email": people(6)}))
         assert {
@@ -168,7 +168,7 @@ class TestNaming:
         assert 3 == report["counts"]["delivered"]
 
     def test_a_batch_that_went_out_again(self, small):
-        """What counts is the activity that was completed."""
+        """The activity that was completed is the one that counts."""
         small.seed({"email": "p1@example.com", "status": "unsubscribed"})
         small.script("processing", "failed")
         report = small.export(small.segment({"email": people(4)}))
@@ -186,16 +186,16 @@ class TestNaming:
         assert "(counted_by_vendor=3 absent=1)" in caplog.text
 
     def test_more_are_missing_than_were_counted(self, lists, caplog):
-        """Nobody can tell which of them are the counted ones: none is called unsubscribed, and none delivered."""
+        """It is unknown which of them are the counted ones: none is called unsubscribed, and none delivered."""
         gone = ("p0@example.com", "p1@example.com")
-        lists.seed(*({"email": one, "status": "unsubscribed"} for one in gone))
+        lists.seed(*({"email": email, "status": "unsubscribed"} for email in gone))
         tell(lists, {"person_count": 4, "error_count": 0, "cannot_add_to_list_count": 1})
         with caplog.at_level(logging.WARNING):
             report = lists.export(lists.segment({"email": people(4)}))
         assert (2, dict.fromkeys(gone, "no_result")) == (report["counts"]["delivered"], reasons(lists))
         assert "(counted_by_vendor=1 absent=2)" in caplog.text
 
-    def test_the_log_names_nobody(self, small, caplog):
+    def test_the_log_names_no_person(self, small, caplog):
         """Numbers only."""
         small.seed({"email": "p1@example.com", "status": "unsubscribed"})
         with caplog.at_level(logging.DEBUG, "airflow_provider_segexport"):
@@ -213,15 +213,19 @@ def tell(lists, counted):
 class TestNamingIsInterrupted:
     """A list that cannot be read back now is read back by the next try."""
 
-    def test_nobody_is_told_as_delivered_before_the_names_are_known(self, small):
+    def test_no_row_is_reported_as_delivered_before_the_names_are_known(self, small):
         """The report of the failed try counts them as not attempted; the next try names them, and sends nothing."""
         small.seed({"email": "p1@example.com", "status": "unsubscribed"})
         segment = small.segment({"email": people(8)})
         small.sim.faults([{"vendor": small.name, "path": "contact_exports", "status": 503, "count": 6}])
         with pytest.raises(RetryableError):
             small.export(segment)
-        found = json.loads((small.home / "runs/run/01/summary.json").read_text())
-        assert (False, 7, 1) == (found["finished"], found["counts"]["delivered"], found["counts"]["not_attempted"])
+        summary = json.loads((small.home / "runs/run/01/summary.json").read_text())
+        assert (False, 7, 1) == (
+            summary["finished"],
+            summary["counts"]["delivered"],
+            summary["counts"]["not_attempted"],
+        )
         report = small.export(segment)
         assert (7, {"rejected": {"unsubscribed": 1}}) == (report["counts"]["delivered"], report["reasons"])
         assert 2 == len(small.upserts())
@@ -251,7 +255,7 @@ class TestNamingIsInterrupted:
         assert 1 == read == len(small.calls("POST", "/contact_exports"))
 
     def test_killed_between_the_names_and_the_journal(self, small, monkeypatch):
-        """The verdicts are written again, over those that nobody had called valid."""
+        """The results are written again, over those that no counter had confirmed."""
         small.seed(
             {"email": "p1@example.com", "status": "unsubscribed"}, {"email": "p5@example.com", "status": "unsubscribed"}
         )
@@ -277,11 +281,11 @@ def killed(*_: object) -> None:
 
 
 class TestReadingBack:
-    """The list as an export activity tells it."""
+    """The list, as an export activity returns it."""
 
     @pytest.mark.parametrize("headers", ["fields", "titles"])
     def test_everybody_in_the_list(self, lists, headers):
-        """Whatever the heads of the columns are called; who opted out is told as not active."""
+        """Whatever the column headers are called; opted-out people are returned as not active."""
         lists.set(export_headers=headers)
         lists.seed("a@example.com", {"email": "B@Example.com", "status": "temp_hold"}, audience=lists.audience)
         lists.seed({"email": "c@example.com", "status": "unsubscribed"}, audience=lists.audience)
@@ -293,7 +297,7 @@ class TestReadingBack:
         assert {} == members(lists)
 
     def test_more_than_a_page(self, lists, monkeypatch):
-        """People are told page by page."""
+        """People are returned page by page."""
         module = importlib.import_module("airflow_provider_segexport.vendors.constant_contact.members")
         monkeypatch.setattr(module, "PAGE_ROWS", 100)
         lists.seed(*people(250), audience=lists.audience)
@@ -317,17 +321,17 @@ class TestReadingBack:
     )
     def test_ways_to_write_the_file(self, text, expected):
         """The order of the columns is not documented, and a contact may have a number and no address."""
-        assert expected == told(text)
+        assert expected == exported(text)
 
     def test_a_file_that_is_cut_off(self):
         """Fewer people than the activity has exported: all the others would be taken for leavers."""
         with pytest.raises(RetryableError, match="holds 2 of 5 contacts"):
-            told(b"Email,Out\na@example.com,\nb@example.com,\nc@exam", count=5)
+            exported(b"Email,Out\na@example.com,\nb@example.com,\nc@exam", count=5)
 
     def test_a_file_somewhere_else(self):
         """The access token is not taken to another host."""
         with pytest.raises(UnexpectedResponse, match=r"link \(results\) to another server"):
-            told(b"", link="https://files.example.org/x.csv")
+            exported(b"", link="https://files.example.org/x.csv")
 
     @pytest.mark.parametrize("state", ["failed", "cancelled", "timed_out"])
     def test_an_export_that_fails(self, lists, state):
@@ -355,15 +359,19 @@ class TestReadingBack:
 
 
 def members(lists):
-    found = {}
+    active_by_email = {}
     target = lists.call(lists.vendor.resolve_audience(lists.endpoint, lists.audience))
-    lists.call(lists.vendor.list_members(target, lambda page: found.update({one.email: one.active for one in page})))
-    return found
+    lists.call(
+        lists.vendor.list_members(
+            target, lambda page: active_by_email.update({member.email: member.active for member in page})
+        )
+    )
+    return active_by_email
 
 
-def told(text, count=0, link="/v3/contact_exports/1"):
-    """Whom a file names, at the end of an export activity that counted so many."""
-    found = {}
+def exported(text, count=0, link="/v3/contact_exports/1"):
+    """The people in a file, at the end of an export activity that counted so many."""
+    active_by_email = {}
 
     def answer(request):
         if "/contact_exports/" in request.url:
@@ -373,24 +381,24 @@ def told(text, count=0, link="/v3/contact_exports/1"):
 
     run_operation(
         constant_contact.VENDOR.list_members(
-            TARGET, lambda page: found.update({one.email: one.active for one in page})
+            TARGET, lambda page: active_by_email.update({member.email: member.active for member in page})
         ),
         answer,
     )
-    return found
+    return active_by_email
 
 
 def test_no_export_changes_what_may_be_sent_to_anybody(small):
-    """People of every kind, in two runs: permissions stay, no mail goes out, nobody is deleted or signed up."""
+    """People of every kind, in two runs: permissions stay, no mail goes out, no person is deleted or signed up."""
     kinds = ["explicit", "implicit", "not_set", "pending_confirmation", "temp_hold", "unsubscribed", "deleted"]
     for number, kind in enumerate(kinds):
         small.seed({"email": f"p{number}@example.com", "status": kind}, audience=small.audience)
     small.seed({"email": "p7@example.com", "status": "unsubscribed"})
-    before = {email: one["status"] for email, one in small.people().items()}
+    before = {email: person["status"] for email, person in small.people().items()}
     segment = small.segment({"email": people(12)})
     for run in ("one", "two"):
         small.export(segment, run)
-    after = {email: one["status"] for email, one in small.people().items()}
+    after = {email: person["status"] for email, person in small.people().items()}
     assert {**before, **dict.fromkeys(people(12)[8:], "implicit")} == {
         email: status for email, status in after.items() if email != "p6@example.com"
     }
@@ -399,7 +407,7 @@ def test_no_export_changes_what_may_be_sent_to_anybody(small):
 
 
 class TestPlansThatWaited:
-    """Between plan and call a day may pass: whoever left meanwhile is not brought back either."""
+    """Between plan and call a day may pass: people that left since then are not brought back either."""
 
     @pytest.fixture
     def waited(self, sim, tmp_path):
@@ -432,7 +440,7 @@ class TestPlansThatWaited:
         report = waited.export(waited.segment({"email": people(8)}), "three", mode="upsert")
         assert ({"withheld": {"left_audience": 1}}, 7) == (report["reasons"], report["counts"]["unchanged"])
 
-    def test_nobody_has_left(self, waited):
+    def test_no_person_has_left(self, waited):
         """The list is read back once, and every batch goes out as it was planned."""
         read, sent = len(waited.calls("POST", "/contact_exports")), len(waited.upserts())
         report = waited.export(waited.segment({"email": people(8)}), "two")
@@ -451,7 +459,7 @@ class TestPlansThatWaited:
         assert 1 == len(small.calls("POST", "/contact_exports"))
 
     def test_a_first_export_that_waited(self, sim, tmp_path):
-        """Nobody was put there before: there is nothing to look for."""
+        """No person was added before: there is nothing to look up."""
         small = Lists(sim, tmp_path, batch_rows=2, max_concurrency=1)
         small.act("spend", calls=10_000 - 6)
         with pytest.raises(RateLimited):

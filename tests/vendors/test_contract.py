@@ -35,7 +35,7 @@ def test_a_vendor_can_be_tested(vendor):
 
 
 def test_a_vendor_takes_leavers_out(vendor):
-    """Whoever leaves the segment leaves the audience, at every vendor, without being unsubscribed or deleted."""
+    """A person that leaves the segment leaves the audience, at every vendor, without being unsubscribed or deleted."""
     assert VENDORS[vendor].removal, f"{vendor} has no removal: people who leave a segment would stay in its audience."
     assert row(vendor).removal, f"{vendor}'s row in tests/vendors/rows.py does not say which call takes people out."
 
@@ -43,16 +43,16 @@ def test_a_vendor_takes_leavers_out(vendor):
 def test_check_names_account_and_audience(account):
     """Good credentials tell the account; with an audience, its name and size too."""
     alone = account.call(account.vendor.resolve_audience(account.endpoint, None))
-    found = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-    assert (alone.account, alone.audience, alone.base_url) == (found.account, "", found.base_url)
-    assert (found.audience, found.audience_name) == (account.audience, account.described["audiences"][0]["name"])
-    assert account.vendor.implicit_custom_fields or account.row.custom[0].lower() in found.fields
-    assert account.vendor.audience_link(found).startswith(("https://", "http://127.0.0.1"))
+    resolved = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
+    assert (alone.account, alone.audience, alone.base_url) == (resolved.account, "", resolved.base_url)
+    assert (resolved.audience, resolved.audience_name) == (account.audience, account.described["audiences"][0]["name"])
+    assert account.vendor.implicit_custom_fields or account.row.custom[0].lower() in resolved.fields
+    assert account.vendor.audience_link(resolved).startswith(("https://", "http://127.0.0.1"))
     assert account.upserts() == []
 
 
 def test_wrong_credentials(account):
-    """They are told as such, whether an audience is asked for or not, in whole sentences."""
+    """The error names them, with or without an audience given, in whole sentences."""
     for audience in (None, account.audience):
         with pytest.raises(AuthenticationFailed, match=r"^(?!.*\.\.)"):
             account.call(account.vendor.resolve_audience(account.endpoint, audience), account.row.wrong)
@@ -74,7 +74,7 @@ def test_a_missing_permission(account):
 
 
 def test_upsert(account):
-    """Everybody arrives once, with their fields, and nobody is sent a mail or brought back."""
+    """Every person arrives once, with their fields; no person is sent a mail or brought back."""
     columns = {"email": people(25), "first": [f"Ann {n}" for n in range(25)], "orders": list(range(25))}
     custom = account.row.custom[0]
     report = account.export(
@@ -108,26 +108,26 @@ def test_what_is_missing_is_not_sent(account):
     assert "Bob" in str(members["p1@example.com"])
 
 
-def test_a_person_whom_the_vendor_turns_away(account):
+def test_a_person_that_the_vendor_rejects(account):
     """The row ends with its reason, by file and row; the others are delivered."""
     status, reason = account.row.rejected_status or pytest.skip("this vendor turns nobody away")
     seeded = [{"email": "p2@example.com", "status": status}]
     account.sim.seed(account.name, seeded, account.audience if status != "globallySuppressed" else None)
     report = account.export(account.segment({"email": people(5)}))
     assert report["counts"] == counts(5, delivered=4, rejected=1)
-    (told,) = account.rejects()
-    assert (told["file_row"], told["email"], told["reason"]) == (2, "p2@example.com", str(reason))
+    (rejected,) = account.rejects()
+    assert (rejected["file_row"], rejected["email"], rejected["reason"]) == (2, "p2@example.com", str(reason))
     assert account.facts("resubscribed") == 0
 
 
 def test_a_refused_batch_is_halved(account):
-    """One row that fails the whole call stands alone in the end; the others are delivered."""
+    """One row that fails the whole call is alone in a batch in the end; the others are delivered."""
     account.fault(contains="p3@example.com", refuse=True, count=0)
     report = account.export(account.segment({"email": people(8)}))
     assert report["counts"] == counts(8, delivered=7, rejected=1)
-    (told,) = account.rejects()
-    assert (told["file_row"], told["reason"]) == (3, "rejected_by_vendor")
-    assert told["vendor_code"]
+    (rejected,) = account.rejects()
+    assert (rejected["file_row"], rejected["reason"]) == (3, "rejected_by_vendor")
+    assert rejected["vendor_code"]
     assert sorted(account.members()) == sorted(set(people(8)) - {"p3@example.com"})
     assert len(account.upserts()) == 7
 
@@ -165,7 +165,7 @@ def test_a_wait_longer_than_a_minute_is_not_sat_out(account):
     ],
 )
 def test_a_call_that_breaks_off(account, fault):
-    """Before its effect or after it, cut or garbled: the batch goes again and everybody is there once."""
+    """Before its effect or after it, cut or garbled: the batch goes again and every person is there once."""
     account.fault(**fault)
     report = account.export(account.segment({"email": people(4)}))
     assert report["counts"] == counts(4, delivered=4)
@@ -210,7 +210,7 @@ def script(jobs, *states):
 
 
 def test_a_job_is_waited_for(jobs):
-    """As long as it runs it is polled; then its rows have their verdicts."""
+    """As long as it runs it is polled; then its rows have their results."""
     running, done, _, _ = jobs.row.states
     script(jobs, running, running, done)
     assert jobs.export(jobs.segment({"email": people(3)}))["counts"] == counts(3, delivered=3)
@@ -222,8 +222,10 @@ def test_what_a_poll_has_read_is_not_read_again(jobs):
     running, done, _, _ = jobs.row.states
     script(jobs, running, done)
     jobs.export(jobs.segment({"email": people(3)}))
-    reads = [(one["path"], str(one["query"])) for one in jobs.sim.requests(vendor=jobs.name) if one["method"] == "GET"]
-    most = max(reads.count(one) for one in reads)
+    reads = [
+        (call["path"], str(call["query"])) for call in jobs.sim.requests(vendor=jobs.name) if call["method"] == "GET"
+    ]
+    most = max(reads.count(read) for read in reads)
     assert most == len(jobs.paused) == 2
 
 
@@ -248,7 +250,7 @@ def test_a_job_that_keeps_failing_is_given_up(jobs):
     assert len(jobs.upserts()) == 4
 
 
-def test_a_job_state_that_nobody_documents(jobs, published):
+def test_an_undocumented_job_state(jobs, published):
     """It stops the run loudly, and the job is looked at again by the next try."""
     *_, unknown = jobs.row.states
     script(jobs, unknown)
@@ -261,7 +263,7 @@ def test_a_job_state_that_nobody_documents(jobs, published):
 
 
 def test_full_job_slots(jobs):
-    """Batches wait until one of the jobs ends; nobody is lost."""
+    """Batches wait until one of the jobs ends; no row is lost."""
     settings, _ = jobs.row.slots or pytest.skip("this vendor names no number of jobs")
     jobs = VendorHarness(jobs.sim, jobs.name, jobs.home, batch_rows=2)
     jobs.sim.configure({jobs.name: settings})
@@ -281,7 +283,7 @@ def test_somebody_else_fills_the_job_slots(jobs):
 
 
 def test_waiting_elsewhere(jobs):
-    """The run leaves with its tickets, and comes back to verdicts without sending a batch again."""
+    """The run leaves with its job ids, and resumes to results without sending a batch again."""
     jobs = VendorHarness(jobs.sim, jobs.name, jobs.home, batch_rows=2)
     segment = jobs.segment({"email": people(6)})
     environment = jobs.environment(pause=lambda _: False)

@@ -88,8 +88,10 @@ class Account(VendorHarness):
     def repair(self) -> list[str]:
         """Do what the command does; return what it reports."""
         clock = self.sim.clock.now
-        found = [repair.repair(path, self.resolve, clock=clock, sleep=self.sleep) for path in ledger_paths(self.root)]
-        causes = [str(diagnosis) for diagnosis in found if diagnosis.damaged]
+        diagnoses = [
+            repair.repair(path, self.resolve, clock=clock, sleep=self.sleep) for path in ledger_paths(self.root)
+        ]
+        causes = [str(diagnosis) for diagnosis in diagnoses if diagnosis.damaged]
         for folder, why in repair.unreadable_runs(run_folders(self.root / "runs")):
             repair.set_run_aside(folder, why, clock())
             causes.append(why)
@@ -121,12 +123,12 @@ def account(request, sim, tmp_path) -> Account:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_file_of_a_state(account: Account, damage: str):
     """The retry and the next run either are right, or name the file, the audience and the command that repairs it."""
-    whole = account.files()
-    assert len(whole) > 10
-    for name, content in whole.items():
+    files = account.files()
+    assert len(files) > 10
+    for name, content in files.items():
         if any(part in name for part in SUPERFLUOUS):
             continue
-        account.restore({**whole, name: DAMAGES[damage](content, random.Random(name))})
+        account.restore({**files, name: DAMAGES[damage](content, random.Random(name))})
         is_seen = False
         for number in (1, 2, 3):
             try:

@@ -16,7 +16,7 @@ from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
-KEPT = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returning.parquet"}
+PLAN_FILES = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returning.parquet"}
 
 
 def day(account: VendorHarness, number: int, emails: list[str], **options) -> dict:
@@ -30,23 +30,23 @@ def dies(_: int) -> bool:
 @pytest.fixture
 def account(sim, tmp_path):
     """A finished day with five people, and a second with three that was killed while its job ran."""
-    found = VendorHarness(sim, "dotdigital", tmp_path / "home", batch_rows=2)
-    day(found, 1, people(5))
+    harness = VendorHarness(sim, "dotdigital", tmp_path / "home", batch_rows=2)
+    day(harness, 1, people(5))
     with pytest.raises(KeyboardInterrupt):
-        day(found, 2, people(3), environment=found.environment("day-2", pause=dies))
+        day(harness, 2, people(3), environment=harness.environment("day-2", pause=dies))
     sim.clock.advance(3600)
-    return found
+    return harness
 
 
 def files(account: VendorHarness) -> list[Path]:
-    """What is read again of the unfinished run, and of the audience."""
+    """Files of the unfinished run and of the audience that are read again."""
     under = [path for folder in ("runs/day-2", "ledgers") for path in (account.home / folder).rglob("*")]
     return sorted(
         path
         for path in under
         if path.is_file()
         and (
-            path.name in KEPT
+            path.name in PLAN_FILES
             or path.name.startswith("audience_state")
             or (path.name[:1] == "0" and path.suffix == ".parquet")
         )
@@ -77,15 +77,15 @@ def removed(path: Path, _: random.Random) -> None:
 
 
 def mend(account: VendorHarness) -> None:
-    for place in ledger_paths(local_path(str(account.home))):
-        repair.repair(place, local_path, clock=account.sim.clock.now, sleep=account.sleep)
+    for path in ledger_paths(local_path(str(account.home))):
+        repair.repair(path, local_path, clock=account.sim.clock.now, sleep=account.sleep)
     for folder, why in repair.unreadable_runs([account.environment("day-2").run_folder]):
         repair.set_run_aside(folder, why, account.sim.clock.now())
 
 
 @pytest.mark.parametrize("damage", [flip, cut, empty, replaced, removed], ids=lambda damage: damage.__name__)
 def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(account, damage):
-    """The next try, the next run and, after `repair`, another run: nobody is removed by mistake or keeps old values."""
+    """The next try, the next run and, after `repair`, another run: no person is removed wrongly or keeps old values."""
     for path in files(account):
         shutil.copytree(account.home, account.home.parent / "kept", dirs_exist_ok=True)
         damage(path, random.Random(path.name))
@@ -97,7 +97,9 @@ def test_a_damaged_file_gives_our_own_error_and_the_right_audience_after_repair(
         members = account.members()
         assert account.active() >= set(people(3)), path
         assert "Day 1" not in str([members[email] for email in people(3)]), path
-        assert set(people(3)) <= {email for email, kept in account.ledger().items() if kept["state"] == "member"}
+        assert set(people(3)) <= {
+            email for email, ledger_row in account.ledger().items() if ledger_row["state"] == "member"
+        }
         shutil.rmtree(account.home)
         shutil.copytree(account.home.parent / "kept", account.home)
 
@@ -110,19 +112,19 @@ def test_one_flipped_bit_anywhere_is_seen(account, name):
         for file in files(account)
         if file.name.startswith(name) or (name == "ledger" and file.parent.name != "01" and file.suffix == ".parquet")
     )
-    whole = path.read_bytes()
+    content = path.read_bytes()
     for seed in range(8):
         flip(path, random.Random(seed))
         with pytest.raises(DamagedState, match="airflow segexport repair") as caught:
             day(account, 2, people(3))
         assert path.name in str(caught.value)
         assert account.audience in str(caught.value)
-        path.write_bytes(whole)
+        path.write_bytes(content)
     assert day(account, 2, people(3))["counts"]["delivered"] == 3
 
 
 def test_a_ledger_that_cannot_be_read_is_never_taken_for_an_empty_one(account):
-    """The version before takes its place, all content is sent again, and whoever left is still taken out."""
+    """The version before takes its place, all content is sent again, and people that left are still removed."""
     day(account, 2, people(3))
     day(account, 3, people(3))
     newest = max(path for path in files(account) if path.parent.name != "01" and path.suffix == ".parquet")
@@ -147,7 +149,7 @@ def test_a_plan_of_another_version_is_refused(account):
 @pytest.mark.parametrize("damage", [cut, empty, removed], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", ["plan.json", "upserts.arrow", "audience_state", "ledger"])
 def test_a_file_that_is_cut_empty_or_gone_is_named(account, name, damage):
-    """By the next try and by another run, with the audience and the command; nothing is sent, and nobody removed."""
+    """The next try and another run name the audience and the command; nothing is sent, and no person removed."""
     path = next(
         file
         for file in files(account)
@@ -168,7 +170,7 @@ def test_a_file_that_is_cut_empty_or_gone_is_named(account, name, damage):
 
 
 def test_a_whole_run_folder_that_is_gone_is_named(account):
-    """It says whom the unfinished run has sent."""
+    """It records which rows the unfinished run has sent."""
     shutil.rmtree(account.home / "runs/day-2")
     with pytest.raises(DamagedState, match=r"day-2/01 of audience .* it is gone"):
         day(account, 3, people(3))
@@ -192,7 +194,7 @@ def test_a_run_that_was_stopped_before_its_first_call_is_no_damage(account, monk
 
 
 def test_the_newest_version_of_a_ledger_that_is_gone_is_not_taken_for_the_one_before(account):
-    """People whom the last run put in would never be taken out. After the repair, the version before is the newest."""
+    """People that the last run added would never be removed. After the repair, the version before is the newest."""
     day(account, 2, people(3))
     day(account, 3, [*people(3), "new@example.com"])
     newest = max(path for path in files(account) if path.parent.name != "01" and path.suffix == ".parquet")
@@ -205,7 +207,7 @@ def test_the_newest_version_of_a_ledger_that_is_gone_is_not_taken_for_the_one_be
 
 
 def test_a_ledger_that_is_gone_as_a_whole_is_not_taken_for_none(account):
-    """Nobody would be taken out any more, and a second first run would read the audience again."""
+    """No person would be removed any more, and a second first run would read the audience again."""
     day(account, 2, people(3))
     for path in files(account):
         if path.parent.name != "01" and path.suffix == ".parquet":

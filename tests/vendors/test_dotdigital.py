@@ -39,9 +39,9 @@ def reply(body, status=200, **headers):
     )
 
 
-def collected(rows=3, **found):
-    found = {"importId": "t", "status": "Finished", **found}
-    return run_operation(vendor.VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
+def collected(rows=3, **fields):
+    fields = {"importId": "t", "status": "Finished", **fields}
+    return run_operation(vendor.VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(fields))
 
 
 def failure(number, code, description="Words"):
@@ -63,7 +63,7 @@ def made(*numbers):
     ],
 )
 def test_the_account_s_region_is_used_from_then_on(endpoint):
-    """Any region tells the right one; every other call goes there."""
+    """Any region names the right one; every other call goes there."""
     called = []
 
     def send(request):
@@ -85,7 +85,7 @@ def test_the_account_s_region_is_used_from_then_on(endpoint):
     ],
 )
 def test_credentials_go_to_no_foreign_host(endpoint):
-    """An endpoint outside the vendor's own names is not called, whoever told it."""
+    """An endpoint outside the vendor's own names is not called, wherever it comes from."""
     info = {"id": 7, "properties": [{"name": "ApiEndpoint", "value": endpoint}]}
     with pytest.raises(InvalidConnection, match="no address of dotdigital's"):
         run_operation(vendor.VENDOR.resolve_audience(ApiEndpoint(vendor.account.BASE_URL), None), lambda _: reply(info))
@@ -118,7 +118,7 @@ def test_an_address_book_that_cannot_be_written():
 
 
 def test_three_ways_to_say_later():
-    """Two kinds of 429 and a 400 are told apart by body and headers."""
+    """Two kinds of 429 and a 400 are distinguished by body and headers."""
     refusal = vendor.VENDOR.retry_hint
     slots = refusal(reply({"errorCode": "contacts:tooManyActiveImports"}, 429), NOW)
     tier = refusal(reply({"errorCode": "contacts:tooManyRequests"}, 429, **{"x-ratelimit-reset": str(NOW + 21)}), NOW)
@@ -140,7 +140,7 @@ def test_the_flat_scheme_s_cap_is_waited_out_elsewhere(account):
 
 
 def test_a_full_minute_is_waited_out_here(account):
-    """The tier's window tells its end, and the export goes on then without the task's failing."""
+    """The tier's window reports its end, and the export continues then without a failed task."""
     account = VendorHarness(account.sim, "dotdigital", account.home, batch_rows=1, max_concurrency=1)
     account.sim.configure({"dotdigital": {"low_per_minute": 3}})
     account.sim.clock.advance(30)
@@ -168,17 +168,17 @@ def test_the_states_of_an_import(state, ours):
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "words"),
+    ("state", "reason", "message"),
     [
         ("ExceedsAllowedContactLimit", "contact_limit_reached", "contact limit is reached"),
         ("RejectedByWatchdog", "job_failed", "data watchdog"),
     ],
 )
-def test_final_states_that_a_person_must_mend(account, state, reason, words):
-    """The batch has its verdict, nothing more is sent, and the counts add up."""
+def test_final_states_that_a_person_must_mend(account, state, reason, message):
+    """The batch has its result, nothing more is sent, and the counts add up."""
     account = VendorHarness(account.sim, "dotdigital", account.home, batch_rows=2, max_jobs=1)
     account.sim.act("dotdigital", "script_jobs", {"scripts": [["Finished"], [state]]})
-    with pytest.raises(FatalError, match=words):
+    with pytest.raises(FatalError, match=message):
         account.export(account.segment({"email": people(6)}))
     summary = json.loads((account.home / "runs" / "run" / "01" / "summary.json").read_text())
     assert summary["counts"] == {
@@ -222,7 +222,7 @@ def test_a_contact_in_two_lists_of_the_report_is_delivered():
 
 
 def test_a_contact_that_the_report_does_not_mention():
-    """It has no verdict, and is not counted as delivered."""
+    """It has no result, and is not counted as delivered."""
     (refusal,) = collected(created=made(0, 2)).rejected
     assert (refusal.index, refusal.reason) == (1, Reason.NO_RESULT)
 
@@ -230,7 +230,7 @@ def test_a_contact_that_the_report_does_not_mention():
 def test_a_report_without_lists_is_of_those_who_failed():
     """Only id and state are required: what is not named was taken."""
     assert collected().rejected == ()
-    assert [one.index for one in collected(failures=[failure(2, "invalidEmail")]).rejected] == [2]
+    assert [rejection.index for rejection in collected(failures=[failure(2, "invalidEmail")]).rejected] == [2]
 
 
 def test_a_report_that_is_gone_sends_the_batch_again():
@@ -265,14 +265,14 @@ def test_what_travels_and_what_does_not(account):
         custom_fields={"orders": "orders", "Vip": "vip"},
     )
     (call,) = account.upserts()
-    one, two = call["body"]["contacts"]
-    assert one == {
+    first, two = call["body"]["contacts"]
+    assert first == {
         "matchIdentifier": "email",
         "identifiers": {"email": "p0@example.com"},
         "dataFields": {"FIRSTNAME": "Ann", "ORDERS": 5, "VIP": True},
         "lists": [int(account.audience)],
     }
-    assert two == {key: value for key, value in one.items() if key != "dataFields"} | {
+    assert two == {key: value for key, value in first.items() if key != "dataFields"} | {
         "identifiers": {"email": "p1@example.com"}
     }
     assert call["body"]["mergeOption"] == "overwrite"
@@ -280,7 +280,7 @@ def test_what_travels_and_what_does_not(account):
 
 
 @pytest.mark.parametrize("status", ["unsubscribed", "suppressed", "hardBounced", "pendingOptIn"])
-def test_nobody_s_status_is_changed(account, status):
+def test_no_person_s_status_is_changed(account, status):
     """The vendor updates fields of people who opted out, and leaves their status as it was."""
     account.sim.seed("dotdigital", [{"email": "p0@example.com", "status": status}], None)
     assert account.export(account.segment({"email": people(1)}))["counts"]["delivered"] == 1
@@ -325,17 +325,17 @@ def test_an_address_book_that_stays_in_use(account):
 
 
 @pytest.mark.parametrize(
-    ("words", "error"),
+    ("message", "error"),
     [
         ("Error: ERROR_ADDRESSBOOK_NOT_FOUND", AudienceNotFound),
         ("Error: ERROR_ADDRESSBOOK_NOTWRITABLE", AudienceNotFound),
         ("Error: ERROR_PARAMETER_INVALID", BatchRejected),
     ],
 )
-def test_a_removal_that_is_refused(words, error):
+def test_a_removal_that_is_refused(message, error):
     """For the book it stops the run; for an id among them it is halved."""
     with pytest.raises(error):
-        run_operation(vendor.VENDOR.removal.remove(TARGET, batch_of(2)), lambda _: reply({"message": words}, 400))
+        run_operation(vendor.VENDOR.removal.remove(TARGET, batch_of(2)), lambda _: reply({"message": message}, 400))
 
 
 def test_a_removal_job_s_keys_and_states_in_any_spelling():

@@ -14,9 +14,9 @@ FOR_EVER = 1e9
 @pytest.fixture(params=("constant_contact", "dotdigital", "omnisend"))
 def account(sim, request, tmp_path):
     """An account whose jobs do not end."""
-    found = VendorHarness(sim, request.param, tmp_path)
-    sim.configure({found.name: {"job_seconds": FOR_EVER}})
-    return found
+    harness = VendorHarness(sim, request.param, tmp_path)
+    sim.configure({harness.name: {"job_seconds": FOR_EVER}})
+    return harness
 
 
 def hourly(account: VendorHarness, *, dies_after: int = 10**6):
@@ -56,7 +56,7 @@ def test_the_audience_is_free_afterwards(account: VendorHarness):
 
 
 def test_the_next_run_reads_the_results_of_jobs_that_ended_late(sim, tmp_path):
-    """A day later the job has ended: its people are known as they are, and nobody is sent twice."""
+    """A day later the job has ended: its people's results are known, and no person is sent twice."""
     account = VendorHarness(sim, "dotdigital", tmp_path)
     sim.configure({account.name: {"job_seconds": 8 * HOUR}})
     _, pause = hourly(account)
@@ -82,7 +82,7 @@ def test_the_time_counts_over_tries(account: VendorHarness):
 
 
 def test_a_cleared_task_looks_once_more(sim, tmp_path):
-    """The job has ended meanwhile: the try delivers, although the time is long over."""
+    """The job has ended in the meantime: the try delivers, although the timeout has passed."""
     account = VendorHarness(sim, "dotdigital", tmp_path)
     sim.configure({account.name: {"job_seconds": 8 * HOUR}})
     _, pause = hourly(account)

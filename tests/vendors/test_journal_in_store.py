@@ -80,5 +80,5 @@ def test_a_journal_that_fails_at_any_write(account, monkeypatch, at, stores, ret
         assert account.active() == set(THEN)
     account.export_day(3, THEN[:4])
     assert account.active() == set(THEN[:4])
-    assert {email for email, kept in account.ledger().items() if kept["state"] == "member"} == set(THEN[:4])
+    assert {email for email, ledger_row in account.ledger().items() if ledger_row["state"] == "member"} == set(THEN[:4])
     assert "Day 1" not in str({email: account.members()[email] for email in THEN[:4]})

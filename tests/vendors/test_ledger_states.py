@@ -1,4 +1,4 @@
-"""What a sequence of runs leaves in the ledger: who is ours to bring back, and who has left."""
+"""The ledger after a sequence of runs: people that are ours to bring back, and people that have left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def impatient(account: VendorHarness, name: str):
 
 
 def fails(account: VendorHarness, number: int, emails, fault, **options) -> None:
-    """A day on which a call fails; the run ends with an error, and nobody tries it again."""
+    """A day on which a call fails; the run ends with an error, and is not tried again."""
     account.sim.faults([{"vendor": account.name, **fault}])
     name = f"day-{number}"
     with pytest.raises(SegexportError):
@@ -93,18 +93,18 @@ def test_an_erasure_finds_a_contact_that_was_made_anew(sim, tmp_path):
     account.sim.seed(account.name, [{"email": P2, "status": "deleted"}])
     account.sim.seed(account.name, [{"email": P2, "status": "active"}], account.audience)
     target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-    door = VendorRemover(account.vendor, target, account.call, account.sleep)
-    assert door.remove(P2) == "removed"
+    remover = VendorRemover(account.vendor, target, account.call, account.sleep)
+    assert remover.remove(P2) == "removed"
     assert account.active() == set(people(2))
-    assert door.remove(P2) == "not_in_audience"
+    assert remover.remove(P2) == "not_in_audience"
 
 
 @pytest.fixture
 def listed(sim, tmp_path):
-    """An account that turns one person away, with a sign-in that never ends."""
-    found = VendorHarness(sim, "campaign_monitor", tmp_path)
-    found.row = replace(found.row, auth=lambda told: HTTPBasicAuth(told["credentials"]["api_key"], "x"))
-    return found
+    """An account that rejects one person, with a login that never expires."""
+    harness = VendorHarness(sim, "campaign_monitor", tmp_path)
+    harness.row = replace(harness.row, auth=lambda described: HTTPBasicAuth(described["credentials"]["api_key"], "x"))
+    return harness
 
 
 def test_a_delivered_row_that_full_has_rejected_is_unchanged(listed: VendorHarness):
@@ -148,13 +148,13 @@ def test_who_was_never_put_in_is_not_in_after_a_refusal(account: VendorHarness):
 def test_a_mirror_speaks_of_its_own_people_only(sim, tmp_path):
     """Constant Contact: another sharer's person has left the list; this sharer's report does not name them."""
     account = VendorHarness(sim, "constant_contact", tmp_path)
-    one, two = (
+    first, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
     )
-    account.day(1, people(2), name="one-1", **one)
+    account.day(1, people(2), name="one-1", **first)
     account.day(2, [P2], name="two-1", **two)
     account.sim.seed(account.name, [{"email": P2, "status": "left_list"}], account.audience)
-    report = account.day(3, people(2), name="one-2", **one)
+    report = account.day(3, people(2), name="one-2", **first)
     assert not any(report["removals"].values())
     assert account.day(4, ["x@example.com"], name="two-2", **two)["removals"]["already_gone"] == 1

@@ -33,42 +33,42 @@ def send(account, batch):
     return account.call(account.vendor.upsert(target(account), batch))
 
 
-def found(account, *batches, since=None, known=()):
-    """What is told of batches whose run began, with its check, at a time."""
+def lost_jobs(account, *batches, since=None, known_ids=()):
+    """The jobs that the vendor lists for batches of a run that began, with its check, at a time."""
     since = account.sim.clock.now() if since is None else since
     checked = target(account)
     checked = replace(checked, extra={**checked.extra, "checked_at": str(int(since))})
-    return account.call(account.vendor.find_lost_jobs(checked, batches, since, frozenset(known)))
+    return account.call(account.vendor.find_lost_jobs(checked, batches, since, frozenset(known_ids)))
 
 
 def test_a_batch_that_became_a_job(lost):
-    """Its job is told, and brings the verdict as if the answer had come."""
-    one = batch(lost, "p0@example.com", "p1@example.com", "bad..@example", "p3@example.com")
+    """Its job is listed, and leads to the result as if the response had arrived."""
+    sent = batch(lost, "p0@example.com", "p1@example.com", "bad..@example", "p3@example.com")
     since = lost.sim.clock.now()
-    ticket = send(lost, one)
+    ticket = send(lost, sent)
     lost.sim.clock.advance(30)
-    assert found(lost, one, since=since) == {one.id: ticket}
+    assert lost_jobs(lost, sent, since=since) == {sent.id: ticket}
     (state,) = lost.call(lost.vendor.poll(target(lost), [ticket.id])).values()
     assert state is JobState.FINISHED
-    settled = lost.call(lost.vendor.collect(target(lost), one, ticket.id))
+    settled = lost.call(lost.vendor.collect(target(lost), sent, ticket.id))
     assert [refused.index for refused in settled.rejected] == [2]
 
 
 def test_a_job_that_is_not_done(lost):
-    """It is waited for a little, as long as it tells nothing of itself."""
-    one = batch(lost, *people(5))
+    """It is waited for a little, as long as the vendor does not list it."""
+    sent = batch(lost, *people(5))
     since = lost.sim.clock.now()
-    ticket = send(lost, one)
-    assert found(lost, one, since=since) == {one.id: ticket}
+    ticket = send(lost, sent)
+    assert lost_jobs(lost, sent, since=since) == {sent.id: ticket}
 
 
 def test_a_job_that_takes_long(lost):
     """The lookup comes to an end, and the batch goes out again if nothing is proven of it."""
     lost.sim.configure({lost.name: {"job_seconds": 3600}})
-    one = batch(lost, *people(5))
+    sent = batch(lost, *people(5))
     since = lost.sim.clock.now()
-    ticket = send(lost, one)
-    assert found(lost, one, since=since) in ({}, {one.id: ticket})
+    ticket = send(lost, sent)
+    assert lost_jobs(lost, sent, since=since) in ({}, {sent.id: ticket})
     assert sum(lost.slept) < 60
 
 
@@ -77,86 +77,88 @@ def test_a_batch_that_never_arrived(lost):
     since = lost.sim.clock.now()
     send(lost, batch(lost, "somebody@example.com", "else@example.com"))
     lost.sim.clock.advance(30)
-    assert found(lost, batch(lost, *people(5)), since=since) == {}
-    assert found(lost, since=since) == {}
+    assert lost_jobs(lost, batch(lost, *people(5)), since=since) == {}
+    assert lost_jobs(lost, since=since) == {}
 
 
 def test_several_batches(lost):
     """Each has its own job; those of others are not taken for it."""
     since = lost.sim.clock.now()
     sizes = [batch(lost, *people(5)[:size]) for size in (2, 3, 4)]
-    tickets = [send(lost, one) for one in sizes]
+    tickets = [send(lost, batch_sent) for batch_sent in sizes]
     send(lost, batch(lost, "somebody@example.com"))
     lost.sim.clock.advance(30)
-    assert found(lost, *sizes, since=since) == {one.id: ticket for one, ticket in zip(sizes, tickets, strict=True)}
+    assert lost_jobs(lost, *sizes, since=since) == {
+        batch_sent.id: ticket for batch_sent, ticket in zip(sizes, tickets, strict=True)
+    }
 
 
 def test_jobs_that_look_alike(lost):
-    """A vendor that tells what was in a batch tells it apart."""
+    """A vendor that lists the content of a batch identifies it."""
     since = lost.sim.clock.now()
     ours = batch(lost, *people(3))
     ticket = send(lost, ours)
     send(lost, batch(lost, "x@example.com", "y@example.com", "z@example.com"))
     lost.sim.clock.advance(30)
-    told = found(lost, ours, since=since)
-    assert told == {ours.id: ticket}
+    listed = lost_jobs(lost, ours, since=since)
+    assert listed == {ours.id: ticket}
 
 
 def test_a_job_that_is_known(lost):
-    """It is another batch's, whose answer came: with that out of the way, what looks alike is told apart."""
+    """It is another batch's, whose response arrived: without that one, batches that look alike are distinguishable."""
     since = lost.sim.clock.now()
     ours, other = batch(lost, *people(3)), batch(lost, "x@example.com", "y@example.com", "z@example.com")
     theirs = send(lost, other)
     lost.sim.clock.advance(30)
-    assert found(lost, ours, since=since, known=[theirs.id]) == {}
+    assert lost_jobs(lost, ours, since=since, known_ids=[theirs.id]) == {}
     ticket = send(lost, ours)
     lost.sim.clock.advance(30)
-    assert found(lost, ours, since=since, known=[theirs.id]) == {ours.id: ticket}
+    assert lost_jobs(lost, ours, since=since, known_ids=[theirs.id]) == {ours.id: ticket}
 
 
 def test_two_batches_for_one_job(lost):
-    """A job is never told of two batches."""
+    """A job is never assigned to two batches."""
     since = lost.sim.clock.now()
     first, second = batch(lost, *people(3)), batch(lost, "x@example.com", "y@example.com", "z@example.com")
     ticket = send(lost, first)
     lost.sim.clock.advance(30)
-    told = found(lost, first, second, since=since)
-    assert told == {first.id: ticket}
+    listed = lost_jobs(lost, first, second, since=since)
+    assert listed == {first.id: ticket}
 
 
 def test_a_job_of_earlier(lost):
     """The same people were sent before, by another run: that job is not this batch's."""
-    one = batch(lost, *people(3))
-    send(lost, one)
+    sent = batch(lost, *people(3))
+    send(lost, sent)
     lost.sim.clock.advance(3600)
-    assert found(lost, one) == {}
+    assert lost_jobs(lost, sent) == {}
 
 
 def test_a_job_of_just_before(lost):
     """A run that ended a minute before this one began had the same people and values, and one between them others."""
-    one = batch(lost, *people(3))
-    send(lost, one)
+    sent = batch(lost, *people(3))
+    send(lost, sent)
     lost.sim.clock.advance(20)
-    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
-    send(lost, replace(one, id=batch_id(items), items=items))
+    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in sent.items]
+    send(lost, replace(sent, id=batch_id(items), items=items))
     lost.sim.clock.advance(20)
     checked, since = target(lost), lost.sim.clock.now()
-    assert {} == lost.call(lost.vendor.find_lost_jobs(checked, [one], since, frozenset()))
-    ticket = send(lost, one)
-    assert {one.id: ticket} == lost.call(lost.vendor.find_lost_jobs(checked, [one], since, frozenset()))
+    assert {} == lost.call(lost.vendor.find_lost_jobs(checked, [sent], since, frozenset()))
+    ticket = send(lost, sent)
+    assert {sent.id: ticket} == lost.call(lost.vendor.find_lost_jobs(checked, [sent], since, frozenset()))
 
 
 def test_a_job_with_other_values(lost):
     """The same people were sent just before, with other values: taken for this batch, the new ones would be lost."""
     send(lost, batch(lost, *people(3)))
     lost.sim.clock.advance(30)
-    one = batch(lost, *people(3))
-    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in one.items]
-    ours = replace(one, id=batch_id(items), items=items)
-    assert found(lost, ours, since=lost.sim.clock.now() - 31) == {}
+    sent = batch(lost, *people(3))
+    items = [item.removesuffix("}") + ',"firstName":"Ann"}' for item in sent.items]
+    ours = replace(sent, id=batch_id(items), items=items)
+    assert lost_jobs(lost, ours, since=lost.sim.clock.now() - 31) == {}
     ticket = send(lost, ours)
     lost.sim.clock.advance(30)
-    assert found(lost, ours, since=lost.sim.clock.now() - 61) == {ours.id: ticket}
+    assert lost_jobs(lost, ours, since=lost.sim.clock.now() - 61) == {ours.id: ticket}
 
 
 def test_a_job_that_failed(lost):
@@ -165,10 +167,10 @@ def test_a_job_that_failed(lost):
     if not failed:
         pytest.skip("this vendor's jobs do not fail as a whole")
     lost.sim.act(lost.name, "script_jobs", {"scripts": [[failed[0]]]})
-    one = batch(lost, *people(3))
+    sent = batch(lost, *people(3))
     since = lost.sim.clock.now()
-    send(lost, one)
-    assert found(lost, one, since=since) == {}
+    send(lost, sent)
+    assert lost_jobs(lost, sent, since=since) == {}
 
 
 def test_a_removal(lost):
@@ -180,7 +182,7 @@ def test_a_removal(lost):
     send(lost, batch(lost, "x@example.com", "y@example.com", "z@example.com"))
     ticket = lost.call(leaving.removal.remove(leaving.target, leavers))
     lost.sim.clock.advance(30)
-    told = found(lost, leavers, since=since)
-    assert told == ({leavers.id: ticket} if leaving.removal.limits.max_jobs else {})
+    listed = lost_jobs(lost, leavers, since=since)
+    assert listed == ({leavers.id: ticket} if leaving.removal.limits.max_jobs else {})
     revived = upserts(lost.name, lost.audience, people(3), BatchKind.REVIVE)
-    assert found(lost, revived, since=since) == {}
+    assert lost_jobs(lost, revived, since=since) == {}

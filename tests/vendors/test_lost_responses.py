@@ -1,4 +1,4 @@
-"""Calls whose answer nobody has seen: looked up at the vendor where it lists its jobs, and only then sent again."""
+"""Calls without a response: looked up at the vendor if it lists its jobs, and only then sent again."""
 
 from __future__ import annotations
 
@@ -73,4 +73,4 @@ def test_a_job_that_was_another_runs_is_not_taken_for_it(sim, vendor, tmp_path, 
         Export(account.vendor, account.endpoint, account.config(segment, **names), account.environment(send=cut)).run()
     sender.close()
     assert 5 == account.export(segment, **names)["counts"]["delivered"]
-    assert "Eve" in json.dumps([one["body"] for one in account.upserts()])
+    assert "Eve" in json.dumps([call["body"] for call in account.upserts()])

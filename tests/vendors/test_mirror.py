@@ -1,4 +1,4 @@
-"""Leavers, returners, sharers and undo, at every vendor: only people whom we put there are ever taken out."""
+"""Leavers, returners, sharers and undo, at every vendor: only people that we added are ever removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def calm(account):
 
 
 def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: VendorHarness):
-    """They are no longer in the audience, still in the account, and nobody is unsubscribed or written to."""
+    """They are no longer in the audience, still in the account, and no person is unsubscribed or written to."""
     foreign = "foreign@example.com"
     calm.sim.seed(calm.name, [{"email": foreign, "status": "active"}], calm.audience)
     calm.day(1, people(6))
@@ -39,8 +39,8 @@ def test_leavers_are_taken_out_and_nothing_else_happens_to_them(calm: VendorHarn
     }
 
 
-def test_changes_takes_nobody_out(calm: VendorHarness):
-    """Only `mirror` removes; whoever left stays where they are until a run mirrors."""
+def test_upsert_removes_no_person(calm: VendorHarness):
+    """Only `mirror` removes; people that left the segment stay members until a run mirrors."""
     calm.day(1, people(4), mode="upsert")
     assert removals(calm.day(2, people(2), mode="upsert")) == {}
     assert calm.active() == set(people(4))
@@ -49,7 +49,7 @@ def test_changes_takes_nobody_out(calm: VendorHarness):
 
 
 def test_a_returner_is_brought_back(calm: VendorHarness):
-    """Whom we took out, and who is in the segment again, is in the audience again; mails are not set off."""
+    """People that we removed, and that are in the segment again, are added again; no mail is triggered."""
     calm.day(1, people(4))
     calm.day(2, people(3))
     assert calm.active() == set(people(3))
@@ -60,8 +60,8 @@ def test_a_returner_is_brought_back(calm: VendorHarness):
     assert {row["state"] for row in calm.ledger().values()} == {"member"}
 
 
-def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim, tmp_path):
-    """A person whom a human deleted from the list is withheld: the vendor's 205 does not say who did it."""
+def test_a_person_that_another_user_removed_is_not_added_again(sim, tmp_path):
+    """A person that a user deleted from the list is withheld: the vendor's 205 does not say who did it."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.sim.seed(account.name, [{"email": "p1@example.com", "status": "deleted"}], account.audience)
     report = account.day(1, people(3))
@@ -70,7 +70,7 @@ def test_whom_somebody_else_took_out_is_not_brought_back_against_the_ledger(sim,
 
 
 def test_a_leaver_who_has_opted_out_is_left_alone(sim, tmp_path):
-    """Deleting somebody who has unsubscribed would lose the opt-out: the state at the vendor stays as it is."""
+    """Deleting an unsubscribed person would lose the opt-out: the state at the vendor stays as it is."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": "p2@example.com", "status": "unsubscribed"}], account.audience)
@@ -92,8 +92,8 @@ def test_a_row_that_cannot_be_sent_has_not_left(calm: VendorHarness):
 def test_who_has_no_consent_any_more_is_a_leaver(calm: VendorHarness):
     """Consent that was withdrawn in the warehouse takes a person out of the audience."""
     calm.day(1, people(3))
-    told = {"consent": calm.consent("agreed"), "columns": {"agreed": [True, None, False]}}
-    report = calm.day(2, people(3), **told)
+    options = {"consent": calm.consent("agreed"), "columns": {"agreed": [True, None, False]}}
+    report = calm.day(2, people(3), **options)
     assert report["reasons"] == {"withheld": {"no_consent": 2}}
     assert removals(report) == {"planned": 2, "removed": 2}
     assert calm.active() == {"p0@example.com"}
@@ -114,15 +114,15 @@ def test_too_many_removals_stop_the_run_before_the_first_call(calm: VendorHarnes
 def test_a_guard_may_keep_the_leavers_and_let_the_rest_go(calm: VendorHarness):
     """`skip_removals` leaves removals undone, says so, and the next run within the limit takes them out."""
     calm.day(1, people(10))
-    kept = {"max_removals_share": Guard(0.15, "skip_removals")}
-    report = calm.day(2, [*people(8), "new@example.com"], guards=kept)
+    guards = {"max_removals_share": Guard(0.15, "skip_removals")}
+    report = calm.day(2, [*people(8), "new@example.com"], guards=guards)
     assert removals(report) == {"planned": 2, "kept": 2}
     assert report["counts"]["delivered"] == 1
     assert len(calm.active()) == 11
     assert removals(calm.day(3, [*people(8), "new@example.com"])) == {"planned": 2, "removed": 2}
 
 
-def test_an_older_snapshot_takes_nobody_out(calm: VendorHarness):
+def test_an_older_snapshot_removes_no_person(calm: VendorHarness):
     """Older never overwrites newer: nothing is sent, whatever the mode."""
     calm.day(2, people(4))
     calls = len(calm.sim.requests(vendor=calm.name))
@@ -134,7 +134,7 @@ def test_an_older_snapshot_takes_nobody_out(calm: VendorHarness):
 
 
 def test_an_older_snapshot_may_be_compared(calm: VendorHarness):
-    """`verify` tells what would differ, and sends nothing."""
+    """`verify` reports what would differ, and sends nothing."""
     calm.day(2, people(4))
     sent = len(calm.upserts())
     report = calm.day(1, people(3), first={"p0@example.com": "Other"}, on_stale="verify")
@@ -145,7 +145,7 @@ def test_an_older_snapshot_may_be_compared(calm: VendorHarness):
 
 
 def test_a_dry_run_sends_nothing_and_leaves_no_trace(calm: VendorHarness):
-    """The plan with its counts, calls, minutes and row numbers; the ledger, the audience and the standing stay."""
+    """The plan with its counts, calls, minutes and row numbers; the ledger, the audience and its state stay."""
     calm.day(1, people(3))
     before = (calm.ledger(), calm.latest_summary(), len(calm.upserts()))
     report = calm.day(2, ["new@example.com", *people(2)], dry_run=True)
@@ -169,21 +169,21 @@ def test_an_audience_has_one_owner(calm: VendorHarness):
 
 def test_sharers_let_a_person_go_together(calm: VendorHarness):
     """Two exports that both share: a person leaves when no sharer holds them any more, and not before."""
-    one, two = (
+    first_export, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
     )
-    calm.day(1, people(3), **one)
+    calm.day(1, people(3), **first_export)
     calm.day(2, people(4)[2:], name="two-1", **two)
     assert calm.active() == set(people(4))
-    assert removals(calm.day(3, people(1), name="one-2", **one)) == {"planned": 2, "kept": 1, "removed": 1}
+    assert removals(calm.day(3, people(1), name="one-2", **first_export)) == {"planned": 2, "kept": 1, "removed": 1}
     assert calm.active() == {"p0@example.com", "p2@example.com", "p3@example.com"}
     assert removals(calm.day(4, people(4)[3:], name="two-2", **two)) == {"planned": 1, "removed": 1}
     assert calm.active() == {"p0@example.com", "p3@example.com"}
 
 
 def test_a_sharer_that_never_removes_never_lets_go(calm: VendorHarness):
-    """A sharer in mode `upsert` keeps whom it has once put in."""
+    """A sharer in mode `upsert` keeps the people that it has once added."""
     calm.day(1, people(2), export_name="crm.one", allow_shared_audience=True, mode="upsert")
     calm.day(2, people(1), name="one-2", export_name="crm.one", allow_shared_audience=True, mode="upsert")
     report = calm.day(3, ["x@example.com"], name="two", export_name="crm.two", allow_shared_audience=True)
@@ -191,18 +191,18 @@ def test_a_sharer_that_never_removes_never_lets_go(calm: VendorHarness):
     assert calm.active() == {*people(2), "x@example.com"}
 
 
-def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(sim, tmp_path):
-    """The other sharer does not take them out, and neither whom the owner put in before the audience was shared."""
+def test_a_sharer_holds_the_people_of_its_segment_although_they_were_rejected(sim, tmp_path):
+    """The other sharer does not remove them, nor the people that the owner added before the audience was shared."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
-    one, two = (
+    first_export, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
     )
     account.day(1, people(2), export_name="crm.one", mode="upsert")
-    account.day(2, people(2), name="one-2", mode="upsert", **one)
+    account.day(2, people(2), name="one-2", mode="upsert", **first_export)
     account.sim.seed(account.name, [{"email": "p1@example.com", "status": "unsubscribed"}], account.audience)
     account.day(3, people(2), first=dict.fromkeys(people(2), "New"), name="two-1", mode="upsert", **two)
-    assert removals(account.day(4, ["x@example.com"], name="one-3", **one)) == {"planned": 2, "kept": 2}
+    assert removals(account.day(4, ["x@example.com"], name="one-3", **first_export)) == {"planned": 2, "kept": 2}
     assert removals(account.day(5, ["y@example.com"], name="two-2", **two)) == {
         "planned": 2,
         "removed": 1,
@@ -211,7 +211,7 @@ def test_whom_a_sharer_has_in_its_segment_it_holds_although_they_were_rejected(s
 
 
 def test_undo_takes_back_the_last_run(calm: VendorHarness):
-    """Whom the run put in is out again, and whom it took out is in again; twice is refused."""
+    """People that the run added are out again, and those that it removed are in again; a second undo is an error."""
     calm.day(1, people(4))
     calm.day(2, [*people(3), "new@example.com"])
     assert calm.active() == {*people(3), "new@example.com"}
@@ -236,7 +236,7 @@ def test_a_leaver_who_has_left_the_address_book_is_left_alone(sim, tmp_path):
 
 
 def test_what_a_run_did_that_died_for_good_is_known_to_the_next(calm: VendorHarness, monkeypatch):
-    """A day's run is killed before it could write the ledger, and nobody tries it again: the next day's run knows."""
+    """A day's run is killed before it wrote the ledger, and is not tried again: the next day's run knows its rows."""
     calm.day(1, people(3), first=dict.fromkeys(people(3), "Old"))
     with monkeypatch.context() as patch:
         patch.setattr(update_ledger, "update_ledger", killed)

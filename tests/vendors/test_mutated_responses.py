@@ -1,8 +1,8 @@
 """Every member of every reply of a full life may be absent, null, an unknown word or of another type.
 
-Whatever a vendor leaves out or adds: no crash, nobody lost, nothing worse than a named reason; and when its replies are
-whole again, the audience comes to what it should be. A sample runs by default, and all with `SEGEXPORT_MUTATIONS=all`
-(`make chaos`).
+Whatever a vendor leaves out or adds: no crash, no person lost, nothing worse than a named reason; and once its replies
+are complete again, the audience reaches its expected state. A sample runs by default, and all with
+`SEGEXPORT_MUTATIONS=all` (`make chaos`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAMPLE = int(os.environ.get("SEGEXPORT_MUTATIONS", "4").replace("all", "0"))
 DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "consent_upgraded", "mails", "contacts_deleted")
 OPTED_OUT = {"p1@example.com", "p5@example.com"}
 LEAVE = {"p0@example.com", "p4@example.com", "p6@example.com", "n1@example.com"}
-"""People whom one of the runs takes out, or takes back."""
+"""People that one of the runs removes, or adds again."""
 
 NEEDED = re.compile(
     r"(body|status|state|id|ListID|\*|brandID|importId|activity_id|batchID|ApiEndpoint|Code)"
@@ -36,7 +36,7 @@ NEEDED = re.compile(
 """Members that a run cannot do without: ids, states, lists that are the answer, and the fields that it fills."""
 
 
-class Known:
+class Baseline:
     """A life without mutations: what each phase leads to, and which mutations its replies allow."""
 
     def __init__(self, life: Life) -> None:
@@ -66,15 +66,15 @@ class Known:
 
 
 def result(life: Life, outcome: Outcome) -> tuple[object, ...]:
-    """What is compared of two runs."""
+    """The parts of a run's result that are compared between two runs."""
     report = outcome.report or {}
     parts = [report.get(name) for name in ("counts", "reasons", "removals")]
     return (type(outcome.error), *parts, life.audience(), life.ledger())
 
 
-def wrong(known: Known, phase: Phase, mutation: Mutation) -> Iterator[str]:
+def wrong(baseline: Baseline, phase: Phase, mutation: Mutation) -> Iterator[str]:
     """Play a phase with a mutation, and say what promise was broken."""
-    life = known.life
+    life = baseline.life
     life.back(phase.name)
     tap = Tap(life.prefix, mutation)
     outcome = life.play(phase, tap)
@@ -86,8 +86,8 @@ def wrong(known: Known, phase: Phase, mutation: Mutation) -> Iterator[str]:
             yield f"a member that may be absent stops the run: {outcome.error}"
     if outcome.report:
         yield from lost(outcome.report, phase, finished=outcome.error is None)
-    yield from harmed(known, phase)
-    if result(life, outcome) == known.clean[phase.name]:
+    yield from harmed(baseline, phase)
+    if result(life, outcome) == baseline.clean[phase.name]:
         return
     if outcome.error is not None:
         outcome = life.play(phase)
@@ -95,9 +95,9 @@ def wrong(known: Known, phase: Phase, mutation: Mutation) -> Iterator[str]:
             yield f"does not recover: {type(outcome.error).__name__}: {outcome.error}"
     last = life.play(LAST)
     audience = life.audience()
-    yield from harmed(known, phase)
-    if last.error is not None or audience != known.at_last(phase):
-        yield f"ends at {audience}, {last.error}; without the mutation at {known.at_last(phase)}"
+    yield from harmed(baseline, phase)
+    if last.error is not None or audience != baseline.at_last(phase):
+        yield f"ends at {audience}, {last.error}; without the mutation at {baseline.at_last(phase)}"
 
 
 def lost(report: dict[str, object], phase: Phase, *, finished: bool) -> Iterator[str]:
@@ -112,13 +112,13 @@ def lost(report: dict[str, object], phase: Phase, *, finished: bool) -> Iterator
         yield f"whom the vendor did not take counts as delivered: {counts} {reasons}"
 
 
-def harmed(known: Known, phase: Phase) -> Iterator[str]:
+def harmed(baseline: Baseline, phase: Phase) -> Iterator[str]:
     """People who were taken out, brought in, unsubscribed or written to against their will or ours."""
-    life = known.life
+    life = baseline.life
     facts = {name: life.account.facts(name) for name in DAMAGE}
     if any(facts.values()):
         yield f"damage: {facts}"
-    audience, before = life.audience().keys(), {*known.before[phase.name], FOREIGN}
+    audience, before = life.audience().keys(), {*baseline.before[phase.name], FOREIGN}
     opted_out = set() if phase is PHASES[0] else OPTED_OUT
     stay = before - opted_out - LEAVE
     if gone := stay - audience:
@@ -144,13 +144,13 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("engines")
-def test_whatever_a_reply_lacks_nobody_is_lost(sim: Simulator, vendor: str, tmp_path: Path):
+def test_whatever_a_reply_lacks_no_person_is_lost(sim: Simulator, vendor: str, tmp_path: Path):
     """No crash, no loss, nothing worse than a named reason."""
-    known = Known(Life(sim, vendor, tmp_path))
+    baseline = Baseline(Life(sim, vendor, tmp_path))
     broken = [
         f"{phase.name}: {mutation}: {fault}"
-        for phase, mutation in chosen(known.cases)
-        for fault in wrong(known, phase, mutation)
+        for phase, mutation in chosen(baseline.cases)
+        for fault in wrong(baseline, phase, mutation)
     ]
     if broken:
         pytest.fail("\n".join(broken), pytrace=False)

@@ -1,4 +1,4 @@
-"""OAuth2 sign-ins shared by processes that have no disk in common, against the simulator's rotating refresh tokens."""
+"""OAuth2 logins shared by processes without a common disk, against the simulator's rotating refresh tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_segexport.vendors.operations import run_operation
 KEY = "segexport_token_cc"
 
 
-class Shelf:
+class FolderVariables:
     """Named texts in a folder, with the delays of a database over a network."""
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -34,9 +34,9 @@ class Shelf:
 
     def get(self, key: str) -> str | None:
         time.sleep(random.uniform(0, 0.03))
-        place = self.folder / key
+        path = self.folder / key
         try:
-            return place.read_text()
+            return path.read_text()
         except FileNotFoundError:
             return None
 
@@ -58,9 +58,9 @@ class Store:
         text = self.claims.store.get(KEY)
         if not text:
             return None
-        found = json.loads(text)
-        mark = found.pop("mark")
-        return OAuthToken(**found), mark
+        stored = json.loads(text)
+        mark = stored.pop("mark")
+        return OAuthToken(**stored), mark
 
     def save(self, token: OAuthToken, mark: str) -> None:
         self.claims.store.set(KEY, json.dumps({**asdict(token), "mark": mark}))
@@ -69,10 +69,14 @@ class Store:
         return self.claims.hold(KEY + "_renewal")
 
 
-def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: float = 0.2) -> Bearer:
+def bearer(
+    url: str, described_key: dict, variables: FolderVariables, machine: pathlib.Path, settle_s: float = 0.2
+) -> Bearer:
     access = ApiEndpoint(base_url=url, is_default_url=False)
-    claims = VariableLock(shelf, time.time, time.sleep, locks=machine, write_visibility_s=settle_s)
-    sign_in = OAuthCredentials(told["refresh_token"], told["client_id"], told.get("client_secret", ""))
+    claims = VariableLock(variables, time.time, time.sleep, locks=machine, write_visibility_s=settle_s)
+    sign_in = OAuthCredentials(
+        described_key["refresh_token"], described_key["client_id"], described_key.get("client_secret", "")
+    )
 
     def refresh(token: str) -> OAuthToken:
         session = requests.Session()
@@ -97,26 +101,31 @@ def bearer(url: str, told: dict, shelf: Shelf, machine: pathlib.Path, settle_s: 
     )
 
 
-def one_process(url: str, told: dict, shelf_folder: str, machine: str, out) -> None:
+def one_process(url: str, described_key: dict, variables_folder: str, machine: str, out) -> None:
     pathlib.Path(machine).mkdir()
     try:
-        out.put(bearer(url, told, Shelf(pathlib.Path(shelf_folder)), pathlib.Path(machine)).access_token())
+        out.put(
+            bearer(
+                url, described_key, FolderVariables(pathlib.Path(variables_folder)), pathlib.Path(machine)
+            ).access_token()
+        )
     except AuthenticationFailed as error:
         out.put(error)
 
 
 def test_machines_that_refresh_at_once_end_with_one_token_and_one_call(tmp_path: pathlib.Path) -> None:
-    """Four processes without a common lock file renew one rotating sign-in: one call, and all have its token."""
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
+    """Four processes without a common lock file renew one rotating login: one call, and all have its token."""
+    variables_folder = tmp_path / "shelf"
+    variables_folder.mkdir()
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        told = vendor["keys"]["public"]
+        described_key = vendor["keys"]["public"]
         context = multiprocessing.get_context("spawn")
         out = context.Queue()
         workers = [
             context.Process(
-                target=one_process, args=(vendor["base_url"], told, str(shelf), str(tmp_path / f"m{i}"), out)
+                target=one_process,
+                args=(vendor["base_url"], described_key, str(variables_folder), str(tmp_path / f"m{i}"), out),
             )
             for i in range(4)
         ]
@@ -125,73 +134,73 @@ def test_machines_that_refresh_at_once_end_with_one_token_and_one_call(tmp_path:
         tokens = [out.get(timeout=60) for _ in workers]
         for worker in workers:
             worker.join(timeout=60)
-        calls = [one for one in sim.requests() if one["path"].endswith("/token")]
+        calls = [call for call in sim.requests() if call["path"].endswith("/token")]
     assert len(calls) == 1
     assert len({str(token) for token in tokens}) == 1
     assert all(isinstance(token, str) for token in tokens)
 
 
 def test_a_rotated_token_is_stored_before_it_is_used(tmp_path: pathlib.Path) -> None:
-    """What the vendor gave lies on the shelf by the time the first request is signed; a second machine uses it."""
+    """The vendor's new token is stored by the time the first request is signed; a second machine uses it."""
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        told = vendor["keys"]["main"]
-        shelf = Shelf(tmp_path)
+        described_key = vendor["keys"]["main"]
+        variables = FolderVariables(tmp_path)
         machine = tmp_path / "m"
         machine.mkdir()
-        first = bearer(vendor["base_url"], told, shelf, machine, 0.01).access_token()
-        stored = json.loads(shelf.get(KEY) or "")
+        first = bearer(vendor["base_url"], described_key, variables, machine, 0.01).access_token()
+        stored = json.loads(variables.get(KEY) or "")
         assert stored["access_token"] == first
-        assert stored["refresh_token"] != told["refresh_token"]
-        assert stored["mark"] == token_fingerprint(told["refresh_token"])
-        assert bearer(vendor["base_url"], told, shelf, machine, 0.01).access_token() == first
-        assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
+        assert stored["refresh_token"] != described_key["refresh_token"]
+        assert stored["mark"] == token_fingerprint(described_key["refresh_token"])
+        assert bearer(vendor["base_url"], described_key, variables, machine, 0.01).access_token() == first
+        assert len([call for call in sim.requests() if call["path"].endswith("/token")]) == 1
 
 
 def test_a_rotated_away_token_says_how_to_sign_in_again(tmp_path: pathlib.Path) -> None:
     """The connection's refresh token was used elsewhere: `invalid_grant` is final, and the error names the command."""
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        told = vendor["keys"]["main"]
-        bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access_token()
+        described_key = vendor["keys"]["main"]
+        bearer(vendor["base_url"], described_key, FolderVariables(tmp_path), tmp_path, 0.01).access_token()
         (tmp_path / KEY).unlink()
         time.sleep(1)  # the token endpoint takes one call a second, and this one is not ours to pace
         with pytest.raises(AuthenticationFailed, match="airflow segexport login"):
-            bearer(vendor["base_url"], told, Shelf(tmp_path), tmp_path, 0.01).access_token()
+            bearer(vendor["base_url"], described_key, FolderVariables(tmp_path), tmp_path, 0.01).access_token()
 
 
 def test_a_new_refresh_token_in_the_connection_makes_the_stored_sign_in_void(tmp_path: pathlib.Path) -> None:
-    """An administrator signs in again: what an earlier sign-in left on the shelf is not used."""
-    shelf = Shelf(tmp_path)
-    shelf.set(
+    """An administrator logs in again: the token that an earlier login left in the store is not used."""
+    variables = FolderVariables(tmp_path)
+    variables.set(
         KEY,
         json.dumps({**asdict(OAuthToken("old", "older", time.time() + 9_999)), "mark": token_fingerprint("another")}),
     )
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        assert bearer(vendor["base_url"], vendor["keys"]["main"], shelf, tmp_path, 0.01).access_token() != "old"
+        assert bearer(vendor["base_url"], vendor["keys"]["main"], variables, tmp_path, 0.01).access_token() != "old"
 
 
 def test_calls_that_were_under_way_do_not_renew_again(tmp_path: pathlib.Path) -> None:
     """Four calls come back with 401 at once: the first renews, the others try with what it got."""
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        signer = bearer(vendor["base_url"], vendor["keys"]["main"], Shelf(tmp_path), tmp_path, 0.01)
+        signer = bearer(vendor["base_url"], vendor["keys"]["main"], FolderVariables(tmp_path), tmp_path, 0.01)
         signer.access_token()
         stale = Response(401, {}, b'{"error_key":"unauthorized","error_message":"Unauthorized"}')
         assert [signer.renew(stale) for _ in range(4)] == [True] * 4
-        assert len([one for one in sim.requests() if one["path"].endswith("/token")]) == 1
+        assert len([call for call in sim.requests() if call["path"].endswith("/token")]) == 1
 
 
 def test_a_superseded_writer_sends_no_refresh_token(tmp_path: pathlib.Path) -> None:
-    """The call of the sign-in leaves after the check of the audience's lease, as every other call."""
+    """The call of the login leaves after the check of the audience's lease, as every other call."""
 
     def superseded() -> None:
         raise Superseded("another run")
 
     with Simulator() as sim:
         vendor = sim.describe()["vendors"]["constant_contact"]
-        signer = bearer(vendor["base_url"], vendor["keys"]["public"], Shelf(tmp_path), tmp_path, 0.01)
+        signer = bearer(vendor["base_url"], vendor["keys"]["public"], FolderVariables(tmp_path), tmp_path, 0.01)
         with fenced(superseded), pytest.raises(Superseded, match="another run"):
             signer.access_token()
         assert sim.requests() == []
@@ -199,23 +208,23 @@ def test_a_superseded_writer_sends_no_refresh_token(tmp_path: pathlib.Path) -> N
 
 
 def test_a_claim_of_the_dead_runs_out_and_one_of_the_living_makes_others_wait(tmp_path: pathlib.Path) -> None:
-    """A claim that is still good is waited for, and told of in the end; one that has run out is taken over."""
+    """A lock that is still valid is waited for, and named in the error; one that has expired is taken over."""
     now = [1000.0]
 
-    class Clocked(Shelf):
+    class Clocked(FolderVariables):
         def get(self, key: str) -> str | None:
-            place = self.folder / key
-            return place.read_text() if place.exists() else None
+            path = self.folder / key
+            return path.read_text() if path.exists() else None
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    shelf = Clocked(tmp_path)
-    claims = VariableLock(shelf, lambda: now[0], sleep, locks=tmp_path, hold_s=60, timeout_s=30)
-    shelf.set("k", json.dumps({"by": "somebody", "until": now[0] + 60}))
+    variables = Clocked(tmp_path)
+    claims = VariableLock(variables, lambda: now[0], sleep, locks=tmp_path, hold_s=60, timeout_s=30)
+    variables.set("k", json.dumps({"by": "somebody", "until": now[0] + 60}))
     with pytest.raises(RetryableError, match="Another machine"), claims.hold("k"):
         raise AssertionError
     now[0] += 60
     with claims.hold("k"):
-        assert json.loads(shelf.get("k") or "")["by"] != "somebody"
-    assert shelf.get("k") is None
+        assert json.loads(variables.get("k") or "")["by"] != "somebody"
+    assert variables.get("k") is None

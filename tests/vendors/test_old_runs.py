@@ -48,7 +48,7 @@ class Task:
         return {path.name for path in task.iterdir()}
 
     @property
-    def standing(self) -> AudienceState:
+    def audience_state(self) -> AudienceState:
         target = self.account.call(self.account.vendor.resolve_audience(self.account.endpoint, self.account.audience))
         return AudienceState.of(Ledger.of(self.account.home, self.account.name, target).path)
 
@@ -74,7 +74,7 @@ def test_a_retry_goes_on_although_all_that_is_old_was_removed(task, monkeypatch)
 
 
 def test_the_next_run_finds_what_a_killed_run_has_sent(task, monkeypatch):
-    """Also after a hundred days: people whom the killed run put in are taken out when they leave."""
+    """Also after a hundred days: people that the killed run added are removed when they leave."""
     task.killed(2, people(6), monkeypatch)
     task.prune()
     task.day(3, people(2))
@@ -85,12 +85,12 @@ def test_a_superseded_run_stays_while_it_is_in_doubt_and_goes_then(task, monkeyp
     """It writes no report. Each newer run reads its journal, until it can have nothing under way any more."""
     task.killed(2, people(6), monkeypatch)
     task.day(3, people(4))
-    [doubt] = task.standing.doubts
+    [doubt] = task.audience_state.doubts
     assert doubt.folder.endswith("day-2/0/01")
     assert task.prune() == {"day-2", "day-3"}
     task.account.sim.clock.advance(doubts.MAX_DOUBT_S + 1)
     task.day(4, people(4))
-    assert not task.standing.doubts
+    assert not task.audience_state.doubts
     assert task.prune() == {"day-4"}
     assert task.day(5, people(4))["counts"]["delivered"] == 4
     assert task.account.active() == set(people(4))

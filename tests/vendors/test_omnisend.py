@@ -1,4 +1,4 @@
-"""Omnisend's own ways: a tag as the audience, batches of 100, verdicts by address, a store that a key may not leave."""
+"""Omnisend's own ways: a tag as the audience, batches of 100, results by address, a store per key."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def upserted(account, columns, **options):
     return account.members()["p0@example.com"]
 
 
-# Sign-in, store and tag
+# Login, store and tag
 
 
 def test_every_call_names_the_version(account):
@@ -89,8 +89,8 @@ def test_every_call_names_the_version(account):
 @pytest.mark.parametrize("tag", ["x", "seg high_value", "source: shopify", "A-b_9", "x" * 128])
 def test_a_tag_that_the_vendor_takes(account, tag):
     """Letters, digits, blank, hyphen, underscore, and the colon of the vendor's own example."""
-    found = account.call(VENDOR.resolve_audience(account.endpoint, tag))
-    assert (tag, tag, None) == (found.audience, found.audience_name, found.member_count)
+    resolved = account.call(VENDOR.resolve_audience(account.endpoint, tag))
+    assert (tag, tag, None) == (resolved.audience, resolved.audience_name, resolved.member_count)
 
 
 @pytest.mark.parametrize("tag", ["", "x" * 129, "gold/vip", "größte", "a,b", " x", "x ", " ", "a\tb", 'a"b', "x\n"])
@@ -98,7 +98,7 @@ def test_a_tag_that_the_vendor_does_not_take(account, tag):
     """The error says what a tag may hold, and contacts are not even read."""
     with pytest.raises(AudienceNotFound, match=r"1 to 128 of a-z, A-Z, 0-9, blank, - _ and colon"):
         account.call(VENDOR.resolve_audience(account.endpoint, tag))
-    assert ["/api/brands/current"] == [one["path"] for one in account.sim.requests(vendor="omnisend")]
+    assert ["/api/brands/current"] == [call["path"] for call in account.sim.requests(vendor="omnisend")]
 
 
 @pytest.mark.parametrize("brand_id", [7, "", "a/b", None, ["x"]])
@@ -122,7 +122,7 @@ def test_a_key_of_another_store_stops_before_anything_is_sent(account):
 
 
 def test_a_key_without_the_right_to_write(account):
-    """No read shows it: the first batch does, and no row is told as delivered."""
+    """No read shows it: the first batch does, and no row is reported as delivered."""
     send = account.sender(Key(account.described["keys"]["read_only"]))
     with pytest.raises(PermissionDenied, match=r"contacts \(read and write\) and brands \(read\)"):
         account.export(account.segment({"email": people(3)}), environment=account.environment(send=send))
@@ -130,7 +130,7 @@ def test_a_key_without_the_right_to_write(account):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "words"),
+    ("status", "kind", "message"),
     [
         (401, AuthenticationFailed, r"To fix: check the API key .*app\.omnisend\.com/integrations/api-keys"),
         (403, PermissionDenied, r"lacks a permission .*To fix: grant it .*wait a few minutes"),
@@ -138,9 +138,9 @@ def test_a_key_without_the_right_to_write(account):
         (418, UnexpectedResponse, r"answered 418 \(error code p418\), to https://om\.test/api/x"),
     ],
 )
-def test_refusals_say_what_to_do(status, kind, words):
-    """Bad credentials, a missing right, a retired version and the unforeseen are told apart."""
-    with pytest.raises(kind, match=words):
+def test_refusals_say_what_to_do(status, kind, message):
+    """Bad credentials, a missing right, a retired version and unknown errors are distinguished."""
+    with pytest.raises(kind, match=message):
         run_operation(
             VENDOR.resolve_audience(ApiEndpoint("https://om.test"), None), lambda _: reply(problem(status, "a"), status)
         )
@@ -177,9 +177,11 @@ def test_nobodys_consent_is_touched(account):
     """No item has channels or consent, and none asks for the welcome message that is sent by default."""
     account.sim.seed("omnisend", [{"email": "p1@example.com", "status": "unsubscribed"}])
     upserted(account, {"phone": ["+37061234567", None, "+12025550100"]}, field_mapping={"phone": "phone"})
-    identifiers = [one for item in sent(account) for one in item["identifiers"]]
-    assert {("email", False), ("phone", False)} == {(one["type"], one["sendWelcomeMessage"]) for one in identifiers}
-    assert {"type", "id", "sendWelcomeMessage"} == {key for one in identifiers for key in one}
+    identifiers = [identifier for item in sent(account) for identifier in item["identifiers"]]
+    assert {("email", False), ("phone", False)} == {
+        (identifier["type"], identifier["sendWelcomeMessage"]) for identifier in identifiers
+    }
+    assert {"type", "id", "sendWelcomeMessage"} == {key for identifier in identifiers for key in identifier}
     members = account.members()
     assert "unsubscribed" == members["p1@example.com"]["status"]
     assert "nonSubscribed" == members["p0@example.com"]["status"]
@@ -201,10 +203,10 @@ def test_every_field_has_its_place(account):
         "birthdate": ["1990-02-28"],
     }
     account.audience = "seg high_value"
-    found = upserted(account, columns, field_mapping={name: name for name in columns})
-    assert ("seg high_value",) == tuple(found["tags"])
-    assert ("+12025550100",) == tuple(found["phones"])
-    assert found["fields"] == {
+    contact = upserted(account, columns, field_mapping={name: name for name in columns})
+    assert ("seg high_value",) == tuple(contact["tags"])
+    assert ("+12025550100",) == tuple(contact["phones"])
+    assert contact["fields"] == {
         "firstName": "Ann",
         "lastName": "O'Neill",
         "gender": "f",
@@ -219,7 +221,7 @@ def test_every_field_has_its_place(account):
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "kept"),
+    ("field", "given", "expected"),
     [
         ("gender", "m", {"gender": "m"}),
         ("gender", " MALE ", {"gender": "m"}),
@@ -235,19 +237,19 @@ def test_every_field_has_its_place(account):
         ("country", "XX", {"country": "XX"}),
     ],
 )
-def test_what_a_field_cannot_hold_is_left_out_of_its_row(account, field, given, kept):
+def test_what_a_field_cannot_hold_is_left_out_of_its_row(account, field, given, expected):
     """The row arrives without it, and the report counts it by field; nothing is guessed."""
-    found = upserted(account, {field: [given]}, field_mapping={field: field})
-    assert kept == found["fields"]
+    contact = upserted(account, {field: [given]}, field_mapping={field: field})
+    assert expected == contact["fields"]
     left_out = {"left_out_invalid_value": 1}
-    assert ({} if kept or not given else {field: left_out}) == account.report["warnings"]
+    assert ({} if expected or not given else {field: left_out}) == account.report["warnings"]
 
 
 @pytest.mark.parametrize("given", ["12345", "0612345678", "+37", "+0123456789", "call me", "00370612345"])
 def test_a_phone_that_is_not_international_is_left_out(account, given):
     """No country is guessed; the identifier goes, not the row."""
-    found = upserted(account, {"phone": [given, "+370 612-34567"]}, field_mapping={"phone": "phone"})
-    assert () == tuple(found["phones"])
+    contact = upserted(account, {"phone": [given, "+370 612-34567"]}, field_mapping={"phone": "phone"})
+    assert () == tuple(contact["phones"])
     assert ("+37061234567",) == tuple(account.members()["p1@example.com"]["phones"])
     assert {"phone": {"left_out_invalid_value": 1}} == account.report["warnings"]
     assert [1, 2] == sorted(len(item["identifiers"]) for item in sent(account))
@@ -263,8 +265,8 @@ def test_custom_properties_keep_the_type_of_their_column(account):
         "tier": ["gold"],
         "empty": pa.array([None], pa.string()),
     }
-    found = upserted(account, columns, custom_fields={f"my_{name}": name for name in columns})
-    assert found["fields"] == {
+    contact = upserted(account, columns, custom_fields={f"my_{name}": name for name in columns})
+    assert contact["fields"] == {
         "my_orders": 7,
         "my_spent": 12.5,
         "my_vip": True,
@@ -295,19 +297,19 @@ def test_batches_of_a_hundred(account):
 
 
 def test_a_row_larger_than_a_batch_may_be(account):
-    """It stands in the report with its reason; the others are delivered."""
+    """It is in the report with its reason; the others are delivered."""
     report = account.export(
         account.segment({"email": people(3), "note": ["short", "x" * 1_000_000, "short"]}), custom_fields={"n": "note"}
     )
     assert [2, 1] == [report["counts"]["delivered"], report["counts"]["rejected"]]
-    assert ["row_too_large"] == [one["reason"] for one in account.rejects()]
+    assert ["row_too_large"] == [row["reason"] for row in account.rejects()]
 
 
 # Jobs
 
 
 def test_items_that_failed_for_the_moment_go_out_again(account):
-    """429, 503 and 408 in an item mean the item, not the batch; nobody arrives twice, nobody is lost."""
+    """429, 503 and 408 in an item mean the item, not the batch; no person arrives twice, none is lost."""
     for status, number in ((503, 1), (429, 4), (408, 7)):
         account.sim.act("omnisend", "fail_items", {"status": status, "email": f"p{number}@example.com"})
     report = account.export(account.segment({"email": people(9)}))
@@ -316,16 +318,16 @@ def test_items_that_failed_for_the_moment_go_out_again(account):
 
 
 def test_an_item_that_fails_for_ever_has_a_verdict(account):
-    """After some tries its row is told as failed; the others are delivered."""
+    """After some tries its row is reported as failed; the others are delivered."""
     account.sim.act("omnisend", "fail_items", {"status": 503, "email": "p1@example.com", "times": 99})
     report = account.export(account.segment({"email": people(3)}))
     assert [2, 1] == [report["counts"]["delivered"], report["counts"]["rejected"]]
-    assert ["job_failed"] == [one["reason"] for one in account.rejects()]
+    assert ["job_failed"] == [row["reason"] for row in account.rejects()]
     assert 4 == len(account.upserts())
 
 
 def test_a_stopped_batch_keeps_what_it_did(account):
-    """What came before the stop is settled; the rest goes out again."""
+    """Rows before the stop are settled; the rest goes out again."""
     account.sim.act("omnisend", "stop_batches", {"after": [4]})
     report = account.export(account.segment({"email": people(10)}))
     assert 10 == report["counts"]["delivered"]
@@ -333,7 +335,7 @@ def test_a_stopped_batch_keeps_what_it_did(account):
 
 
 def test_a_batch_that_was_stopped_before_its_first_item_is_halved(account):
-    """Whatever stopped it stands alone sooner or later."""
+    """The row that stopped it is alone in a batch sooner or later."""
     account.sim.act("omnisend", "stop_batches", {"after": [0]})
     report = account.export(account.segment({"email": people(10)}))
     assert 10 == report["counts"]["delivered"]
@@ -360,17 +362,17 @@ def item_of(number, code, response=None, address=None):
 
 
 def collected(rows, *errors, responses=(), status="finished", count=None):
-    found = {
+    batch_body = {
         "status": status,
         "totalCount": rows,
         "errorsCount": len(errors) if count is None else count,
         "errors": list(errors),
         "responses": list(responses),
     }
-    return run_operation(VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(found))
+    return run_operation(VENDOR.collect(TARGET, batch_of(rows), "t"), lambda _: reply(batch_body))
 
 
-def test_items_are_told_by_address_and_not_by_position():
+def test_items_are_matched_by_address_and_not_by_position():
     """The vendor promises no order, and echoes addresses in any case."""
     settled = collected(
         3,
@@ -378,7 +380,7 @@ def test_items_are_told_by_address_and_not_by_position():
         responses=[item_of(2, 201, {"id": "c2"}), item_of(1, 200, {"id": "c1"})],
     )
     assert [(0, Reason.INVALID_VALUE, "400", "gender: Is wrong")] == [
-        (one.index, one.reason, one.code, one.message) for one in settled.rejected
+        (rejection.index, rejection.reason, rejection.code, rejection.message) for rejection in settled.rejected
     ]
     assert ({1: "c1", 2: "c2"}, ()) == (settled.contact_ids, settled.retry)
 
@@ -397,7 +399,7 @@ def test_items_are_told_by_address_and_not_by_position():
 )
 def test_an_items_problem_becomes_a_reason(response, reason):
     """By the fields that the vendor names: the address is the first identifier that is sent."""
-    assert [reason] == [one.reason for one in collected(1, item_of(0, 400, response)).rejected]
+    assert [reason] == [rejection.reason for rejection in collected(1, item_of(0, 400, response)).rejected]
 
 
 def test_a_row_that_stands_nowhere_goes_out_again_unless_the_counters_vouch_for_it():
@@ -425,15 +427,15 @@ class Batches:
     """The vendor's list of batches, in an order of its own."""
 
     def __init__(self, *batches, listed=None):
-        self.held = {one["batchID"]: one for one in batches}
+        self.held = {batch_body["batchID"]: batch_body for batch_body in batches}
         self.listed = list(self.held.values()) if listed is None else listed
         self.calls = []
 
     def __call__(self, request):
         self.calls.append((request.url.removeprefix(f"{API}/"), dict(request.query)))
         if not request.url.endswith("/batches"):
-            found = self.held.get(request.url.rpartition("/")[2])
-            return reply(found) if found else reply(problem(404), 404)
+            batch_body = self.held.get(request.url.rpartition("/")[2])
+            return reply(batch_body) if batch_body else reply(problem(404), 404)
         offset = int(request.query["offset"])
         return reply({"batches": self.listed[offset : offset + 250], "paging": {"offset": offset}})
 
@@ -452,7 +454,7 @@ def job(number, status="finished", total=100, finished=None, errors=0):
 
 
 @pytest.mark.parametrize(
-    ("found", "state"),
+    ("batch_body", "state"),
     [
         (job(1, "pending", finished=0), JobState.RUNNING),
         (job(1, "inProgress", finished=50), JobState.RUNNING),
@@ -462,9 +464,9 @@ def job(number, status="finished", total=100, finished=None, errors=0):
         (job(1, "stopped", errors=50), JobState.FAILED),
     ],
 )
-def test_the_states_of_a_batch(found, state):
+def test_the_states_of_a_batch(batch_body, state):
     """A batch that finished with all its items taken needs no collecting."""
-    assert {"b1": state} == Batches(found).poll("b1")
+    assert {"b1": state} == Batches(batch_body).poll("b1")
 
 
 def test_an_unknown_state_stops():
@@ -489,7 +491,7 @@ def test_without_a_day_the_list_begins_where_the_vendor_begins_it():
 
 
 def test_a_single_batch_is_asked_for_by_itself():
-    """A page would cost as much, and holds everybody's."""
+    """A page would cost as much, and holds the batches of every program."""
     batches = Batches(*[job(number) for number in range(600)])
     batches.poll("b599")
     assert [("batches/b599", {})] == batches.calls
@@ -505,7 +507,7 @@ def test_pages_are_read_while_they_cost_less_than_asking_singly():
 
 
 def test_a_batch_that_the_list_leaves_out_is_asked_for():
-    """A list that moves under the reader loses nobody."""
+    """If the list changes while it is read, no person is lost."""
     batches = Batches(*[job(number) for number in range(4)], listed=[job(0), job(1)])
     states = batches.poll("b0", "b1", "b2", "b3", "gone")
     assert [JobState.ACCEPTED] * 4 + [JobState.FAILED] == [states[name] for name in ("b0", "b1", "b2", "b3", "gone")]
@@ -516,29 +518,29 @@ def test_a_batch_that_the_list_leaves_out_is_asked_for():
 
 
 def test_members_are_read_to_the_last_page(account):
-    """Everybody with the tag, by address in lower case; who is unsubscribed gets no mail."""
+    """Every contact with the tag, by address in lower case; an unsubscribed one gets no mail."""
     account.sim.seed("omnisend", [{"email": f"Anna+{n}@example.com"} for n in range(600)], "Customers")
     account.sim.seed("omnisend", [{"email": "p1@example.com", "status": "unsubscribed"}], "Customers")
     account.sim.seed("omnisend", [{"email": "other@example.com"}], "Lapsed")
     target = account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
-    found = []
-    account.call(VENDOR.list_members(target, found.extend))
-    assert 601 == len({one.email for one in found}) == len({one.contact_id for one in found})
-    assert {f"anna+{n}@example.com" for n in range(600)} == {one.email for one in found if one.active}
+    members = []
+    account.call(VENDOR.list_members(target, members.extend))
+    assert 601 == len({member.email for member in members}) == len({member.contact_id for member in members})
+    assert {f"anna+{n}@example.com" for n in range(600)} == {member.email for member in members if member.active}
 
 
-def test_a_page_of_nobody_and_a_contact_without_an_address():
-    """A tag that nobody has is an empty audience; a contact known by phone alone is none of ours."""
+def test_an_empty_page_and_a_contact_without_an_address():
+    """A tag without contacts is an empty audience; a contact known by phone alone is none of ours."""
     pages = iter([reply({"contacts": [], "paging": {"hasMore": False, "cursors": {"after": None}}})])
-    found = []
-    run_operation(VENDOR.list_members(TARGET, found.extend), lambda _: next(pages))
-    assert [] == found
+    members = []
+    run_operation(VENDOR.list_members(TARGET, members.extend), lambda _: next(pages))
+    assert [] == members
     person = {"id": "c1", "email": "a@example.com", "status": "nonSubscribed"}
     last = {"contacts": [{"id": "c2", "email": ""}, person], "paging": {"hasMore": True, "cursors": {"after": "z"}}}
     run_operation(
-        VENDOR.list_members(TARGET, found.extend), lambda _: reply(last)
-    )  # a cursor that stands still ends it, too
-    assert {"c1"} == {one.contact_id for one in found}
+        VENDOR.list_members(TARGET, members.extend), lambda _: reply(last)
+    )  # a cursor that does not move ends it, too
+    assert {"c1"} == {member.contact_id for member in members}
 
 
 def test_a_segment_on_the_tag_is_made_once(account):
@@ -550,7 +552,7 @@ def test_a_segment_on_the_tag_is_made_once(account):
         tag = account.call(VENDOR.resolve_audience(account.endpoint, f"tag {number}"))
         assert made != account.call(omnisend.account.create_segment(tag))
     assert made == account.call(omnisend.account.create_segment(target))
-    posted = [one for one in account.sim.requests(vendor="omnisend") if one["method"] == "POST"]
+    posted = [call for call in account.sim.requests(vendor="omnisend") if call["method"] == "POST"]
     assert 61 == len(posted)
     assert posted[0]["body"] == {
         "name": "Customers",
@@ -630,17 +632,17 @@ def test_the_link_leads_to_the_vendor():
 def test_a_breach_of_the_published_contract_is_caught(account, published):
     """A channel's status, a welcome message that is not off, an empty item, another verb: none passes unseen."""
     account.export(account.segment({"email": people(1)}))
-    assert ["GET", "GET", "GET", "POST", "GET"] == [one.entry.method for one in published]
-    (call,) = [one for one in published if one.entry.method == "POST"]
-    kept = call.entry.body
+    assert ["GET", "GET", "GET", "POST", "GET"] == [exchange.entry.method for exchange in published]
+    (call,) = [exchange for exchange in published if exchange.entry.method == "POST"]
+    original = call.entry.body
     for old, new in (
         (b'"sendWelcomeMessage":false', b'"sendWelcomeMessage":true'),
         (b'"type":"email"', b'"type":"email","channels":{"email":{"status":"subscribed"}}'),
         (b'"items":[', b'"items":[{},'),
         (b'"method":"POST"', b'"method":"PUT"'),
     ):
-        call.entry.body = kept.replace(old, new)
-        assert call.entry.body != kept
+        call.entry.body = original.replace(old, new)
+        assert call.entry.body != original
         with pytest.raises(jsonschema.ValidationError):
             Exchange(call.entry, call.answer).check()
-    call.entry.body = kept
+    call.entry.body = original

@@ -36,14 +36,14 @@ def contact(name, updated, status_changed=None):
 
 def listed(pages, since=0):
     """The names in the opt-outs, in order, and the number of calls. Each page is `(contacts, paging)`."""
-    found, calls = [], iter(pages)
+    optouts, calls = [], iter(pages)
 
     def send(_):
         contacts, paging = next(calls)
         return Response(200, {"content-type": "application/json"}, json.dumps(page(contacts, paging)).encode())
 
-    run_operation(list_optouts(TARGET, START + since, found.extend), send, lambda _: None)
-    return [optout.email.partition("@")[0] for optout in found], len(pages) - len(list(calls))
+    run_operation(list_optouts(TARGET, START + since, optouts.extend), send, lambda _: None)
+    return [optout.email.partition("@")[0] for optout in optouts], len(pages) - len(list(calls))
 
 
 def page(contacts, paging):

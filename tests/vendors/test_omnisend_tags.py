@@ -41,7 +41,7 @@ OTHERS = {
     "p4@example.com": {"VIP"},
     "elsewhere@example.com": {"VIP"},
 }
-"""People whom the brand has before the first export, with their tags."""
+"""People that the brand has before the first export, with their tags."""
 
 MODES = ["merge", "replace"]
 GUARDS = {"max_removals_share": None, "max_shrink": None, "max_growth": None}
@@ -81,7 +81,10 @@ class Brand(VendorHarness):
     def tags(self) -> dict[str, set[str]]:
         """The tags of all contacts, once the vendor has done its work."""
         self.sim.clock.advance(120)
-        return {str(one["email"]): set(one["tags"]) for one in self.sim.members("omnisend", "all-contacts")["members"]}
+        return {
+            str(member["email"]): set(member["tags"])
+            for member in self.sim.members("omnisend", "all-contacts")["members"]
+        }
 
     def assert_unharmed(self, *members: str) -> None:
         """Tags of others are as they were, these people alone have the audience's tag, and no temporary tag is left."""
@@ -98,8 +101,8 @@ class Brand(VendorHarness):
         return fact.value if fact else ""
 
     def calls(self, method: str, path: str) -> list[dict[str, Any]]:
-        found = self.sim.requests(vendor="omnisend")
-        return [one for one in found if one["method"] == method and str(one["path"]).endswith(path)]
+        calls = self.sim.requests(vendor="omnisend")
+        return [call for call in calls if call["method"] == method and str(call["path"]).endswith(path)]
 
 
 @pytest.fixture(params=MODES)
@@ -194,7 +197,7 @@ def test_an_unknown_answer_is_asked_again_a_day_later(brand):
     brand.assert_unharmed(*people(3))
 
 
-def test_a_person_whom_the_vendor_rejects(brand):
+def test_a_person_that_the_vendor_rejects(brand):
     """The experiment takes another one."""
     brand.sim.act("omnisend", "fail_items", {"status": 400, "email": "new@example.com", "times": 99})
     report = brand.day(1, ["new@example.com", *people(2)])
@@ -210,8 +213,8 @@ def test_a_dry_run_learns_nothing(brand):
     assert {call["method"] for call in brand.sim.requests(vendor="omnisend")} == {"GET"}
 
 
-def test_a_run_that_sends_nobody_learns_nothing(brand):
-    """There is nobody to try it on."""
+def test_a_run_that_sends_no_row_learns_nothing(brand):
+    """There is no person to try it on."""
     brand.learn("merge")
     brand.day(1, people(2))
     brand.account_record().path.unlink()
@@ -337,7 +340,7 @@ def killed_at(number: int, *, answered: bool):
         return response
 
     def changing() -> int:
-        return sum(one.method != "GET" for one in seen)
+        return sum(request.method != "GET" for request in seen)
 
     return before, after
 
@@ -378,7 +381,7 @@ def with_content(**changes):
 
 
 def about_another(**notes):
-    """Change the notes as somebody who writes a whole file with its checksum."""
+    """Change the record as a program does that writes a whole file with its checksum."""
 
     def change(path):
         content = read_json(path)
@@ -426,8 +429,8 @@ def test_damaged_notes_stop_the_audience_until_they_are_repaired(brand, damage):
         with pytest.raises(DamagedState, match=r"experiment\.json"):
             brand.day(number, people(3))
     (ledger,) = ledger_paths(brand.home)
-    found = repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep)
-    assert "experiment.json" in found.why
+    diagnosis = repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep)
+    assert "experiment.json" in diagnosis.why
     assert brand.day(3, people(3))["counts"]["not_attempted"] == 0
 
 
@@ -479,7 +482,7 @@ def experiment(target: Audience, results: dict[str, str | None]):
     "value", ['"tags":["Customers"]', ',"tags":["Customers"]', '\\",\\"tags\\":[\\"Customers\\"]', "}]"]
 )
 def test_values_that_look_like_tags(sim, tmp_path, value):
-    """What is cut from an item is the item's own member, whatever its values are."""
+    """The part cut from an item is the item's own member, whatever its values are."""
     brand = Brand(sim, tmp_path, "replace")
     brand.learn("replace")
     columns = {"email": people(2), "first": pa.array([value, "B"]), "shop": pa.array([value, None])}
@@ -495,17 +498,17 @@ def test_values_that_look_like_tags(sim, tmp_path, value):
 
 def test_accepted_rows_are_tagged_by_id_where_it_is_known():
     """Rejected rows, and rows to send again, are not."""
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     def send(request: Request) -> Response:
-        asked.append(request)
+        requests.append(request)
         return Response(202, {}, b"")
 
     result = BatchResult((RowRejection(0, Reason.INVALID_EMAIL, "", ""),), retry=(1,), contact_ids={2: "c2"})
     run_operation(tags.tag_accepted(TARGET, batch_of(4), result), send)
-    body = json.loads(asked[0].body or b"")
+    body = json.loads(requests[0].body or b"")
     assert body == {"emails": [batch_of(4).emails[3]], "contactIDs": ["c2"], "tags": ["Customers"]}
-    assert asked[0].rate_scope == "tags"
+    assert requests[0].rate_scope == "tags"
 
 
 @pytest.mark.parametrize(("emails", "ids", "calls"), [(0, 0, 0), (1, 0, 1), (250, 250, 1), (251, 250, 2), (10, 501, 3)])
@@ -522,7 +525,7 @@ def test_people_of_one_call(emails, ids, calls):
 
 
 def test_removals_take_one_tag_and_spare_the_others(brand):
-    """A leaver, and a person who is erased, keep the tags of others; everybody else keeps all tags."""
+    """A leaver, and a person who is erased, keep the tags of others; all other people keep all tags."""
     brand.day(1, [*people(5), "new@example.com"])
     brand.day(2, [*people(4)], mode="mirror", guards=GUARDS)
     brand.assert_unharmed(*people(4))

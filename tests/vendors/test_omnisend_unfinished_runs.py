@@ -47,7 +47,7 @@ def test_a_run_that_may_change_nothing_adds_no_tag(brand, number, dry_run):
 
 
 def test_a_newer_run_adds_no_tag_to_people_that_its_segment_lacks(brand):
-    """Of the people of the killed run, those in the newer segment get the tag, by the newer run."""
+    """People of the killed run that are in the newer segment get the tag, by the newer run."""
     calls = len(added(brand))
     brand.day(4, people(2), first=dict.fromkeys(people(2), "Changed"))
     assert set(brand.active()) == set(people(2))

@@ -1,4 +1,4 @@
-"""Fields that the published contracts call optional may be absent or null: nobody is lost, and no run crashes."""
+"""Fields that the published contracts call optional may be absent or null: no row is lost, and no run crashes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MERGING = Audience(base_url="", account="a", account_name="A", extra={"tags_on_u
 @pytest.mark.parametrize("field", ["errorsCount", "finishedCount", "totalCount"])
 @pytest.mark.parametrize("lacking", ["absent", "null"])
 def test_omnisend_counts_may_lack(field, lacking):
-    """A batch without its counts is looked at item by item, and rows without a verdict go out again."""
+    """A batch without its counts is read item by item, and rows without a result go out again."""
     batch = {"status": "finished", "errorsCount": 0, "finishedCount": 3, "totalCount": 3, field: None}
     if lacking == "absent":
         del batch[field]
@@ -64,43 +64,43 @@ def test_omnisend_counts_may_lack(field, lacking):
 )
 @pytest.mark.parametrize("in_book", [True, False])
 def test_dotdigital_contact_without_lists(contact, in_book):
-    """The address book tells whether a contact is in it whose own record does not."""
-    told = []
+    """If a contact's own record does not say so, the address book shows whether it is a member."""
+    resolved = []
     page = {"_items": [{"contactId": 5, "identifiers": {"email": "A@example.com"}}] if in_book else []}
 
     def send(request):
         return reply(page if request.query.get("~listId") else contact)
 
-    run_operation(resolve_ids(TARGET, ["a@example.com"], told.extend), send)
-    assert [member.email for member in told] == (["a@example.com"] if in_book else [])
+    run_operation(resolve_ids(TARGET, ["a@example.com"], resolved.extend), send)
+    assert [member.email for member in resolved] == (["a@example.com"] if in_book else [])
 
 
 def test_constant_contact_contact_without_memberships():
-    """The list tells whether a contact is in it whose own record does not."""
-    told = []
+    """If a contact's own record does not say so, the list shows whether it is a member."""
+    resolved = []
     person = {"contact_id": "5", "email_address": {"address": "a@example.com"}}
-    asked = []
+    urls = []
 
     def send(request):
-        asked.append(request.url)
+        urls.append(request.url)
         return reply({"contacts": [person]})
 
-    run_operation(leavers_of_constant_contact(TARGET, ["a@example.com"], told.extend), send)
-    assert [(member.email, member.contact_id) for member in told] == [("a@example.com", "5")]
-    assert "lists=7" in asked[-1]
+    run_operation(leavers_of_constant_contact(TARGET, ["a@example.com"], resolved.extend), send)
+    assert [(member.email, member.contact_id) for member in resolved] == [("a@example.com", "5")]
+    assert "lists=7" in urls[-1]
 
 
 @pytest.mark.parametrize("person", [{}, {"suppressedContact": None}, {"suppressedContact": {"email": "A@example.com"}}])
 def test_dotdigital_opt_outs_may_lack_dates(person):
     """An opt-out without a date counts; one without a contact has no address."""
-    told = []
+    optouts = []
     target = TARGET
 
     def send(request):
         return reply([person] if request.query["skip"] == "0" else [])
 
-    run_operation(DOTDIGITAL.list_optouts(target, 0.0, told.extend), send)
-    assert {one.email for one in told} == ({"a@example.com"} if person.get("suppressedContact") else set())
+    run_operation(DOTDIGITAL.list_optouts(target, 0.0, optouts.extend), send)
+    assert {optout.email for optout in optouts} == ({"a@example.com"} if person.get("suppressedContact") else set())
 
 
 def test_dotdigital_data_fields_of_unlisted_types_are_skipped():
@@ -177,38 +177,38 @@ def test_a_removal_job_without_an_id_is_named(name, member):
             run_operation(VENDORS[name].removal.remove(TARGET, batch), lambda _, id_=id_: reply({member: id_}, 202))
 
 
-@pytest.mark.parametrize(("given", "kept"), [(12, "12"), ("12", "12"), ("1,2", ""), (1.5, ""), (0, ""), (True, "")])
-def test_a_contact_id_at_dotdigital_is_a_number(given, kept):
+@pytest.mark.parametrize(("given", "expected"), [(12, "12"), ("12", "12"), ("1,2", ""), (1.5, ""), (0, ""), (True, "")])
+def test_a_contact_id_at_dotdigital_is_a_number(given, expected):
     """Ids stand in the body of a removal as they are: another text would name other people."""
-    told = []
+    members = []
     page = {"_items": [{"contactId": given, "identifiers": {"email": "a@example.com"}}]}
-    run_operation(VENDORS["dotdigital"].list_members(TARGET, told.extend), lambda _: reply(page))
-    assert [kept] == [member.contact_id for member in told]
+    run_operation(VENDORS["dotdigital"].list_members(TARGET, members.extend), lambda _: reply(page))
+    assert [expected] == [member.contact_id for member in members]
 
 
 def test_campaign_monitor_pages_without_their_number():
     """Pages are read until one is empty."""
     pages = {"1": ["a@example.com"], "2": ["b@example.com", None], "3": []}
-    told = []
+    members = []
 
     def send(request):
         return reply({"Results": [{"EmailAddress": email} for email in pages[request.query["page"]]]})
 
-    run_operation(VENDORS["campaign_monitor"].list_members(TARGET, told.extend), send)
-    assert [member.email for member in told] == ["a@example.com", "b@example.com"]
+    run_operation(VENDORS["campaign_monitor"].list_members(TARGET, members.extend), send)
+    assert [member.email for member in members] == ["a@example.com", "b@example.com"]
 
 
 def test_campaign_monitor_suppression_without_a_date_counts():
     """The day of a suppression may be absent; the suppression holds all the same."""
-    told = []
+    optouts = []
     target = replace(TARGET, extra={"client_id": "c"})
 
     def send(request):
         people = [{"EmailAddress": "a@example.com"}] if "suppressionlist" in request.url else []
         return reply({"Results": people, "NumberOfPages": 1})
 
-    run_operation(VENDORS["campaign_monitor"].list_optouts(target, 1e9, told.extend), send)
-    assert [(person.email, person.reason) for person in told] == [("a@example.com", Reason.SUPPRESSED)]
+    run_operation(VENDORS["campaign_monitor"].list_optouts(target, 1e9, optouts.extend), send)
+    assert [(person.email, person.reason) for person in optouts] == [("a@example.com", Reason.SUPPRESSED)]
 
 
 def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
@@ -224,7 +224,7 @@ def test_a_mapped_field_of_an_unlisted_type_is_refused(sim, tmp_path):
     segment = account.segment({"email": ["a@example.com"], "nr": ["1"]})
     with pytest.raises(InvalidFieldMapping, match=r"'SHOP_NR' exists at dotdigital.*NotAvailableInThisVersion.*To fix"):
         account.export(segment, custom_fields={"SHOP_NR": "nr"}, create_custom_fields=True)
-    assert [one["path"] for one in sim.requests(vendor="dotdigital") if one["method"] == "POST"] == []
+    assert [call["path"] for call in sim.requests(vendor="dotdigital") if call["method"] == "POST"] == []
 
 
 @pytest.mark.parametrize("status", [{}, {"status": None}, {"status": {}}, {"status": {"person_count": None}}])
@@ -235,4 +235,4 @@ def test_constant_contact_activity_without_counters(status):
     assert (settled.unattributed, settled.unattributed_reason, settled.rejected) == (3, Reason.NO_RESULT, ())
     activity["activity_errors"] = ["Line 3: Invalid email"]
     settled = run_operation(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
-    assert (settled.unattributed, [one.index for one in settled.rejected]) == (2, [1])
+    assert (settled.unattributed, [rejection.index for rejection in settled.rejected]) == (2, [1])

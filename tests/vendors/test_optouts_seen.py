@@ -1,4 +1,4 @@
-"""Every opt-out that a run sees is written to optouts.parquet, whoever of our people it is."""
+"""Every opt-out that a run sees is written to optouts.parquet, for any of our people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ P2 = "p2@example.com"
 
 @pytest.fixture
 def account(sim, vendor, tmp_path):
-    """An account whose sign-in lasts as long as the test."""
+    """An account whose login lasts as long as the test."""
     sim.reset({"constant_contact": {"access_seconds": 90 * 86_400}}, seed=1, latency=0.0)
     return VendorHarness(sim, vendor, tmp_path)
 
@@ -32,9 +32,9 @@ def test_a_person_who_left_the_segment_and_is_unsubscribed_is_written(account: V
         pytest.skip("this vendor lists no opt-outs")
     account.day(1, people(3))
     account.sim.seed(account.name, [{"email": P2, "status": account.row.opted_out}], account.audience)
-    found = written(account.day(2, people(2), fetch_optouts=optouts))
+    written_optouts = written(account.day(2, people(2), fetch_optouts=optouts))
     seen = optouts or account.row.checks_leavers
-    assert found == ({P2: "unsubscribed"} if seen else {})
+    assert written_optouts == ({P2: "unsubscribed"} if seen else {})
 
 
 def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(account: VendorHarness):
@@ -45,11 +45,11 @@ def test_a_person_who_opted_out_before_they_came_into_the_segment_is_written(acc
     account.sim.clock.advance(60)
     account.day(1, people(2), fetch_optouts=True)
     account.sim.clock.advance(10 * 86_400)
-    found = written(account.day(12, people(3), fetch_optouts=True))
-    assert found == {P2: "unsubscribed"}
+    written_optouts = written(account.day(12, people(3), fetch_optouts=True))
+    assert written_optouts == {P2: "unsubscribed"}
 
 
-def test_a_person_whom_an_undo_was_to_take_out_and_who_has_unsubscribed_is_written(account: VendorHarness):
+def test_an_unsubscribed_person_that_an_undo_was_to_remove_is_written(account: VendorHarness):
     """An undo looks at the people before it removes them, as a mirror run does: they stay as they are."""
     account.day(1, people(2))
     account.day(2, people(3))

@@ -45,9 +45,9 @@ def account(sim, tmp_path, request):
 @pytest.mark.parametrize("retried", [True, False], ids=["next-try", "next-run"])
 @pytest.mark.parametrize("account", ACCOUNTS, indirect=True)
 def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, part, retried):
-    """What was not synced is lost, empty or torn; the right people with the newest values are in the audience."""
-    whole = 80
-    step = random.Random(f"{account.name} {left} {retried} {part}").randrange(whole) + 1
+    """Unsynced files are lost, empty or torn; the right people with the newest values are in the audience."""
+    steps_of_a_run = 80
+    step = random.Random(f"{account.name} {left} {retried} {part}").randrange(steps_of_a_run) + 1
     disk = cut(account, monkeypatch, step)
     if not disk.off:
         disk.close()
@@ -57,7 +57,7 @@ def test_the_promises_hold_after_a_loss_of_power(account, monkeypatch, left, par
         day(account, 2, THEN)
     day(account, 3, THEN[:2])
     assert account.active() == set(THEN[:2])
-    assert {email for email, kept in account.ledger().items() if kept["state"] == "member"} == set(THEN[:2])
+    assert {email for email, ledger_row in account.ledger().items() if ledger_row["state"] == "member"} == set(THEN[:2])
     assert "Day 3" in str(account.members())
     assert "Day 1" not in str({email: account.members()[email] for email in THEN[:2]})
 

@@ -18,15 +18,17 @@ BEFORE = [name for name, vendor in VENDORS.items() if vendor.import_readds_leave
 @pytest.fixture(params=WITH_FIELDS)
 def account(sim, request, tmp_path):
     """An audience with ten people, where custom fields have to be made."""
-    found = VendorHarness(sim, request.param, tmp_path)
-    found.day(2, people(10))
-    return found
+    harness = VendorHarness(sim, request.param, tmp_path)
+    harness.day(2, people(10))
+    return harness
 
 
 def changed(account: VendorHarness, after: int) -> list[str]:
     """Calls since that are no reads of the audience."""
     calls = account.sim.requests(vendor=account.name)[after:]
-    return [f"{one['method']} {one['path']}" for one in calls if one["method"] != "GET" and "export" not in one["path"]]
+    return [
+        f"{call['method']} {call['path']}" for call in calls if call["method"] != "GET" and "export" not in call["path"]
+    ]
 
 
 def with_field(account: VendorHarness, number: int, emails: list[str], **options):
@@ -108,10 +110,10 @@ def test_values_wait_for_the_run_that_comes_to_its_end(account: VendorHarness, m
 @pytest.fixture
 def lists(sim, tmp_path) -> VendorHarness:
     """An audience at Constant Contact with ten people, two of them with a value for a custom field."""
-    found = VendorHarness(sim, "constant_contact", tmp_path)
-    found.day(2, people(10))
-    with_field(found, 3, people(4), shop=["1", "2", None, None])
-    return found
+    harness = VendorHarness(sim, "constant_contact", tmp_path)
+    harness.day(2, people(10))
+    with_field(harness, 3, people(4), shop=["1", "2", None, None])
+    return harness
 
 
 @pytest.mark.parametrize("kind", ["text", "number"])
@@ -127,6 +129,6 @@ def test_values_of_a_field_that_a_colleague_made_again_go_out_again(lists: Vendo
 
 
 def test_no_value_is_a_column_of_nulls(account: VendorHarness):
-    """A field that is made for a column without any value makes nobody changed."""
+    """A field that is created for a column without any value changes no row."""
     report = with_field(account, 3, people(10), shop=pa.nulls(10, pa.string()))
     assert report["counts"]["unchanged"] == 10

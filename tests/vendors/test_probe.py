@@ -31,7 +31,7 @@ def test_every_answer_of_every_question_is_tried():
 
 @pytest.mark.parametrize(("vendor", "name", "answer"), CASES, ids=str)
 def test_an_answer(sim, tmp_path, vendor, name, answer):
-    """The probe tells it from the others, within the calls that it has announced, and undoes everything."""
+    """The probe distinguishes it from the others, within the announced number of calls, and undoes everything."""
     account = VendorHarness(sim, vendor, tmp_path)
     relaxed(account, ANSWERS[vendor][name][answer])
     prober = Prober(account, audience_for(vendor, name))
@@ -142,7 +142,7 @@ def test_a_probe_that_is_broken_off_undoes(prober, error):
 
 
 def test_a_vendor_that_is_down_in_the_middle(prober):
-    """What cannot be undone is said, without personal data; the next probe undoes it before it asks."""
+    """Changes that it cannot undo are named, without personal data; the next probe undoes them before it begins."""
     dead = {"vendor": prober.account.name, "path": ".*", "nth": 12, "count": 400, "status": 500, "body": {}}
     prober.account.sim.faults([dead])
     report = prober.ask("values")

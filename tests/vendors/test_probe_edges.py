@@ -37,21 +37,23 @@ def test_a_contact_of_omnisend_with_values_keeps_them(sim, tmp_path, question, h
     sim.configure({"omnisend": {"update_tags": "replace", "left_out_tags": "clear"}})
     [email] = emails_of(prober, question)
     sim.seed("omnisend", [{"email": email, **held}], "all-contacts")
-    before = [one for one in sim.members("omnisend", "all-contacts")["members"] if one["email"] == email]
+    before = [member for member in sim.members("omnisend", "all-contacts")["members"] if member["email"] == email]
     assert len(before) == 1
     [result] = prober.ask(question).results
     assert (result.outcome, "give --address another pattern" in result.reason) == ("not asked", True)
-    assert [one for one in sim.members("omnisend", "all-contacts")["members"] if one["email"] == email] == before
+    assert [
+        member for member in sim.members("omnisend", "all-contacts")["members"] if member["email"] == email
+    ] == before
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_a_person_on_the_suppression_list_stays_there(sim, tmp_path, place):
+@pytest.mark.parametrize("index", range(4))
+def test_a_person_on_the_suppression_list_stays_there(sim, tmp_path, index):
     """The undo of `rejections` takes its addresses off that list, so none of them may be on it before."""
     prober = Prober(VendorHarness(sim, "campaign_monitor", tmp_path))
-    email = emails_of(prober, "rejections")[place]
+    email = emails_of(prober, "rejections")[index]
     sim.seed("campaign_monitor", [{"email": email, "status": "suppressed"}], prober.account.audience)
     before = sim.members("campaign_monitor", "suppression-list")["members"]
-    assert [one["email"] for one in before] == [email]
+    assert [member["email"] for member in before] == [email]
     [result] = prober.ask("rejections").results
     assert (result.outcome, "suppression list" in result.reason) == ("not asked", True)
     assert sim.members("campaign_monitor", "suppression-list")["members"] == before

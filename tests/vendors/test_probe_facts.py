@@ -105,8 +105,8 @@ def test_an_account_without_an_id(sim, tmp_path, published):
     after = " ".join(report.describe_answers())
     assert "account's id. Exports go on as before: Exports count lines from 2" in after
     assert not list(tmp_path.rglob("accounts/**/*.json"))
-    known = replace(audience, extra={"account_id": "p07"})
-    assert "will not follow" not in " ".join(describe_plan(prober.vendor, prober.probe, planned, known))
+    identified = replace(audience, extra={"account_id": "p07"})
+    assert "will not follow" not in " ".join(describe_plan(prober.vendor, prober.probe, planned, identified))
     published.clear()  # an address of more than 80 characters is against the specification, on purpose
 
 

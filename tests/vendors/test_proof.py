@@ -1,4 +1,4 @@
-"""Consent with proof: who is subscribed at Omnisend, and what dotdigital is told, over real sockets."""
+"""Consent with proof: subscribed people at Omnisend, and the data sent to dotdigital, over real sockets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from vendors.harness import VendorHarness
 from vendors.proofs import (
+    COMPLETE_PROOF,
     PARTS,
     TEXT,
-    WHOLE,
     before,
     consent,
     counts,
@@ -56,17 +56,17 @@ class TestOmnisend:
             "channels": {"email": {"status": "subscribed", "statusChangedAt": "2025-12-02T00:00:00Z"}},
             "consent": {
                 "createdAt": "2025-12-02T00:00:00Z",
-                "source": WHOLE["url"],
-                "ip": WHOLE["ip"],
-                "userAgent": WHOLE["agent"],
+                "source": COMPLETE_PROOF["url"],
+                "ip": COMPLETE_PROOF["ip"],
+                "userAgent": COMPLETE_PROOF["agent"],
             },
         }
         assert identifier(omnisend, BOB) == {"type": "email", "id": BOB, "sendWelcomeMessage": False}
         assert statuses(omnisend) == {ANN: "subscribed", BOB: "nonSubscribed"}
         assert counts(report) == {"with_proof": 1, "no_moment": 1}
         assert warnings(omnisend) == {}
-        (kept,) = omnisend.members()[ANN]["consents"]
-        assert kept["ip"] == WHOLE["ip"]
+        (consent_record,) = omnisend.members()[ANN]["consents"]
+        assert consent_record["ip"] == COMPLETE_PROOF["ip"]
 
     def test_parts_that_a_row_lacks_are_left_out(self, omnisend):
         """The moment alone is a proof; an address that is none is left out and counted."""
@@ -143,14 +143,14 @@ class TestOmnisend:
         export(omnisend, {ANN: before(days=1)}, "second")
         assert [call for call in omnisend.sim.requests() if call["query"].get("status") == "unsubscribed"]
 
-    @pytest.mark.parametrize("known", ["created", "none"])
-    def test_a_contact_that_was_there_before(self, omnisend, known):
-        """Whether a status that nobody has set has a date is documented nowhere: an older consent may not reach it."""
-        omnisend.sim.configure({"omnisend": {"date_of_no_status": known}})
+    @pytest.mark.parametrize("date_of_no_status", ["created", "none"])
+    def test_a_contact_that_was_there_before(self, omnisend, date_of_no_status):
+        """Whether a status that was never set has a date is documented nowhere: an older consent may not reach it."""
+        omnisend.sim.configure({"omnisend": {"date_of_no_status": date_of_no_status}})
         omnisend.sim.seed("omnisend", [{"email": ANN, "status": "nonSubscribed"}], omnisend.audience)
         omnisend.sim.clock.advance(60)
         export(omnisend, {ANN: before(days=1)})
-        assert statuses(omnisend) == {ANN: {"created": "nonSubscribed", "none": "subscribed"}[known]}
+        assert statuses(omnisend) == {ANN: {"created": "nonSubscribed", "none": "subscribed"}[date_of_no_status]}
 
     def test_no_mail_is_set_off(self, omnisend):
         """Not even where the welcome mail is of those who subscribe."""
@@ -184,9 +184,9 @@ class TestDotdigital:
             {
                 "text": TEXT,
                 "dateTimeConsented": "2025-12-31T00:00:00Z",
-                "url": WHOLE["url"],
-                "ipAddress": WHOLE["ip"],
-                "userAgent": WHOLE["agent"],
+                "url": COMPLETE_PROOF["url"],
+                "ipAddress": COMPLETE_PROOF["ip"],
+                "userAgent": COMPLETE_PROOF["agent"],
             }
         ]
         assert "consentRecords" not in items[CID]
@@ -198,19 +198,19 @@ class TestDotdigital:
 
     def test_a_text_for_each_person(self, dotdigital):
         """Which may have changed over the years."""
-        told = consent(dotdigital, columns={**PARTS, "text": "wording"}, text="")
+        proof_consent = consent(dotdigital, columns={**PARTS, "text": "wording"}, text="")
         report = export(
             dotdigital,
             {ANN: before(days=1), BOB: before(days=1)},
             columns={"wording": ["Yes 2024", None]},
-            consent=told,
+            consent=proof_consent,
         )
         assert sent(dotdigital)[ANN]["consentRecords"][0]["text"] == "Yes 2024"
         assert counts(report) == {"with_proof": 1, "incomplete_proof": 1}
 
     def test_a_row_that_lacks_a_part(self, dotdigital):
         """The vendor would not apply the record, so the row goes without it and is named."""
-        ip, url, agent = WHOLE["ip"], WHOLE["url"], WHOLE["agent"]
+        ip, url, agent = COMPLETE_PROOF["ip"], COMPLETE_PROOF["url"], COMPLETE_PROOF["agent"]
         columns = {
             "ip": ["203.0.113.256", None, ip, ip],
             "url": [url, url, "the shop in Leeds", url],
@@ -223,15 +223,18 @@ class TestDotdigital:
 
     def test_records_that_the_vendor_does_not_apply(self, dotdigital, published):
         """The contact is there, so the row is delivered, and the report says what is missing."""
-        told = consent(dotdigital)
+        proof_consent = consent(dotdigital)
         dotdigital.vendor = without_text(dotdigital.vendor)
-        report = export(dotdigital, {ANN: before(days=1), BOB: None}, consent=told)
+        report = export(dotdigital, {ANN: before(days=1), BOB: None}, consent=proof_consent)
         assert report["counts"]["delivered"] == 2
         assert report["counts"]["rejected"] == 0
         assert report["warnings"]["consented_at_column"] == {"proof_not_applied": 1}
         assert warnings(dotdigital) == {ANN: "proof_not_applied"}
         assert set(dotdigital.active()) == {ANN, BOB}
-        assert export(dotdigital, {ANN: before(days=1), BOB: None}, "again", consent=told)["counts"]["unchanged"] == 2
+        assert (
+            export(dotdigital, {ANN: before(days=1), BOB: None}, "again", consent=proof_consent)["counts"]["unchanged"]
+            == 2
+        )
         published.clear()  # a record without a text is against the specification, on purpose
 
     def test_no_opt_out_is_read(self, dotdigital):
@@ -300,7 +303,7 @@ class TestMoments:
         assert taking.upserts() == []
 
     def test_the_same_moment_in_another_zone_is_the_same_proof(self, taking):
-        """So a lake that changes its zone, its unit or the type does not send everybody again."""
+        """So a lake that changes its zone, its unit or the type does not send every row again."""
         moment = before(days=3, hours=1, minutes=2)
         export(taking, {ANN: moment})
         for number, column in enumerate(
@@ -311,7 +314,7 @@ class TestMoments:
 
 
 class TestRows:
-    """Whose proof it is."""
+    """The person that a proof belongs to."""
 
     def test_a_yes_without_a_moment_and_a_moment_without_a_yes(self, taking):
         """The column says no: withheld, whatever the moment. It says yes: sent, without a proof if there is none."""
@@ -343,13 +346,15 @@ class TestRows:
     def test_odd_names_of_columns_and_a_column_that_is_mapped_too(self, taking):
         """Quotes are letters of a name, and a column can feed a field and a proof."""
         odd = "at\"; drop table 'x'"
-        told = Consent("agreed", proof=ProofColumns(odd, consent(taking).proof.columns, consent(taking).proof.text))
+        proof_consent = Consent(
+            "agreed", proof=ProofColumns(odd, consent(taking).proof.columns, consent(taking).proof.text)
+        )
         custom = "WHEN" if taking.name == "dotdigital" else "when"
         report = export(
             taking,
             {ANN: None},
             columns={odd: pa.array([before(days=1)], pa.timestamp("us", "UTC"))},
-            consent=told,
+            consent=proof_consent,
             custom_fields={custom: odd, f"{custom}2": "agreed"},
             create_custom_fields=True,
         )
@@ -358,7 +363,7 @@ class TestRows:
 
 
 class TestLedger:
-    """What is sent again."""
+    """Rows that are sent again."""
 
     def test_a_renewed_consent_is_sent_again(self, taking):
         """And an unchanged one is not."""
@@ -411,11 +416,11 @@ def items_of(call):
 
 
 class TestArguments:
-    """What a vendor takes, checked before a file is opened."""
+    """The vendor's accepted values, checked before a file is opened."""
 
     @pytest.mark.parametrize("name", ["campaign_monitor", "constant_contact"])
     def test_a_vendor_that_takes_no_proof(self, sim, tmp_path, name):
-        """Refused: whoever reads the DAG would believe that only people with proof are subscribed."""
+        """An error: a reader of the DAG would believe that only people with proof are subscribed."""
         account = VendorHarness(sim, name, tmp_path)
         with pytest.raises(InvalidArgument, match="take no proof of consent, so it would have no effect"):
             export(account, {ANN: before(days=1)})
@@ -426,11 +431,11 @@ class TestArguments:
             export(omnisend, {ANN: before(days=1)}, consent=consent(omnisend, text=TEXT))
 
     def test_parts_that_the_vendor_requires(self, dotdigital):
-        told = consent(dotdigital, columns={"source": "url"}, text="")
+        proof_consent = consent(dotdigital, columns={"source": "url"}, text="")
         with pytest.raises(
             InvalidArgument, match="`consent_text`, `consent_ip_column`, `consent_user_agent_column` is missing"
         ):
-            export(dotdigital, {ANN: before(days=1)}, consent=told)
+            export(dotdigital, {ANN: before(days=1)}, consent=proof_consent)
 
     def test_a_column_that_is_not_there(self, taking):
         with pytest.raises(InvalidSegment, match="nowhere"):

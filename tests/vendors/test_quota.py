@@ -22,7 +22,7 @@ def store(request, tmp_path):
 
 @dataclass
 class Shared:
-    """What the vendor saw, and what each process did."""
+    """The calls that the vendor received, and the results of each process."""
 
     calls: list[dict]
     answers: dict[int, list[tuple[int, float]]]
@@ -70,11 +70,13 @@ def share(store):
             ]
             for task in tasks:
                 task.start()
-            told = [reports.get(timeout=120) for _ in tasks]
+            reported = [reports.get(timeout=120) for _ in tasks]
             for task in tasks:
                 task.join(60)
             calls = sim.requests(vendor="omnisend")
-        return Shared(calls, {number: answers for number, answers, _ in told}, sum(retries for *_, retries in told))
+        return Shared(
+            calls, {number: answers for number, answers, _ in reported}, sum(retries for *_, retries in reported)
+        )
 
     yield together
     forget(store, account)
@@ -83,7 +85,7 @@ def share(store):
 def test_four_processes_share_one_accounts_quota(share):
     """None of them ever sees a 429 of its own making, though calls are under way for up to eight seconds each way."""
     shared = share(delay_s=8.0)
-    assert [200] * PROCESSES * THREADS * CALLS_EACH == [one["status"] for one in shared.calls]
+    assert [200] * PROCESSES * THREADS * CALLS_EACH == [call["status"] for call in shared.calls]
     assert 0 == shared.retries
 
 
@@ -100,7 +102,7 @@ def test_together_they_use_the_quota_up(share):
 def test_scheduled_runs_go_before_a_backfill(share):
     """The backfill has what they leave, and all of it once they are done."""
     shared = share(backfills=1, delay_s=0.1)
-    assert [200] * PROCESSES * THREADS * CALLS_EACH == [one["status"] for one in shared.calls]
+    assert [200] * PROCESSES * THREADS * CALLS_EACH == [call["status"] for call in shared.calls]
     scheduled = max(shared.ended(number) for number in (1, 2, 3))
     before = [at for _, at in shared.answers[0] if at <= scheduled]
     assert len(before) <= THREADS * CALLS_EACH // 2

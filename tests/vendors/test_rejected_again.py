@@ -13,25 +13,27 @@ DAY = 86_400
 
 @pytest.fixture
 def account(sim, tmp_path):
-    """Somebody whom the vendor turns away, whatever is sent of them."""
-    found = VendorHarness(sim, "campaign_monitor", tmp_path)
-    found.row = replace(found.row, auth=lambda told: HTTPBasicAuth(told["credentials"]["api_key"], "x"))  # never ends
-    found.sim.seed(found.name, [{"email": "p1@example.com", "status": "bounced"}], found.audience)
-    return found
+    """An account with a person that the vendor rejects, whatever is sent."""
+    harness = VendorHarness(sim, "campaign_monitor", tmp_path)
+    harness.row = replace(
+        harness.row, auth=lambda described: HTTPBasicAuth(described["credentials"]["api_key"], "x")
+    )  # never ends
+    harness.sim.seed(harness.name, [{"email": "p1@example.com", "status": "bounced"}], harness.audience)
+    return harness
 
 
 def attempts(account):
     return sum("p1@example.com" in str(call["body"]) for call in account.upserts())
 
 
-def days(account, numbers, **told):
+def days(account, numbers, **options):
     """One export a day; what was said of the one row each day."""
-    said = []
+    outcomes = []
     for number in numbers:
-        report = account.day(number, people(3), mode="upsert", **told)
+        report = account.day(number, people(3), mode="upsert", **options)
         account.sim.clock.advance(DAY)
-        said.append((report["reasons"], report["held_after_rejection"]))
-    return said
+        outcomes.append((report["reasons"], report["held_after_rejection"]))
+    return outcomes
 
 
 def test_three_times_and_then_it_waits(account):
@@ -52,7 +54,7 @@ def test_after_a_fortnight_it_is_tried_again(account):
 
 
 def test_another_content_is_tried_at_once(account):
-    """The row has changed: the verdict on the old one says nothing of it."""
+    """The row has changed: the result of the old one does not apply to it."""
     days(account, range(1, 5))
     assert [({"rejected": {"bounced": 1}}, 0)] == days(account, [5], first={"p1@example.com": "Changed"})
 
@@ -64,7 +66,7 @@ def test_another_data_matching_is_tried_at_once(account):
 
 
 def test_full_sends_everybody(account):
-    """Who asks for everything gets everything."""
+    """A run that requests everything gets everything."""
     days(account, range(1, 5))
     assert {"rejected": {"bounced": 1}} == account.day(6, people(3), mode="full")["reasons"]
 

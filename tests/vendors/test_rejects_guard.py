@@ -17,7 +17,7 @@ NAMES_ROWS = ("constant_contact", "dotdigital")
 
 
 def refusing(account: VendorHarness, first: int) -> None:
-    """The vendor's verdicts on all rows from a number on are that it does not take them."""
+    """The vendor rejects all rows from a number on."""
 
     def collect(_target, batch, _ticket):
         refused = [
@@ -63,7 +63,7 @@ def test_a_job_that_ends_before_the_other_makes_no_room_for_a_third(sim, tmp_pat
 
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_jobs_that_run_when_the_guard_trips_are_waited_for(sim, tmp_path, name):
-    """The first rows are good; of those that follow, in several jobs at once, all that went out have a verdict."""
+    """The first rows are good; of those that follow, in several jobs at once, all that went out have a result."""
     account = VendorHarness(sim, name, tmp_path, batch_rows=100, max_jobs=3)
     refusing(account, 200)
     with pytest.raises(GuardTripped):
@@ -135,7 +135,7 @@ def test_a_run_that_waits_elsewhere_when_the_guard_trips_has_a_verdict_for_what_
 
 @pytest.mark.parametrize("name", NAMES_ROWS)
 def test_rows_in_flight_when_a_worker_died_are_judged_by_the_next_try(sim, tmp_path, name):
-    """Both jobs are found again, and the guard trips by their verdicts."""
+    """Both jobs are read again, and the guard trips by their results."""
     account = VendorHarness(sim, name, tmp_path, batch_rows=100)
     refusing(account, 0)
     segment = account.segment({"email": people(400)})

@@ -21,12 +21,12 @@ DAMAGE = (
     "mails",
 )
 OUTSIDE = {"Deleted"}
-"""A vendor's word for people whom it remembers as taken out."""
+"""A vendor's reasons for people that it remembers as removed."""
 
 
 def inside(account):
-    """Who is in the audience, as the simulator tells."""
-    return sorted(email for email, one in account.members().items() if one["status"] not in OUTSIDE)
+    """Members of the audience, as the simulator lists them."""
+    return sorted(email for email, member in account.members().items() if member["status"] not in OUTSIDE)
 
 
 def fault(account, **line):
@@ -38,8 +38,8 @@ def fault(account, **line):
 def removals(account):
     """The calls that took people out, as the simulator has them in its log."""
     method, path = account.row.removal
-    found = account.sim.requests(vendor=account.name)
-    return [one for one in found if one["method"] == method and path.lstrip("/").split("/")[-1][:9] in one["path"]]
+    calls = account.sim.requests(vendor=account.name)
+    return [call for call in calls if call["method"] == method and path.lstrip("/").split("/")[-1][:9] in call["path"]]
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def full(account):
     return account
 
 
-def test_leavers_leave_and_nobody_else(full):
+def test_leavers_leave_and_no_other_person(full):
     """They are out of the audience, and neither unsubscribed nor deleted nor written to."""
-    told = RemovalRunner(full).leave(["p1@example.com", "p3@example.com"])
-    assert told == {"p1@example.com": None, "p3@example.com": None}
+    outcomes = RemovalRunner(full).leave(["p1@example.com", "p3@example.com"])
+    assert outcomes == {"p1@example.com": None, "p3@example.com": None}
     assert inside(full) == ["p0@example.com", "p2@example.com", "p4@example.com"]
     assert {what: full.facts(what) for what in DAMAGE} == dict.fromkeys(DAMAGE, 0)
 
@@ -70,9 +70,9 @@ def test_an_address_with_signs_of_its_own(account):
 
 def test_somebody_who_is_not_there(full):
     """Nothing is done to them, and the others leave."""
-    told = RemovalRunner(full).leave(["p1@example.com", "nobody@example.com"])
-    assert told["p1@example.com"] is None
-    assert told.get("nobody@example.com", Reason.NOT_IN_AUDIENCE) in {None, Reason.NOT_IN_AUDIENCE}
+    outcomes = RemovalRunner(full).leave(["p1@example.com", "nobody@example.com"])
+    assert outcomes["p1@example.com"] is None
+    assert outcomes.get("nobody@example.com", Reason.NOT_IN_AUDIENCE) in {None, Reason.NOT_IN_AUDIENCE}
     assert inside(full) == [email for email in people(5) if email != "p1@example.com"]
 
 
@@ -80,12 +80,12 @@ def test_who_has_opted_out_stays_opted_out(full):
     """Taking them out makes nothing of an opt-out, whatever the vendor keeps of it."""
     email = "gone@example.com"
     full.sim.seed(full.name, [{"email": email, "status": full.row.opted_out}], full.audience)
-    told = RemovalRunner(full).leave([email, "p1@example.com"])
+    outcomes = RemovalRunner(full).leave([email, "p1@example.com"])
     if full.row.kept_on_removal:
-        assert told[email] is full.row.kept_on_removal[1]
-        assert told[email] in GONE
+        assert outcomes[email] is full.row.kept_on_removal[1]
+        assert outcomes[email] in GONE
         assert str(full.members()[email]["status"]).lower() == full.row.opted_out
-    assert told["p1@example.com"] is None
+    assert outcomes["p1@example.com"] is None
     assert {what: full.facts(what) for what in DAMAGE} == dict.fromkeys(DAMAGE, 0)
 
 
@@ -97,7 +97,7 @@ def test_out_a_second_time(full):
     full.members()
     for batch in batches:
         second.settle(batch)
-    assert set(second.told.values()) <= {None, *GONE}
+    assert set(second.outcomes.values()) <= {None, *GONE}
     assert inside(full) == people(5)[2:]
 
 
@@ -128,7 +128,7 @@ def test_every_way_to_say_later(full):
 
 
 def test_a_refused_batch(full):
-    """It is told as such, so that it is halved until the bad one stands alone."""
+    """Its error says so, so that the batch is halved until the bad row is alone."""
     leaving = RemovalRunner(full)
     batch = leaving.batch(people(5)[: leaving.removal.limits.batch_rows])
     fault(full, refuse=True)
@@ -140,22 +140,22 @@ def test_a_refused_batch(full):
 
 @pytest.mark.parametrize("status", [403, 418, 503])
 def test_no_error_names_a_person(full, status):
-    """An answer that nobody expects stops the run, whichever call it is to, and its message holds no address."""
-    words = {"message": "ann.other@example.com", "Code": 1, "Message": "ann.other@example.com"}
+    """An unexpected response stops the run, whichever call it is to, and its message holds no address."""
+    body = {"message": "ann.other@example.com", "Code": 1, "Message": "ann.other@example.com"}
     leaving = RemovalRunner(full)
-    fault(full, count=0, status=status, body=words)
+    fault(full, count=0, status=status, body=body)
     with pytest.raises(SegexportError) as removing:
         leaving.leave(["p1@example.com"])
-    full.sim.faults([{"vendor": full.name, "contains": "p1@example.com", "count": 0, "status": status, "body": words}])
+    full.sim.faults([{"vendor": full.name, "contains": "p1@example.com", "count": 0, "status": status, "body": body}])
     with pytest.raises(SegexportError) as reading:
         leaving.leave(["p1@example.com"])
-    for told in (str(removing.value), str(reading.value)):
-        assert "@" not in told.replace("***", "")
-        assert "%40" not in told
+    for text in (str(removing.value), str(reading.value)):
+        assert "@" not in text.replace("***", "")
+        assert "%40" not in text
 
 
 def test_a_vendor_that_is_down(full):
-    """Nobody is out, and the next try does it."""
+    """No person is removed, and the next try does it."""
     fault(full, status=503, count=0)
     with pytest.raises(VendorUnavailable):
         RemovalRunner(full).leave(["p1@example.com"])
@@ -205,8 +205,8 @@ def test_a_removal_state_that_is_not_documented_is_no_verdict(jobs, published):
 
 
 @pytest.fixture
-def known(full):
-    """A vendor that tells who is in its audience, and two people who were taken out or never in."""
+def account_with_lookup(full):
+    """A vendor that lists the members of its audience, and two people that were removed or never added."""
     if not (full.vendor.removal.resolve_ids or full.vendor.removal.find_members):
         pytest.skip("this vendor is asked for each person anyway")
     RemovalRunner(full).leave(["p4@example.com"])
@@ -216,16 +216,16 @@ def known(full):
 
 
 @pytest.mark.parametrize("members", [1, 1_000_000])
-def test_who_is_in_the_audience_is_told_with_an_id(known, members):
-    """Of those asked for and nobody else, by pages or one by one, whichever takes fewer calls."""
-    asked = ["p0@example.com", "p1@example.com", "p4@example.com", "elsewhere@example.com", "nobody@example.com"]
-    before = len(known.sim.requests(vendor=known.name))
-    leaving = RemovalRunner(known)
-    found = leaving.ids(asked, members)
-    assert sorted(found) == ["p0@example.com", "p1@example.com"]
-    assert all(found.values())
-    calls = known.sim.requests(vendor=known.name)[before:]
+def test_members_of_the_audience_are_returned_with_an_id(account_with_lookup, members):
+    """Members among the given people and no others, by pages or one by one, whichever takes fewer calls."""
+    emails = ["p0@example.com", "p1@example.com", "p4@example.com", "elsewhere@example.com", "nobody@example.com"]
+    before = len(account_with_lookup.sim.requests(vendor=account_with_lookup.name))
+    leaving = RemovalRunner(account_with_lookup)
+    ids = leaving.ids(emails, members)
+    assert sorted(ids) == ["p0@example.com", "p1@example.com"]
+    assert all(ids.values())
+    calls = account_with_lookup.sim.requests(vendor=account_with_lookup.name)[before:]
     assert leaving.ids(["p0@example.com"], members).keys() == {"p0@example.com"}
-    asked_for = [one for one in calls if "example.com" in str(one["query"]) + str(one["path"])]
+    asked_for = [call for call in calls if "example.com" in str(call["query"]) + str(call["path"])]
     if members == 1:
         assert asked_for == []

@@ -1,4 +1,4 @@
-"""Campaign Monitor: people whom an export took out come back, and nobody else does."""
+"""Campaign Monitor: people that an export removed come back, and no other person does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DENIED = {"Code": 60, "Message": "You do not have the required permission"}
 
 @pytest.fixture
 def account(sim, tmp_path):
-    """A list of five, of whom the first three were taken out."""
+    """A list of five, of which the first three were removed."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
     sim.seed(account.name, [{"email": email} for email in people(5)], account.audience)
     RemovalRunner(account).leave(people(3))
@@ -33,21 +33,21 @@ def seed(account, status, *emails):
 
 
 def revived(account, *emails, **options):
-    """What became of each address: None for back in the list, or a reason."""
+    """The outcome of each address: None for back in the list, or a reason."""
     target = account.call(
         account.vendor.resolve_audience(ApiEndpoint(account.endpoint.base_url, options=options), account.audience)
     )
     batch = upserts(account.name, account.audience, emails, BatchKind.REVIVE)
     settled = account.call(account.vendor.resubscribe_removed(target, batch))
-    return dict.fromkeys(emails) | {emails[one.index]: one.reason for one in settled.rejected}
+    return dict.fromkeys(emails) | {emails[rejection.index]: rejection.reason for rejection in settled.rejected}
 
 
 def states(account):
-    return {email: one["status"] for email, one in account.members().items()}
+    return {email: member["status"] for email, member in account.members().items()}
 
 
-def test_an_ordinary_import_brings_nobody_back(account):
-    """The vendor answers 205, which says that the person was deleted and not by whom."""
+def test_an_ordinary_import_brings_no_person_back(account):
+    """The vendor answers 205, which says that the person was deleted, but not by which user."""
     report = account.export(account.segment({"email": people(5)}))
     assert report["reasons"] == {"withheld": {"deleted": 3}}
     assert account.facts("resubscribed") == 0
@@ -68,7 +68,7 @@ def test_who_was_taken_out_comes_back(account):
         ("unconfirmed", Reason.PENDING_CONFIRMATION),
     ],
 )
-def test_whoever_else_is_not_active_stays_so(account, status, reason):
+def test_every_other_person_that_is_not_active_stays_so(account, status, reason):
     """They are looked at just before, whatever the ledger thinks of them."""
     seed(account, status, "p1@example.com")
     assert revived(account, *people(3)) == {"p0@example.com": None, "p1@example.com": reason, "p2@example.com": None}
@@ -102,7 +102,7 @@ def test_who_is_back_or_new_is_imported_as_anybody(account):
 
 
 def test_a_key_that_may_not_read_the_suppression_list(account):
-    """Nobody is brought back: whether they have opted out cannot be known. The client's id in the connection helps."""
+    """No person is brought back: whether they opted out cannot be known. The client's id in the connection helps."""
     account.sim.faults([{"path": "/clients.json$", "count": 0, "status": 401, "body": DENIED}])
     assert revived(account, *people(2)) == dict.fromkeys(people(2), Reason.DELETED)
     assert account.facts("resubscribed") == 0
@@ -112,14 +112,14 @@ def test_a_key_that_may_not_read_the_suppression_list(account):
 
 def test_the_client_of_a_list_among_many():
     """An account's key lists its clients, and each of them its lists; what is no id is not called with."""
-    one, two, three = ("a" * 32, "b" * 32, "c" * 32)
-    lists: dict[object, list[str]] = {7: [], one: ["0" * 32], two: ["1" * 32], three: ["2" * 32]}
+    first, two, three = ("a" * 32, "b" * 32, "c" * 32)
+    lists: dict[object, list[str]] = {7: [], first: ["0" * 32], two: ["1" * 32], three: ["2" * 32]}
     called = []
 
     def send(request):
         called.append(request.url.removeprefix("https://cm.test"))
         client = request.url.split("/")[-2]
-        body = [{"ListID": one, "Name": "L"} for one in lists.get(client, [])]
+        body = [{"ListID": list_id, "Name": "L"} for list_id in lists.get(client, [])]
         if request.url.endswith("/clients.json"):
             body = [{"ClientID": name, "Name": f"{name}"} for name in lists]
         return Response(200, {"content-type": "application/json"}, json.dumps(body).encode(), request.url)
@@ -130,7 +130,7 @@ def test_the_client_of_a_list_among_many():
         )
 
     assert client("1" * 32) == two
-    assert called == ["/clients.json", f"/clients/{one}/lists.json", f"/clients/{two}/lists.json"]
+    assert called == ["/clients.json", f"/clients/{first}/lists.json", f"/clients/{two}/lists.json"]
     assert client("9" * 32) == ""
 
 
@@ -149,7 +149,7 @@ def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
     assert account.active() == set(people(4))
 
 
-def test_whom_somebody_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
+def test_a_person_that_a_user_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
     """A leaver who is deleted already, and by no call of this run, is absent: only a person may bring them back."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.day(1, people(4))

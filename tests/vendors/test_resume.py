@@ -36,18 +36,18 @@ class KillSwitch:
                 raise Killed
 
 
-class DoomedSender:
+class KillingSender:
     """A sender that may be killed before a call leaves and after its answer came."""
 
-    def __init__(self, send, doom):
+    def __init__(self, send, kill_switch):
         self.send = send
-        self.doom = doom
+        self.kill_switch = kill_switch
         self.traffic = send.traffic
 
     def __call__(self, request):
-        self.doom.step()
+        self.kill_switch.step()
         response = self.send(request)
-        self.doom.step()
+        self.kill_switch.step()
         return response
 
     def close(self):
@@ -55,30 +55,30 @@ class DoomedSender:
 
 
 @pytest.fixture
-def doomed(monkeypatch):
-    """Run an export that is killed after some steps; tells how many it took, and whether it lived."""
+def killed_after(monkeypatch):
+    """Run an export that is killed after some steps; return how many it took, and whether it survived."""
 
     def go(account, segment, steps):
-        doom = KillSwitch(steps)
+        kill_switch = KillSwitch(steps)
         write = Journal.write
 
-        def doomed_write(self, entries):
-            doom.step()
+        def killing_write(self, entries):
+            kill_switch.step()
             write(self, entries)
-            doom.step()
+            kill_switch.step()
 
         sender = account.sender()
-        environment = account.environment(send=DoomedSender(sender, doom))
+        environment = account.environment(send=KillingSender(sender, kill_switch))
         with monkeypatch.context() as patch:
-            patch.setattr(Journal, "write", doomed_write)
+            patch.setattr(Journal, "write", killing_write)
             try:
                 report = Export(account.vendor, account.endpoint, account.config(segment), environment).run()
             except Killed:
-                return doom.taken, False
+                return kill_switch.taken, False
             finally:
                 sender.close()
         assert not isinstance(report, PendingJobs)
-        return doom.taken, True
+        return kill_switch.taken, True
 
     return go
 
@@ -88,26 +88,26 @@ def small(sim, vendor, home):
     return VendorHarness(sim, vendor, home, batch_rows=BATCH, max_concurrency=CONNECTIONS, max_jobs=jobs)
 
 
-def test_a_run_killed_again_and_again_comes_to_its_end(sim, vendor, tmp_path, doomed):
+def test_a_run_killed_again_and_again_comes_to_its_end(sim, vendor, tmp_path, killed_after):
     """A few steps at a time are enough: each try does a little more."""
     account = small(sim, vendor, tmp_path)
     segment = account.segment({"email": people(ROWS)})
     tries = 0
-    while not doomed(account, segment, 12)[1]:
+    while not killed_after(account, segment, 12)[1]:
         tries += 1
         assert tries < 30
     assert tries
     assert sorted(account.members()) == sorted(people(ROWS))
 
 
-def test_a_killed_run_keeps_its_plan(sim, vendor, tmp_path, doomed):
-    """What was decided is carried out, whatever has become of the segment's file since."""
+def test_a_killed_run_keeps_its_plan(sim, vendor, tmp_path, killed_after):
+    """The plan is carried out, whatever has become of the segment's file since."""
     account = small(sim, vendor, tmp_path)
     segment = account.segment({"email": people(ROWS)})
     steps = 0
     while not (account.home / "runs" / "run" / "01" / "plan.json").exists():
         steps += 1
-        doomed(account, segment, steps)
+        killed_after(account, segment, steps)
     account.segment({"email": ["somebody@example.com"]})
     report = account.export(segment)
     assert report["counts"]["profiles"] == ROWS
@@ -123,12 +123,12 @@ def test_a_run_that_ended_starts_anew(sim, vendor, tmp_path):
 
 
 def test_only_changes_are_sent(sim, vendor, tmp_path):
-    """What the ledger holds unchanged is not sent again; new and changed people are."""
+    """Rows that the ledger holds unchanged are not sent again; new and changed ones are."""
     account = small(sim, vendor, tmp_path)
     first = {"email": people(4), "first": ["Ann", "Bob", "Cid", "Dee"]}
     account.export(account.segment(first), "one", field_mapping={"first_name": "first"}, mode="upsert")
     later = {"email": people(5), "first": ["Ann", "Bob", "Zoe", "Dee", "Eve"]}
     report = account.export(account.segment(later), "two", field_mapping={"first_name": "first"}, mode="upsert")
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (2, 3)
-    bodies = json.dumps([one["body"] for one in account.upserts()[2:]])
+    bodies = json.dumps([call["body"] for call in account.upserts()[2:]])
     assert [address for address in people(5) if f'"{address}"' in bodies] == ["p2@example.com", "p4@example.com"]

@@ -20,7 +20,7 @@ from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
 
-ONE, TWO = (
+FIRST_EXPORT, SECOND_EXPORT = (
     {"export_name": "crm.one", "allow_shared_audience": True},
     {"export_name": "crm.two", "allow_shared_audience": True},
 )
@@ -31,7 +31,7 @@ def removals(report):
     return {name: count for name, count in report["removals"].items() if count}
 
 
-def place(account: VendorHarness):
+def ledger_path(account: VendorHarness):
     target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     return Ledger.of(account.home, account.name, target).path
 
@@ -39,7 +39,7 @@ def place(account: VendorHarness):
 def release(account: VendorHarness, export: str, **options):
     """Release an export as the command does."""
     clock = account.sim.clock
-    return releasing.release(place(account), Release(export, **options), clock=clock.now, sleep=account.sleep)
+    return releasing.release(ledger_path(account), Release(export, **options), clock=clock.now, sleep=account.sleep)
 
 
 def holders(account: VendorHarness) -> dict[str, int]:
@@ -80,94 +80,105 @@ class TestSnapshots:
 
     def test_a_sharer_whose_snapshot_is_older_still_runs(self, dotdigital: VendorHarness):
         """Within an export older never overwrites newer; between exports there is no order."""
-        dotdigital.day(5, people(3), name="one-5", **ONE)
-        assert dotdigital.day(3, NEW, name="two-3", **TWO)["counts"]["delivered"] == 1
+        dotdigital.day(5, people(3), name="one-5", **FIRST_EXPORT)
+        assert dotdigital.day(3, NEW, name="two-3", **SECOND_EXPORT)["counts"]["delivered"] == 1
         with pytest.raises(StaleSnapshot, match="this export has already sent"):
-            dotdigital.day(4, people(2), name="one-4", **ONE)
+            dotdigital.day(4, people(2), name="one-4", **FIRST_EXPORT)
         with pytest.raises(StaleSnapshot):
-            dotdigital.day(2, people(2), name="two-2", **TWO)
-        dotdigital.day(4, NEW, name="two-4", **TWO)
+            dotdigital.day(2, people(2), name="two-2", **SECOND_EXPORT)
+        dotdigital.day(4, NEW, name="two-4", **SECOND_EXPORT)
         assert dotdigital.active() == {*people(3), *NEW}
 
     def test_sizes_are_compared_with_the_same_exports_last_run(self, dotdigital: VendorHarness):
         """A small sharer beside a large one trips nothing; the large one that shrinks does."""
-        told = {"mode": "upsert", "guards": {}}
-        dotdigital.day(1, people(10), name="one-1", **ONE, **told)
-        dotdigital.day(1, people(2), name="two-1", **TWO, **told)
-        dotdigital.day(2, people(10), name="one-2", **ONE, **told)
-        dotdigital.day(2, people(2), name="two-2", **TWO, **told)
+        options = {"mode": "upsert", "guards": {}}
+        dotdigital.day(1, people(10), name="one-1", **FIRST_EXPORT, **options)
+        dotdigital.day(1, people(2), name="two-1", **SECOND_EXPORT, **options)
+        dotdigital.day(2, people(10), name="one-2", **FIRST_EXPORT, **options)
+        dotdigital.day(2, people(2), name="two-2", **SECOND_EXPORT, **options)
         with pytest.raises(GuardTripped, match="had 10"):
-            dotdigital.day(3, people(4), name="one-3", **ONE, **told)
+            dotdigital.day(3, people(4), name="one-3", **FIRST_EXPORT, **options)
 
     def test_sizes_are_compared_with_the_same_mapped_segments_last_run(self, dotdigital: VendorHarness):
         """Mapped tasks are one export with several segments."""
-        told = {"mode": "upsert", "guards": {}}
+        options = {"mode": "upsert", "guards": {}}
         for day in (1, 2):
-            dotdigital.day(day, people(10), name=f"big-{day}", segment_part="big", **told)
-            dotdigital.day(day, people(2), name=f"small-{day}", segment_part="small", **told)
+            dotdigital.day(day, people(10), name=f"big-{day}", segment_part="big", **options)
+            dotdigital.day(day, people(2), name=f"small-{day}", segment_part="small", **options)
         with pytest.raises(GuardTripped, match="had 10"):
-            dotdigital.day(3, people(4), name="big-3", segment_part="big", **told)
+            dotdigital.day(3, people(4), name="big-3", segment_part="big", **options)
 
 
 class TestContent:
-    """What each sharer delivered is known of each."""
+    """Each sharer's delivered rows are known."""
 
-    def test_sharers_with_other_columns_send_nobody_again(self, account: VendorHarness):
+    def test_sharers_with_other_columns_send_no_row_again(self, account: VendorHarness):
         """Ten unchanged people: no call. A value that changes in one sharer goes out, and from that one alone."""
 
         def day(number, sharer, value):
-            column = "first_name" if sharer is ONE else "last_name"
-            first = dict.fromkeys(people(10), "Anna" if sharer is ONE else "Smith") | (
+            column = "first_name" if sharer is FIRST_EXPORT else "last_name"
+            first = dict.fromkeys(people(10), "Anna" if sharer is FIRST_EXPORT else "Smith") | (
                 {"p0@example.com": value} if value else {}
             )
             name = f"{sharer['export_name']}-{number}"
             return account.day(number, people(10), name=name, first=first, field_mapping={column: "first"}, **sharer)
 
-        assert [day(1, sharer, "")["counts"]["delivered"] for sharer in (ONE, TWO)] == [10, 10]
+        assert [day(1, sharer, "")["counts"]["delivered"] for sharer in (FIRST_EXPORT, SECOND_EXPORT)] == [10, 10]
         sent = len(account.upserts())
-        assert [day(2, sharer, "")["counts"]["unchanged"] for sharer in (ONE, TWO)] == [10, 10]
+        assert [day(2, sharer, "")["counts"]["unchanged"] for sharer in (FIRST_EXPORT, SECOND_EXPORT)] == [10, 10]
         assert len(account.upserts()) == sent
-        assert day(3, ONE, "Changed")["counts"]["delivered"] == 1
-        assert [day(4, sharer, value)["counts"]["delivered"] for sharer, value in ((TWO, ""), (ONE, "Changed"))] == [
+        assert day(3, FIRST_EXPORT, "Changed")["counts"]["delivered"] == 1
+        assert [
+            day(4, sharer, value)["counts"]["delivered"]
+            for sharer, value in ((SECOND_EXPORT, ""), (FIRST_EXPORT, "Changed"))
+        ] == [
             0,
             0,
         ]
-        assert day(5, TWO, "Altered")["counts"]["delivered"] == 1
-        assert [day(6, s, v)["counts"]["delivered"] for s, v in ((ONE, "Changed"), (TWO, "Altered"))] == [0, 0]
+        assert day(5, SECOND_EXPORT, "Altered")["counts"]["delivered"] == 1
+        assert [
+            day(6, s, v)["counts"]["delivered"] for s, v in ((FIRST_EXPORT, "Changed"), (SECOND_EXPORT, "Altered"))
+        ] == [0, 0]
 
     def test_a_sharer_with_the_same_content_sends_nothing_and_overwrites_nothing_later(self, dotdigital: VendorHarness):
         """Another's newer value is not a change of one's own."""
-        dotdigital.day(1, people(3), name="one-1", **ONE)
-        assert dotdigital.day(1, people(3), name="two-1", **TWO)["counts"]["unchanged"] == 3
+        dotdigital.day(1, people(3), name="one-1", **FIRST_EXPORT)
+        assert dotdigital.day(1, people(3), name="two-1", **SECOND_EXPORT)["counts"]["unchanged"] == 3
         changed = {"p0@example.com": "New"}
-        assert dotdigital.day(2, people(3), name="one-2", first=changed, **ONE)["counts"]["delivered"] == 1
-        assert dotdigital.day(2, people(3), name="two-2", **TWO)["counts"]["unchanged"] == 3
+        assert dotdigital.day(2, people(3), name="one-2", first=changed, **FIRST_EXPORT)["counts"]["delivered"] == 1
+        assert dotdigital.day(2, people(3), name="two-2", **SECOND_EXPORT)["counts"]["unchanged"] == 3
 
 
 class TestClaims:
-    """Who holds a person is written by everything that writes the ledger."""
+    """Every writer of the ledger records which exports hold a person."""
 
-    def test_whom_an_undo_puts_back_the_sharer_lets_go_again(self, account: VendorHarness):
+    def test_a_person_that_an_undo_adds_again_is_released_by_the_sharer(self, account: VendorHarness):
         """The second sharer takes someone out, takes that back, and takes them out again."""
-        account.day(1, people(2), name="one-1", **ONE)
-        account.day(1, NEW, name="two-1", **TWO)
-        assert removals(account.day(2, ["x@example.com"], name="two-2", **TWO)) == {"planned": 1, "removed": 1}
+        account.day(1, people(2), name="one-1", **FIRST_EXPORT)
+        account.day(1, NEW, name="two-1", **SECOND_EXPORT)
+        assert removals(account.day(2, ["x@example.com"], name="two-2", **SECOND_EXPORT)) == {
+            "planned": 1,
+            "removed": 1,
+        }
         account.undo(export_name="crm.two")
         assert holders(account)[NEW[0]] == 2
         assert NEW[0] in account.active()
-        assert removals(account.day(3, ["y@example.com"], name="two-3", **TWO)) == {"planned": 1, "removed": 1}
+        assert removals(account.day(3, ["y@example.com"], name="two-3", **SECOND_EXPORT)) == {
+            "planned": 1,
+            "removed": 1,
+        }
         assert account.active() == {*people(2), "y@example.com"}
 
-    def test_whom_a_failed_removal_left_in_is_taken_out_by_the_next_run(self, sim, tmp_path):
+    def test_a_person_whose_removal_failed_is_removed_by_the_next_run(self, sim, tmp_path):
         """The second sharer's removal answers 503."""
         account = VendorHarness(sim, "campaign_monitor", tmp_path)
-        account.day(1, people(2), name="one-1", **ONE)
-        account.day(1, NEW, name="two-1", **TWO)
+        account.day(1, people(2), name="one-1", **FIRST_EXPORT)
+        account.day(1, NEW, name="two-1", **SECOND_EXPORT)
         account.sim.faults([{"path": "/subscribers", "method": "DELETE", "count": 9, "status": 503}])
         with pytest.raises(Exception, match=r"503|reached"):
-            account.day(2, ["x@example.com"], name="two-2", **TWO)
+            account.day(2, ["x@example.com"], name="two-2", **SECOND_EXPORT)
         account.sim.faults([])
-        account.day(3, ["x@example.com"], name="two-3", **TWO)
+        account.day(3, ["x@example.com"], name="two-3", **SECOND_EXPORT)
         assert account.active() == {*people(2), "x@example.com"}
         assert None not in holders(account).values()
 
@@ -177,9 +188,9 @@ class TestRelease:
 
     def test_a_member_that_says_it_does_not_share_learns_how_to(self, dotdigital: VendorHarness):
         """The error names the other sharers and the command; afterwards the audience is its own again."""
-        dotdigital.day(1, people(2), name="one-1", **ONE)
-        dotdigital.day(1, NEW, name="two-1", **TWO)
-        alone = {**ONE, "allow_shared_audience": False}
+        dotdigital.day(1, people(2), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(1, NEW, name="two-1", **SECOND_EXPORT)
+        alone = {**FIRST_EXPORT, "allow_shared_audience": False}
         with pytest.raises(AudienceOwnedByOther, match=r"release AUDIENCE --export crm\.two"):
             dotdigital.day(2, people(2), name="one-2", **alone)
         outlook = release(dotdigital, "crm.two")
@@ -189,26 +200,26 @@ class TestRelease:
         assert dotdigital.active() == set(people(2))
 
     def test_the_owner_may_be_released(self, dotdigital: VendorHarness):
-        """The other sharer owns the audience, and holds whom it has in its segment."""
-        dotdigital.day(1, people(3), name="one-1", **ONE)
-        dotdigital.day(1, people(1), name="two-1", **TWO)
+        """The other sharer owns the audience, and holds the people of its segment."""
+        dotdigital.day(1, people(3), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(1, people(1), name="two-1", **SECOND_EXPORT)
         release(dotdigital, "crm.one")
-        assert AudienceState.of(place(dotdigital)).owner == "crm.two"
+        assert AudienceState.of(ledger_path(dotdigital)).owner == "crm.two"
         report = dotdigital.day(2, people(1), name="two-2", export_name="crm.two")
         assert removals(report) == {"planned": 2, "removed": 2}
         assert dotdigital.active() == set(people(1))
 
     def test_people_may_stay_for_good(self, dotdigital: VendorHarness):
-        """With `keep` no export removes them; those whom another export holds stay in the ledger."""
-        dotdigital.day(1, people(3), name="one-1", **ONE)
-        dotdigital.day(1, people(1), name="two-1", **TWO)
+        """With `keep` no export removes them; those that another export holds stay in the ledger."""
+        dotdigital.day(1, people(3), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(1, people(1), name="two-1", **SECOND_EXPORT)
         release(dotdigital, "crm.one", keep=True)
         assert holders(dotdigital) == {"p0@example.com": 2}
-        assert removals(dotdigital.day(2, NEW, name="two-2", **TWO)) == {"planned": 1, "removed": 1}
+        assert removals(dotdigital.day(2, NEW, name="two-2", **SECOND_EXPORT)) == {"planned": 1, "removed": 1}
         assert dotdigital.active() == {*people(3)[1:], *NEW}
 
     def test_a_new_name_takes_over(self, dotdigital: VendorHarness):
-        """Sizes, snapshots, claims and content go with it: nobody is sent again, and older is refused."""
+        """Sizes, snapshots, claims and content go with it: no row is sent again, and an older snapshot is an error."""
         dotdigital.day(5, people(4), export_name="old.task")
         assert release(dotdigital, "old.task", to="new.task").renames
         with pytest.raises(StaleSnapshot):
@@ -220,8 +231,8 @@ class TestRelease:
 
     def test_another_sharer_takes_over(self, dotdigital: VendorHarness):
         """Its `mirror` takes them out, since it holds them from here on."""
-        dotdigital.day(1, people(3), name="one-1", **ONE)
-        dotdigital.day(1, NEW, name="two-1", **TWO)
+        dotdigital.day(1, people(3), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(1, NEW, name="two-1", **SECOND_EXPORT)
         assert not release(dotdigital, "crm.one", to="crm.two").renames
         assert set(holders(dotdigital).values()) == {2}
         assert removals(dotdigital.day(2, NEW, name="two-2", export_name="crm.two")) == {"planned": 3, "removed": 3}
@@ -236,24 +247,24 @@ class TestRelease:
     )
     def test_what_cannot_be_done_changes_nothing(self, dotdigital: VendorHarness, options, error):
         """The error says what is possible."""
-        dotdigital.day(1, people(2), **ONE)
-        before = AudienceState.of(place(dotdigital))
+        dotdigital.day(1, people(2), **FIRST_EXPORT)
+        before = AudienceState.of(ledger_path(dotdigital))
         with pytest.raises(FatalError, match=error):
             release(dotdigital, **options)
-        assert AudienceState.of(place(dotdigital)) == before
+        assert AudienceState.of(ledger_path(dotdigital)) == before
 
     def test_a_run_that_has_not_ended_holds_a_release_back(self, dotdigital: VendorHarness, monkeypatch):
         """The ledger does not know yet what it did."""
         with monkeypatch.context() as patch:
             patch.setattr("airflow_provider_segexport.export.pipeline.send_all", killed)
             with pytest.raises(KeyboardInterrupt):
-                dotdigital.day(1, people(2), **ONE)
+                dotdigital.day(1, people(2), **FIRST_EXPORT)
         with pytest.raises(FatalError, match="has not ended"):
             release(dotdigital, "crm.one")
 
 
 class TestUndo:
-    """What an undo takes back."""
+    """The changes that an undo takes back."""
 
     def test_an_unchanged_run_does_not_make_the_bad_one_irrevocable(self, account: VendorHarness):
         """The newest version that put people in or took people out is taken back."""
@@ -295,8 +306,8 @@ class TestUndo:
 
     def test_it_takes_back_what_one_export_did_and_refuses_anothers(self, dotdigital: VendorHarness):
         """The other sharer ran last: its people stay."""
-        dotdigital.day(1, people(2), name="one-1", **ONE)
-        dotdigital.day(2, NEW, name="two-1", **TWO)
+        dotdigital.day(1, people(2), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(2, NEW, name="two-1", **SECOND_EXPORT)
         with pytest.raises(FatalError, match=r"was written by the export 'crm\.two', but `export_name` is 'crm\.one'"):
             dotdigital.undo(Undo(2), export_name="crm.one")
         with pytest.raises(
@@ -311,10 +322,10 @@ class TestUndo:
         )
         assert dotdigital.active() == set(NEW)
 
-    def test_whom_another_export_holds_stays(self, dotdigital: VendorHarness):
+    def test_a_person_that_another_export_holds_stays(self, dotdigital: VendorHarness):
         """Only the claim is taken back."""
-        dotdigital.day(1, people(2), name="one-1", **ONE)
-        dotdigital.day(2, people(3), name="two-1", **TWO)
+        dotdigital.day(1, people(2), name="one-1", **FIRST_EXPORT)
+        dotdigital.day(2, people(3), name="two-1", **SECOND_EXPORT)
         report = dotdigital.undo(export_name="crm.two")
         assert removals(report) == {"planned": 3, "kept": 2, "removed": 1}
         assert dotdigital.active() == set(people(2))

@@ -18,7 +18,7 @@ def test_requests_and_replies_are_heard(sim, tmp_path, published):
     """An export's calls and the replies to them are all checked, without being picked."""
     account = VendorHarness(sim, "dotdigital", tmp_path)
     account.export(account.segment({"email": people(3)}))
-    heard = [(one.entry.method, one.entry.path.rpartition("/")[0]) for one in published]
+    heard = [(exchange.entry.method, exchange.entry.path.rpartition("/")[0]) for exchange in published]
     assert ("PUT", "/contacts/v3") in heard
     assert ("GET", "/contacts/v3/import") in heard
     assert len(heard) == len(sim.requests(vendor="dotdigital"))
@@ -28,13 +28,13 @@ def test_a_breach_is_caught(sim, tmp_path, published):
     """A contact whose lists are texts is accepted by no specification."""
     account = VendorHarness(sim, "dotdigital", tmp_path)
     account.export(account.segment({"email": people(1)}))
-    (call,) = [one for one in published if one.entry.method == "PUT"]
+    (call,) = [exchange for exchange in published if exchange.entry.method == "PUT"]
     broken = call.entry.body.replace(f"[{account.audience}]".encode(), b'["all"]')
     assert broken != call.entry.body
-    call.entry.body, kept = broken, call.entry.body
+    call.entry.body, original = broken, call.entry.body
     with pytest.raises(jsonschema.ValidationError):
         Exchange(call.entry, call.answer).check()
-    call.entry.body = kept
+    call.entry.body = original
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def imported(sim, tmp_path, published):
     account = VendorHarness(sim, "constant_contact", tmp_path)
     columns = {"email": people(2), "sex": ["f", "m"], "zip": ["02451", "1010"]}
     account.export(account.segment(columns), field_mapping={"gender": "sex", "postcode": "zip"})
-    return next(one for one in published if one.entry.path.endswith("_import"))
+    return next(exchange for exchange in published if exchange.entry.path.endswith("_import"))
 
 
 BREACHES = {
@@ -59,12 +59,12 @@ BREACHES = {
 @pytest.mark.parametrize("breach", BREACHES)
 def test_a_breach_in_a_row_is_caught(imported, breach):
     """Also where the vendor would take the rest, and say nothing."""
-    kept, (good, bad) = imported.entry.body, BREACHES[breach]
-    assert good in kept
-    imported.entry.body = kept.replace(good, bad)
+    original, (good, bad) = imported.entry.body, BREACHES[breach]
+    assert good in original
+    imported.entry.body = original.replace(good, bad)
     with pytest.raises(jsonschema.ValidationError):
         imported.check()
-    imported.entry.body = kept
+    imported.entry.body = original
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_a_breach_in_a_query_is_caught(sim, tmp_path, published, name, value):
     """A name that is not documented, and a value beyond the documented ones."""
     account = VendorHarness(sim, "constant_contact", tmp_path, batch_rows=1)
     account.export(account.segment({"email": people(3)}))
-    listing = next(one for one in published if one.entry.path == "/v3/activities")
-    kept = dict(listing.entry.query)
+    listing = next(exchange for exchange in published if exchange.entry.path == "/v3/activities")
+    original = dict(listing.entry.query)
     listing.entry.query[name] = value
     with pytest.raises((jsonschema.ValidationError, AssertionError)):
         listing.check()
     listing.entry.query.clear()
-    listing.entry.query.update(kept)
+    listing.entry.query.update(original)
 
 
 def test_a_breach_in_a_reply_is_caught(imported):
@@ -95,12 +95,12 @@ def test_a_request_is_checked_whatever_became_of_it(sim, tmp_path, published):
     account = VendorHarness(sim, "constant_contact", tmp_path)
     account.fault(status=503, body="down")
     account.export(account.segment({"email": people(1)}))
-    spoilt = next(one for one in published if one.entry.fault)
-    kept = spoilt.entry.body
-    spoilt.entry.body = kept.replace(b'"email":', b'"e_mail":')
+    spoilt = next(exchange for exchange in published if exchange.entry.fault)
+    original = spoilt.entry.body
+    spoilt.entry.body = original.replace(b'"email":', b'"e_mail":')
     with pytest.raises(jsonschema.ValidationError):
         spoilt.check()
-    spoilt.entry.body = kept
+    spoilt.entry.body = original
 
 
 REMOVALS = {
@@ -120,7 +120,7 @@ REMOVALS = {
 
 
 @pytest.mark.parametrize(
-    ("vendor", "breach"), [(vendor, number) for vendor, found in REMOVALS.items() for number in range(len(found))]
+    ("vendor", "breach"), [(vendor, number) for vendor, breaches in REMOVALS.items() for number in range(len(breaches))]
 )
 def test_a_breach_in_a_removal_is_caught(sim, tmp_path, published, vendor, breach):
     """Calls that take people out are held to the specification like those that bring them."""
@@ -129,11 +129,15 @@ def test_a_breach_in_a_removal_is_caught(sim, tmp_path, published, vendor, breac
     account.members()
     RemovalRunner(account).leave(people(1))
     method, path = account.row.removal
-    (call,) = [one for one in published if one.entry.method == method and one.entry.path.endswith(path)]
+    (call,) = [
+        exchange for exchange in published if exchange.entry.method == method and exchange.entry.path.endswith(path)
+    ]
     _, *pairs = REMOVALS[vendor][breach]
-    kept = call.entry.body
-    call.entry.body = kept.replace(pairs[0], pairs[1]).replace(*pairs[2:]) if pairs[2] else kept.replace(*pairs[:2])
-    assert call.entry.body != kept
+    original = call.entry.body
+    call.entry.body = (
+        original.replace(pairs[0], pairs[1]).replace(*pairs[2:]) if pairs[2] else original.replace(*pairs[:2])
+    )
+    assert call.entry.body != original
     with pytest.raises((jsonschema.ValidationError, AssertionError)):
         call.check()
-    call.entry.body = kept
+    call.entry.body = original

@@ -45,16 +45,19 @@ def test_the_report_counts_every_list(account: VendorHarness, lists):
     )
     assert {"withheld": {"on_suppression_list": 2}} == report["reasons"]
     assert {"p2@example.com"} == account.active()
-    counts = [{name: value for name, value in one.items() if name != "name"} for one in report["suppression"]]
+    counts = [
+        {name: value for name, value in counted_list.items() if name != "name"}
+        for counted_list in report["suppression"]
+    ]
     assert counts == [
         {"read": 2, "blank": 0, "understood": 2, "not_understood": 0, "matched": 1},
         {"read": 4, "blank": 1, "understood": 2, "not_understood": 1, "matched": 1},
     ]
-    assert [str(path) for path in lists] == [one["name"] for one in report["suppression"]]
+    assert [str(path) for path in lists] == [counted_list["name"] for counted_list in report["suppression"]]
 
 
 def test_a_list_without_addresses_is_refused(account: VendorHarness):
-    """Customer numbers suppress nobody, so they must not pass for a suppression list."""
+    """Customer numbers suppress no person, so they must not pass for a suppression list."""
     with pytest.raises(InvalidSegment, match="which cannot hold addresses"):
         account.day(1, people(3), consent=account.consent(None, listed(account, "stop.parquet", [1, 2])))
     assert [] == account.upserts()

@@ -214,7 +214,7 @@ def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Ven
     assert account.day(5, people(5), first=dict.fromkeys(people(5), "Third"))["counts"]["unchanged"] == 5
 
 
-def test_people_whom_a_superseded_run_may_have_added_again_are_removed_again(account: VendorHarness):
+def test_people_that_a_superseded_run_may_have_added_again_are_removed_again(account: VendorHarness):
     """Day 3 has removed them; the call of day 2 may have landed after that."""
 
     def day_3():
@@ -251,7 +251,7 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
     assert account.day(4, people(5))["counts"]["delivered"] > 0
     assert account.day(5, people(5))["counts"]["unchanged"] == 5
     assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
-    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 60.0)  # a day later a sign-in of Constant Contact has expired
+    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 60.0)  # a day later a login of Constant Contact has expired
     account.sim.clock.advance(61)
     account.day(6, people(5))
     assert not AudienceState.of(ledger_of(account).path).doubts
@@ -284,7 +284,7 @@ def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: Ve
 
 
 class Turn:
-    """Waits its turn under the account's quota; another run takes the audience over meanwhile."""
+    """Waits under the account's quota; in the meantime another run takes the audience over."""
 
     def __init__(self, then) -> None:
         self.then, self.calls = then, 0
@@ -299,7 +299,7 @@ class Turn:
         """It learns nothing."""
 
     def remaining(self) -> None:
-        """Nobody knows."""
+        """The outcome is unknown."""
 
     def close(self) -> None:
         """Nothing is open."""

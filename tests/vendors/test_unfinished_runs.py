@@ -21,9 +21,9 @@ JOB_S = 600
 @pytest.fixture(params=WITH_JOBS)
 def account(sim, request, tmp_path):
     """An account whose jobs take ten minutes."""
-    found = VendorHarness(sim, request.param, tmp_path)
-    sim.configure({found.name: {"job_seconds": JOB_S}})
-    return found
+    harness = VendorHarness(sim, request.param, tmp_path)
+    sim.configure({harness.name: {"job_seconds": JOB_S}})
+    return harness
 
 
 def dies(_: int) -> bool:
@@ -46,12 +46,12 @@ def die(account: VendorHarness, number: int, emails: list[str], **options) -> No
 def names(account: VendorHarness) -> dict[str, str]:
     """First name at the vendor, by address."""
     return {
-        email: str(next((v for k, v in one["fields"].items() if k.lower().replace("_", "") == "firstname"), ""))
-        for email, one in account.members().items()
+        email: str(next((v for k, v in member["fields"].items() if k.lower().replace("_", "") == "firstname"), ""))
+        for email, member in account.members().items()
     }
 
 
-def test_a_newer_mirror_takes_out_whom_a_dead_runs_job_puts_in(account: VendorHarness):
+def test_a_newer_mirror_removes_the_people_that_a_dead_runs_job_adds(account: VendorHarness):
     """Killed while its import runs; three minutes later comes a mirror without its people: one remains."""
     die(account, 1, people(30))
     report = account.day(2, people(1))
@@ -82,11 +82,11 @@ def test_a_deferrable_run_leaves_its_worker_while_it_waits_for_them(account: Ven
         field_mapping={"first_name": "first"},
     )
     environment = account.environment("day-2", pause=leaves)
-    found = Export(account.vendor, account.endpoint, order, environment).run()
+    pending = Export(account.vendor, account.endpoint, order, environment).run()
     environment.http.close()
-    assert isinstance(found, PendingJobs)
-    assert (len(found.job_ids), found.kind, found.audience) == (1, BatchKind.UPSERT, account.audience)
-    assert found.base_url
+    assert isinstance(pending, PendingJobs)
+    assert (len(pending.job_ids), pending.kind, pending.audience) == (1, BatchKind.UPSERT, account.audience)
+    assert pending.base_url
     assert len(account.upserts()) == sent
     account.sim.clock.advance(JOB_S)
     account.day(2, people(1))
@@ -181,7 +181,7 @@ def test_a_job_that_never_ends_is_waited_for_so_long_and_no_longer(sim, tmp_path
 
 
 def test_a_person_put_in_by_the_dead_run_is_unchanged_for_the_next(account: VendorHarness):
-    """What its jobs took has a verdict like any other: the same rows are not sent again."""
+    """Rows that its jobs accepted have a result like any other: they are not sent again."""
     die(account, 1, people(3))
     report = account.day(2, people(3))
     assert (report["counts"]["unchanged"], report["counts"]["delivered"]) == (3, 0)

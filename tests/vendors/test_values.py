@@ -42,7 +42,7 @@ def test_campaign_monitor_drops_no_value(sim, tmp_path):
     assert (report["counts"]["delivered"], report["counts"]["rejected"]) == (3, 3)
     rejects = {row["file_row"]: (row["reason"], row["field"]) for row in account.rejects()}
     assert rejects == {row: ("invalid_value", field) for row, field in ((0, "Started"), (3, "Tier"), (5, "Hobbies"))}
-    stored = {email: one["fields"] for email, one in account.members().items()}
+    stored = {email: member["fields"] for email, member in account.members().items()}
     assert stored["p1@example.com"]["Rating"] == "0.0000001"
     assert stored["p1@example.com"]["Tier"] == "Gold"
     assert sorted(stored["p1@example.com"]["Hobbies"]) == ["Art", "Music"]
@@ -69,14 +69,14 @@ def test_constant_contact_takes_the_decimals_and_times_of_its_fields(sim, tmp_pa
     }
     custom = {"Price": "price", "Visits": "visits", "Seen": "seen"}
     assert account.export(account.segment(columns), custom_fields=custom)["counts"]["delivered"] == 2
-    stored = {email: one["fields"] for email, one in account.members().items()}
+    stored = {email: member["fields"] for email, member in account.members().items()}
     assert [stored[email]["cf:Price"] for email in people(2)] == ["1.01", "-3.14"]
     assert [stored[email]["cf:Visits"] for email in people(2)] == ["3", "7"]
     assert stored["p0@example.com"]["cf:Seen"] == "2026-03-01T12:30:00Z"
 
 
 def test_a_number_has_no_exponent_at_any_vendor(account, monkeypatch):
-    """The plain decimal stands in the request, and no zero behind it."""
+    """The plain decimal is in the request, without a trailing zero."""
     bodies = []
     call = Sender._call
 

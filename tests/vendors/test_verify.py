@@ -16,7 +16,7 @@ from airflow_provider_segexport.vendors import campaign_monitor, dotdigital, omn
 from airflow_provider_segexport.vendors.operations import run_operation
 
 SETTLED_S = 700.0
-KEPT, NOT_OURS, UNSUBSCRIBED, GONE = people(3), "by-hand@example.com", "p3@example.com", "p4@example.com"
+MEMBERS, NOT_OURS, UNSUBSCRIBED, GONE = people(3), "by-hand@example.com", "p3@example.com", "p4@example.com"
 
 
 def verify(account: VendorHarness, run: str = "verify", **options: Any) -> dict[str, Any]:
@@ -24,10 +24,10 @@ def verify(account: VendorHarness, run: str = "verify", **options: Any) -> dict[
     account.sim.clock.advance(SETTLED_S)
     environment = account.environment(run, **options.pop("environment", {}))
     settings = Verify(options.pop("repair", False), options.pop("sample", None), options.pop("sample_values", 1000))
-    told = {"audience": account.audience, "field_mapping": {"email": "email", "first_name": "first"}, **options}
-    segment = str(told.pop("segment", ""))
+    arguments = {"audience": account.audience, "field_mapping": {"email": "email", "first_name": "first"}, **options}
+    segment = str(arguments.pop("segment", ""))
     config = ExportConfig(
-        segment, as_of=AS_OF, run=f"dag/{run}/run/0", verify=settings, guards={"min_rows": None}, **told
+        segment, as_of=AS_OF, run=f"dag/{run}/run/0", verify=settings, guards={"min_rows": None}, **arguments
     )
     try:
         return run_verify(ExportContext(account.vendor, account.endpoint, config, environment))
@@ -129,10 +129,10 @@ def test_values_that_differ_at_the_vendor_are_counted_by_field(account: VendorHa
     record = account.sim.members(account.name, account.audience)["members"][0]
     fields = dict(record.get("fields", {}))
     changed = {name: "Another" for name, value in fields.items() if str(value).startswith("Ann")}
-    told = {"email": record["email"], "fields": {**fields, **changed}}
+    seeded = {"email": record["email"], "fields": {**fields, **changed}}
     if account.name == "campaign_monitor":
-        told = {"email": record["email"], "name": "Another"}
-    account.sim.seed(account.name, [told], account.audience)
+        seeded = {"email": record["email"], "name": "Another"}
+    account.sim.seed(account.name, [seeded], account.audience)
     report = verify(account, "again", segment=segment)
     assert (report["values"]["compared"], report["values"]["different"]) == (5, 1)
     assert list(report["values"]["by_field"].values()) == [1]
@@ -149,7 +149,7 @@ def test_people_of_the_segment_that_no_export_has_sent_are_listed(account: Vendo
 
 
 class Killed(BaseException):
-    """What ends a worker at once."""
+    """Ways in which a worker ends at once."""
 
 
 class Dying:

@@ -29,7 +29,7 @@ def take_out(account: VendorHarness, *emails: str) -> None:
 
 
 def test_an_audience_that_no_export_has_filled(dotdigital: VendorHarness):
-    """Everybody in it is not ours; no ledger comes into being, and repair has nothing to repair."""
+    """No person in it is ours; no ledger is created, and repair has nothing to repair."""
     report = verify(dotdigital, repair=True)
     assert (kinds(report), report["match_rate"], report["ledger_version"]) == ({}, None, 0)
     dotdigital.sim.seed("dotdigital", [{"email": "by-hand@example.com"}], dotdigital.audience)

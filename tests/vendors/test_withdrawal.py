@@ -39,35 +39,37 @@ def test_who_withdraws_is_taken_out_whatever_else_their_rows_say(account: Vendor
 @pytest.mark.parametrize("way", REASONS)
 @pytest.mark.parametrize("held_by", ["both", "the_other"])
 def test_a_withdrawal_in_one_export_counts_for_all_that_share_the_audience(account: VendorHarness, way, held_by):
-    """Consent is the person's: another export's claim keeps nobody in who has withdrawn."""
-    one, two = (
+    """Consent is the person's: another export's claim keeps no person in that has withdrawn."""
+    first_export, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
     )
-    account.day(1, people(3) if held_by == "both" else ["p0@example.com"], name="one-1", **one)
+    account.day(1, people(3) if held_by == "both" else ["p0@example.com"], name="one-1", **first_export)
     account.day(2, people(3), name="two-1", **two)
-    account.day(3, people(3), name="one-2", **one, **withdrawn(account, way, people(3)[:2]) | columns_of_three(way))
+    account.day(
+        3, people(3), name="one-2", **first_export, **withdrawn(account, way, people(3)[:2]) | columns_of_three(way)
+    )
     assert account.active() == {"p0@example.com", "p2@example.com"}
 
 
 @pytest.mark.parametrize("entry", ["p1@example.com", "sha256"])
 def test_a_suppression_list_counts_for_people_of_another_exports_segment(account: VendorHarness, entry):
-    """The list of one export names a person whom only another export has put in: the person is taken out."""
-    one, two = (
+    """The list of one export names a person that only another export added: the person is removed."""
+    first_export, two = (
         {"export_name": "crm.one", "allow_shared_audience": True},
         {"export_name": "crm.two", "allow_shared_audience": True},
     )
     stop = account.home / "stop.parquet"
     mark = sha256(b"p1@example.com").hexdigest() if entry == "sha256" else entry
     pq.write_table(pa.table({"email": [mark]}), stop)
-    account.day(1, people(3)[1:], name="one-1", **one)
+    account.day(1, people(3)[1:], name="one-1", **first_export)
     account.day(2, people(1), name="two-1", **two, consent=account.consent(None, stop))
     assert account.active() == {"p0@example.com", "p2@example.com"}
     assert account.ledger()["p1@example.com"]["state"] == "removed"
 
 
 def columns_of_three(way: str) -> dict[str, object]:
-    """The consent of three people, of whom the second has withdrawn."""
+    """The consent of three people, of which the second has withdrawn."""
     return {"columns": {"agreed": [True, False, True]}} if way == "consent" else {}
 
 
