@@ -74,6 +74,7 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         "versions": ledger_versions,
         "history_address": audience_address(key).replace("audience?", "history.csv?", 1),
         "verified": verification_history.of_audience(path, user.can_see_run),
+        "created_at": next((point.ended_at for point in points if point.created), None),
         "vendor_link": vendor_link(root, points[-1].identity),
         "undo": undo(audience, ledger_versions),
     }

@@ -65,7 +65,7 @@ MaySee = Callable[[RunIdentity], bool]
 
 @dataclass(frozen=True, slots=True)
 class RunPoint:
-    """One run of one export that made a plan, as it ended."""
+    """One run of one export that made a plan, as it ended; `created`: it made the audience at the vendor."""
 
     identity: RunIdentity
     ended_at: float
@@ -80,6 +80,7 @@ class RunPoint:
     ledger_version: int
     run_folder: str
     code: str = ""
+    created: bool = False
 
     @property
     def at(self) -> float:
@@ -258,4 +259,5 @@ def _point(run: Any) -> RunPoint | None:
         ledger_version=integer(run.get("ledger_version")),
         run_folder=text(run.get("run_folder")),
         code=text(run.get("error_code")),
+        created=run.get("audience_created") is True,
     )

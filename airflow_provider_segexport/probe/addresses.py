@@ -46,15 +46,25 @@ def addresses(pattern: str, count: int, base_url: str) -> tuple[str, ...]:
         )
     if count > MAX_ADDRESSES:
         raise InvalidArgument(f"A probe takes at most {MAX_ADDRESSES} addresses, and this one would take {count}.")
-    if not is_simulated(base_url) and EXAMPLE_DOMAIN.fullmatch(domain.lower()):
-        raise InvalidArgument(
-            f"The domain {domain!r} in `--address` is an example and belongs to no one. To fix: write an address of "
-            "your own, whose mails you receive."
-        )
+    _check_domain(domain, base_url)
     made = [validate(pattern.strip().replace(PLACEHOLDER, str(number))).email for number in range(1, count + 1)]
     emails = [email for email in made if email is not None]
     if len(emails) != count:
         raise InvalidArgument(
             "`--address` is no valid email address. To fix: write an address such as 'me+{n}@my-domain.com'."
         )
+    _check_domain(emails[0].rpartition("@")[2] if emails else domain, base_url)  # as exports write it
     return tuple(emails)
+
+
+def _check_domain(domain: str, base_url: str) -> None:
+    """Check that a domain is no example, except at a simulator.
+
+    Raises:
+        InvalidArgument: it is one.
+    """
+    if not is_simulated(base_url) and EXAMPLE_DOMAIN.fullmatch(domain.lower()):
+        raise InvalidArgument(
+            f"The domain {domain!r} in `--address` is an example and belongs to no one. To fix: write an address of "
+            "your own, whose mails you receive."
+        )

@@ -413,6 +413,15 @@ def test_the_page_of_an_audience_shows_what_was_found_out_about_the_account(clie
     page = client(audience_path(report)).text
     assert "replace a contact&#39;s tags, so they are sent separately" in page
     assert "found out 2026-01-01 00:00:00 UTC" in text_of(page)
+    assert "created by an export" not in page
+
+
+def test_the_page_of_an_audience_shows_that_an_export_created_it(client, root):
+    """Also after later runs, with the time of the run."""
+    report = summary(audience_created=True, ended_at=1_767_225_600.0, run_folder="/state/runs/first/01")
+    write_run(root, report, members=5)
+    write_run(root, summary(), members=6)
+    assert "created by an export, 2026-01-01 00:00:00 UTC" in text_of(client(audience_path(report)).text)
 
 
 @pytest.mark.parametrize("value", ["two", "", None, "-1", "²", "1e3", "9" * 50, [], "2 "])
