@@ -1,4 +1,4 @@
-"""What tests of tries in processes of their own stand on."""
+"""Fixtures of tests whose tries run in processes of their own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def real_time(stage, monkeypatch):
 
 @pytest.fixture
 def naps(stage, monkeypatch):
-    """What the trigger of import jobs slept, in seconds; the simulator's clock moves meanwhile."""
+    """Seconds that the trigger of import jobs slept, by which the simulator's clock moved."""
     slept = []
 
     async def nap(seconds):

@@ -1,4 +1,4 @@
-"""Which time an export's segment stands for, in every kind of run that Airflow has."""
+"""The `as_of` of an export's segment, in every kind of run that Airflow has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEFORE = DAY - timedelta(days=1)
 WEEK = DAY - timedelta(days=7)
 SCHEDULED, BACKFILL = {"run_type": DagRunType.SCHEDULED}, {"run_type": DagRunType.BACKFILL_JOB}
 KINDS = {
-    # Airflow 3.2 tells a task the key alone.
+    # Airflow 3.2 gives a task the key alone.
     "partition with a date": (
         {"partition_key": "eu-2026-01-31", "partition_date": BEFORE},
         None if IS_3_2 else BEFORE,

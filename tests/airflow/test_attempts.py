@@ -1,4 +1,4 @@
-"""What a real task leaves of a try, however it ends."""
+"""Traces that a try leaves in a real task, however it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An audience that another run is writing: the task gives its place back, says for whom, and costs no retry."""
+"""An audience that another run is writing: the task releases its worker, names that run, and uses up no retry."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_a_deferrable_task_waits_in_the_triggerer(stage, busy, monkeypatch, caps
 
 
 def test_any_other_task_is_rescheduled(stage, busy):
-    """As a sensor is: its worker is free meanwhile, and it is no retry."""
+    """As for a sensor: its worker is free in the meantime, and no retry is used up."""
     stage.segment(4)
     run = stage.begin(dag := export_dag("turns", stage.folder, conn_id=stage.connection("dotdigital"), retries=0))
     began = datetime.now(UTC)
     assert "up_for_reschedule" == run.go(dag)
     with create_session() as session:
-        (asked,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
-        assert 44 <= (asked.reschedule_date - began).total_seconds() <= 60
+        (reschedule,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
+        assert 44 <= (reschedule.reschedule_date - began).total_seconds() <= 60
     assert "up_for_reschedule" == run.go(dag)
     assert "success" == run.go(dag)
     assert [] == run.errors
@@ -75,12 +75,12 @@ def test_two_tasks_race_for_one_audience(stage, monkeypatch):
     """While one waits for its jobs, deferred, the other gives its place back; then it goes on, and both end well."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
     conn_id = stage.connection("dotdigital")
-    told = {"conn_id": conn_id, "as_of": "2026-03-01", "export_name": "racing"}
+    options = {"conn_id": conn_id, "as_of": "2026-03-01", "export_name": "racing"}
     first, second = (
-        export_dag(f"race_{name}", stage.folder, segment=stage.segment(people(8, start=start), name), **told)
+        export_dag(f"race_{name}", stage.folder, segment=stage.segment(people(8, start=start), name), **options)
         for name, start in (("first", 0), ("second", 5))
     )
-    one, other = stage.begin(first), stage.begin(second)
+    first_run, other = stage.begin(first), stage.begin(second)
     left = []
     task = first.get_task("export")
     task.deferrable = True
@@ -88,17 +88,17 @@ def test_two_tasks_race_for_one_audience(stage, monkeypatch):
     def defer(**_):
         left.append(True)
         with create_session() as session:
-            one.dag_run.get_task_instance("export", session=session).state = TaskInstanceState.DEFERRED
+            first_run.dag_run.get_task_instance("export", session=session).state = TaskInstanceState.DEFERRED
             session.commit()
         assert "up_for_reschedule" == other.go(second)
         raise AirflowRescheduleException(datetime.now(UTC))
 
     monkeypatch.setattr(task, "defer", defer)
-    assert "up_for_reschedule" == one.go(first)
+    assert "up_for_reschedule" == first_run.go(first)
     assert [True] == left
     assert 1 == len(stage.sent("dotdigital"))
     stage.sim.clock.advance(300)
-    assert "success" == one.go(first)
+    assert "success" == first_run.go(first)
     assert "success" == other.go(second)
     assert {f"person{n}@example.com" for n in range(13)} == set(stage.members("dotdigital"))
     assert 2 == len(stage.sent("dotdigital"))
@@ -119,18 +119,18 @@ def test_two_tasks_race_for_one_audience(stage, monkeypatch):
     ],
 )
 def test_airflow_says_whether_a_holder_is_still_at_it(stage, state, expected):
-    """Whoever runs, waits or will be tried again is; who has ended is not. A task asks, over the execution API."""
+    """Running, waiting and retrying tasks are running; ended ones are not. A task asks over the execution API."""
     held = stage.begin(dag := export_dag("holds", stage.folder, conn_id="any"), run_id=f"by_hand_{state}")
     with create_session() as session:
         held.dag_run.get_task_instance("export", session=session).state = state
     assert {"export"} == set(dag.task_ids)
-    assert expected is asked(stage, f"holds/export/by_hand_{state}/0")
+    assert expected is is_running_in_task(stage, f"holds/export/by_hand_{state}/0")
 
 
 @pytest.mark.parametrize("owner", ["", "hook/dotdigital/17", "holds/export/no_such_run/0", "no_dag/export/run/0"])
 def test_of_some_holders_airflow_knows_nothing(stage, owner):
     """No task, no such run, another Airflow with the same state root: the lease's own time decides."""
-    assert asked(stage, owner) is None
+    assert is_running_in_task(stage, owner) is None
 
 
 @pytest.mark.parametrize("state", [DagRunState.FAILED, DagRunState.SUCCESS])
@@ -140,7 +140,7 @@ def test_a_deferred_task_of_a_run_that_has_ended_is_never_resumed(stage, state):
     with create_session() as session:
         held.dag_run.get_task_instance("export", session=session).state = TaskInstanceState.DEFERRED
         session.merge(held.dag_run).state = state
-    assert asked(stage, f"ended/export/ended_{state}/0") is False
+    assert is_running_in_task(stage, f"ended/export/ended_{state}/0") is False
 
 
 @pytest.mark.parametrize("what", ["run", "instance"])
@@ -177,10 +177,10 @@ def departed(stage, owner):
 def test_deleting_the_run_of_a_deferred_task_frees_the_audience(stage, monkeypatch):
     """The next look of a run that waits takes the audience over: it looks once a minute, and not for a day."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
-    told = {"conn_id": stage.connection("dotdigital"), "as_of": "2026-03-01", "export_name": "deleted"}
-    first = export_dag("deleted_first", stage.folder, segment=stage.segment(people(8), "first"), **told)
-    second = export_dag("deleted_second", stage.folder, segment=stage.segment(people(8), "second"), **told)
-    one, other = stage.begin(first), stage.begin(second)
+    options = {"conn_id": stage.connection("dotdigital"), "as_of": "2026-03-01", "export_name": "deleted"}
+    first = export_dag("deleted_first", stage.folder, segment=stage.segment(people(8), "first"), **options)
+    second = export_dag("deleted_second", stage.folder, segment=stage.segment(people(8), "second"), **options)
+    first_run, other = stage.begin(first), stage.begin(second)
     deferred = first.get_task("export")
     deferred.deferrable = True
 
@@ -188,17 +188,17 @@ def test_deleting_the_run_of_a_deferred_task_frees_the_audience(stage, monkeypat
         raise AirflowRescheduleException(datetime.now(UTC))
 
     monkeypatch.setattr(deferred, "defer", defer)
-    assert "up_for_reschedule" == one.go(first)
+    assert "up_for_reschedule" == first_run.go(first)
     assert "up_for_reschedule" == other.go(second)
     with create_session() as session:
-        session.delete(session.merge(one.dag_run))
+        session.delete(session.merge(first_run.dag_run))
     stage.sim.clock.advance(300)
     assert "success" == other.go(second)
     assert {f"person{n}@example.com" for n in range(8)} == set(stage.members("dotdigital"))
 
 
 def test_of_a_mapped_holder_the_one_that_is_meant(stage):
-    """Mapped task instances are told apart by their index."""
+    """Mapped task instances are distinguished by their index."""
     with DAG("maps", schedule=None) as dag:
 
         @task
@@ -208,20 +208,20 @@ def test_of_a_mapped_holder_the_one_that_is_meant(stage):
 
         each.expand(number=[0, 1])
     run = stage.run(dag)
-    assert ["success", "failed"] == [str(one.state) for one in run.instances("each")]
+    assert ["success", "failed"] == [str(instance.state) for instance in run.instances("each")]
     run_id = run.dag_run.run_id
     with create_session() as session:
         session.merge(run.task("each", 1)).state = TaskInstanceState.UP_FOR_RETRY
-    assert [False, True, None] == [asked(stage, f"maps/each/{run_id}/{index}") for index in range(3)]
+    assert [False, True, None] == [is_running_in_task(stage, f"maps/each/{run_id}/{index}") for index in range(3)]
 
 
-def test_outside_a_task_nobody_is_asked():
+def test_outside_a_task_no_api_is_called():
     """A command or a script has no execution API."""
     assert task_state.is_task_running(HOLDER) is None
 
 
-def asked(stage, owner):
-    """What a task is told that asks for an owner."""
+def is_running_in_task(stage, owner):
+    """The answer that a task gets for an owner."""
     with DAG("asks", schedule=None) as dag:
 
         @task
@@ -229,5 +229,5 @@ def asked(stage, owner):
             return str(task_state.is_task_running(owner))
 
         look()
-    found = {"True": True, "False": False, "None": None}
-    return found[stage.run(dag).summary("look")]
+    answers = {"True": True, "False": False, "None": None}
+    return answers[stage.run(dag).summary("look")]

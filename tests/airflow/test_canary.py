@@ -33,7 +33,7 @@ from airflow_provider_segexport.stages import clean
 
 pytestmark = pytest.mark.airflow
 
-WHO = "canary.planted"
+NAME = "canary.planted"
 FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 PLANTED = "Planted-s3cret-"
 
@@ -43,11 +43,11 @@ def planted(real_time, monkeypatch):
     """A segment whose every row can be recognised: good ones, bad ones, and one that the vendor refuses."""
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(lambda seconds: time.sleep(min(seconds, 0.1))))
     rows = people(40)
-    rows["email"] = [f"{WHO}{n}@example.com" for n in range(40)]
-    rows["first_name"] = f"{WHO}first"
-    rows["last_name"] = f"{WHO}last"
-    rows.loc[3, "email"] = f"{WHO} no address"
-    rows.loc[4, "email"] = f"{WHO}\u00fc@example.com"
+    rows["email"] = [f"{NAME}{n}@example.com" for n in range(40)]
+    rows["first_name"] = f"{NAME}first"
+    rows["last_name"] = f"{NAME}last"
+    rows.loc[3, "email"] = f"{NAME} no address"
+    rows.loc[4, "email"] = f"{NAME}\u00fc@example.com"
     swift = {"start_seconds": 0.0, "job_seconds": 0.1, "job_seconds_per_row": 0.0}
     real_time.sim.configure(
         {
@@ -56,8 +56,8 @@ def planted(real_time, monkeypatch):
             "omnisend": {**swift, "tag_seconds": 0.1, "segment_seconds": 0.1},
         }
     )
-    real_time.sim.seed("campaign_monitor", [{"email": f"{WHO}7@example.com", "status": "suppressed"}])
-    real_time.sim.seed("dotdigital", [{"email": f"{WHO}7@example.com", "status": "globallySuppressed"}])
+    real_time.sim.seed("campaign_monitor", [{"email": f"{NAME}7@example.com", "status": "suppressed"}])
+    real_time.sim.seed("dotdigital", [{"email": f"{NAME}7@example.com", "status": "globallySuppressed"}])
     return real_time.segment(rows)
 
 
@@ -83,84 +83,89 @@ OUTSIDE = {}
 """Files of other places that are searched, too."""
 
 
-def kept() -> dict[str, str]:
+def stored_by_airflow() -> dict[str, str]:
     """All that Airflow keeps, as text, by place."""
-    found = {str(path.relative_to(HOME)): path.read_text(errors="replace") for path in (HOME / "logs").rglob("*.log")}
+    texts = {str(path.relative_to(HOME)): path.read_text(errors="replace") for path in (HOME / "logs").rglob("*.log")}
     with closing(sqlite3.connect(HOME / "airflow.db")) as database:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:
-            found[table] = str(database.execute(f'select * from "{table}"').fetchall())
+            texts[table] = str(database.execute(f'select * from "{table}"').fetchall())
     with create_session() as session:
-        found["trigger, decrypted"] = str([trigger.kwargs for trigger in session.query(Trigger)])
-    return found | {place: file.read_text() for place, file in OUTSIDE.items()}
+        texts["trigger, decrypted"] = str([trigger.kwargs for trigger in session.query(Trigger)])
+    return texts | {name: file.read_text() for name, file in OUTSIDE.items()}
 
 
 def state(stage) -> dict[str, str]:
-    """What the state root holds besides rows: leases, cards, histories, standings, plans, journals, reports, quotas.
+    """Texts in the state root besides rows: leases, cards, histories, states, plans, journals, reports, quotas.
 
-    Rows stand in Parquet and Arrow files, and nowhere else.
+    Rows are in Parquet and Arrow files, and nowhere else.
     """
     root = stage.folder / "state"
     rows = {".parquet", ".arrow"}
-    found = {path for path in root.rglob("*") if path.is_file() and path.suffix not in rows}
-    return {str(path.relative_to(root)): path.read_text(errors="replace") for path in found}
+    files = {path for path in root.rglob("*") if path.is_file() and path.suffix not in rows}
+    return {str(path.relative_to(root)): path.read_text(errors="replace") for path in files}
 
 
 def secrets_of(stage, vendor):
     """The vendor's credentials, as they are and as they travel."""
-    told = stage.vendor(vendor)["credentials"]
-    plain = [told.get("api_key"), told.get("password"), told.get("refresh_token"), told.get("client_secret")]
-    pairs = [(told.get("api_key"), "x"), (told.get("username"), told.get("password"))]
+    credentials = stage.vendor(vendor)["credentials"]
+    plain = [
+        credentials.get("api_key"),
+        credentials.get("password"),
+        credentials.get("refresh_token"),
+        credentials.get("client_secret"),
+    ]
+    pairs = [(credentials.get("api_key"), "x"), (credentials.get("username"), credentials.get("password"))]
     signed = [base64.b64encode(":".join(pair).encode()).decode() for pair in pairs if all(pair)]
     return [secret for secret in plain if secret] + signed
 
 
 def nothing_leaked(stage, capfd, secrets):
-    places = kept() | state(stage) | dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
-    leaks = [(place, word) for place, text in places.items() for word in [WHO, PLANTED, *secrets] if word in text]
+    outputs = stored_by_airflow() | state(stage) | dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
+    leaks = [(source, word) for source, text in outputs.items() for word in [NAME, PLANTED, *secrets] if word in text]
     assert [] == leaks
-    return places
+    return outputs
 
 
 @pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
 def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
-    """Rows are delivered, set aside and refused; nobody's name is kept, and no credential."""
+    """Rows are delivered, set aside and rejected; no person's name is stored, and no credential."""
     conn_id = real_time.connection(vendor)
-    told = {
+    arguments = {
         "conn_id": conn_id,
         "segment": planted,
         "field_mapping": FIELD_MAPPING,
         "export_name": "canary",
         "mode": "mirror",
     }
-    told |= {
+    arguments |= {
         "outlets": [f"exported_{vendor}"],
         "optouts_asset": f"optouts_{vendor}",
         "guards": {"max_removals_share": None},
     }
-    found = Worker.start(f"canary_{vendor}", **told).work()
-    assert "success" == found.state, found.log
+    attempt = Worker.start(f"canary_{vendor}", **arguments).work()
+    assert "success" == attempt.state, attempt.log
     assert real_time.sent(vendor)
     shrunk = pq.read_table(planted).slice(0, 30)
     pq.write_table(shrunk, planted)
-    found = Worker.start(f"canary_{vendor}_mirrors", **told).work()
-    assert "success" == found.state, found.log
-    places = nothing_leaked(real_time, capfd, secrets_of(real_time, vendor))
-    words = {
+    attempt = Worker.start(f"canary_{vendor}_mirrors", **arguments).work()
+    assert "success" == attempt.state, attempt.log
+    outputs = nothing_leaked(real_time, capfd, secrets_of(real_time, vendor))
+    expected_words = {
         "xcom": "delivered",
         "asset_event": "optouts.parquet",
         "latest.json": "removed",
         "audience_state-": "canary",
     }
-    words |= {
+    expected_words |= {
         "metrics": "segexport.rows",
         "lease/": "until",
         "journal.jsonl": "settled",
         "config.json": "field_mapping",
         "plan.json": "planned",
     }
-    for name, word in words.items():
-        assert [place for place, text in places.items() if name in place and word in text], f"no {word} in {name}"
+    for name, word in expected_words.items():
+        assert [source for source, text in outputs.items() if name in source and word in text], f"no {word} in {name}"
 
 
 @pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
@@ -179,26 +184,26 @@ def test_a_run_at_debug(real_time, planted, capfd, monkeypatch, vendor):
     monkeypatch.setattr(root, "level", logging.DEBUG)
     monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "level", logging.DEBUG)
     conn_id = real_time.connection(vendor)
-    told = {
+    arguments = {
         "conn_id": conn_id,
         "segment": planted,
         "field_mapping": FIELD_MAPPING,
         "export_name": "debug",
         "mode": "mirror",
     }
-    told |= {"optouts_asset": f"optouts_debug_{vendor}", "guards": {"max_removals_share": None}}
-    assert "success" == Worker.start(f"debug_{vendor}", **told).work().state
+    arguments |= {"optouts_asset": f"optouts_debug_{vendor}", "guards": {"max_removals_share": None}}
+    assert "success" == Worker.start(f"debug_{vendor}", **arguments).work().state
     pq.write_table(pq.read_table(planted).slice(0, 30), planted)
-    worker, lines, open_to_others = Worker.start(f"debug_{vendor}_mirrors", **told), [], set()
-    found = worker.work(lambda: lines.extend(command_lines()) or open_to_others.update(readable(temporary)) or False)
-    assert "success" == found.state, found.log
-    assert "Message withheld (library=urllib3)" in found.log
+    worker, lines, open_to_others = Worker.start(f"debug_{vendor}_mirrors", **arguments), [], set()
+    attempt = worker.work(lambda: lines.extend(command_lines()) or open_to_others.update(readable(temporary)) or False)
+    assert "success" == attempt.state, attempt.log
+    assert "Message withheld (library=urllib3)" in attempt.log
     secrets = secrets_of(real_time, vendor)
     nothing_leaked(real_time, capfd, secrets)
     assert lines
     assert set() == open_to_others
-    assert [] == [word for word in [WHO, *secrets] if word in "\n".join(lines)]
-    rows = [path for path in temporary.rglob("*") if path.is_file() and WHO.encode() in path.read_bytes()]
+    assert [] == [word for word in [NAME, *secrets] if word in "\n".join(lines)]
+    rows = [path for path in temporary.rglob("*") if path.is_file() and NAME.encode() in path.read_bytes()]
     assert [] == rows
 
 
@@ -215,7 +220,7 @@ def readable(temporary):
         folders[:] = [name for name in folders if is_open(Path(folder, name))]
         for path in (Path(folder, name) for name in names):
             with contextlib.suppress(OSError):
-                if path.is_file() and WHO.encode() in path.read_bytes():
+                if path.is_file() and NAME.encode() in path.read_bytes():
                     yield str(path)
 
 
@@ -228,16 +233,16 @@ def is_open(folder):
 
 
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):
-    """What the trigger is stored with names jobs, and no person."""
+    """The trigger's stored arguments name jobs, and no person."""
     real_time.sim.configure({"dotdigital": {"job_seconds": 600.0}})
     conn_id = real_time.connection("dotdigital")
     worker = Worker.start(
         "canary_deferred", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, deferrable=True
     )
     assert "deferred" == worker.work().state
-    places = nothing_leaked(real_time, capfd, secrets_of(real_time, "dotdigital"))
-    assert "job_ids" in places["trigger, decrypted"]
-    assert IS_3_2 or "waiting" in places["task_state_store"]
+    outputs = nothing_leaked(real_time, capfd, secrets_of(real_time, "dotdigital"))
+    assert "job_ids" in outputs["trigger, decrypted"]
+    assert IS_3_2 or "waiting" in outputs["task_state_store"]
 
 
 def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
@@ -245,9 +250,9 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
     stage = real_time
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(lambda _: None))
     conn_id = stage.connection("campaign_monitor")
-    hidden = f"{WHO}1%40example.com, '{WHO}'@example.com, {WHO} Doe, {WHO} +44 20 7946 0958"
-    body = {"Code": 999, "Message": f"We cannot take {WHO}1@example.com, {hidden}"}
-    page = f"<html>{WHO}1@example.com</html>"
+    hidden = f"{NAME}1%40example.com, '{NAME}'@example.com, {NAME} Doe, {NAME} +44 20 7946 0958"
+    body = {"Code": 999, "Message": f"We cannot take {NAME}1@example.com, {hidden}"}
+    page = f"<html>{NAME}1@example.com</html>"
     proxy = {"http": f"http://someone:{PLANTED}proxy@127.0.0.1:9"}
     spoilt = [
         ({"conn_id": conn_id}, [{"path": "import.json", "count": 0, "status": 400, "body": body}]),
@@ -260,30 +265,30 @@ def test_runs_that_fail(real_time, planted, capfd, monkeypatch):
         ({"conn_id": stage.connection("dotdigital", extra={"proxies": proxy})}, []),
         ({"conn_id": conn_id, "field_mapping": {"email": "first_name"}}, []),
     ]
-    for number, (told, faults) in enumerate(spoilt):
+    for number, (arguments, faults) in enumerate(spoilt):
         stage.sim.clear_faults()
         stage.sim.faults(faults)
         worker = Worker.start(
             f"canary_fails_{number}",
-            **{"segment": planted, "field_mapping": FIELD_MAPPING, "export_name": "canary", **told},
+            **{"segment": planted, "field_mapping": FIELD_MAPPING, "export_name": "canary", **arguments},
         )
         assert "failed" == worker.work().state
 
     def burst(*_):
-        raise ValueError(f"Could not convert '{WHO}1@example.com' in the row of {WHO}1@example.com")
+        raise ValueError(f"Could not convert '{NAME}1@example.com' in the row of {NAME}1@example.com")
 
     stage.sim.clear_faults()
     monkeypatch.setattr(clean, "clean", burst)
     worker = Worker.start(
         "canary_bursts", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, export_name="canary"
     )
-    found = worker.work()
-    assert "failed" == found.state
-    assert "Unexpected ValueError" in found.log
-    assert "Its text is left out, because it may quote a row" in found.log
-    places = nothing_leaked(stage, capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
-    assert IS_3_2 or "stopped" in places["task_state_store"]
-    assert "segexport.errors" in places["metrics"]
+    attempt = worker.work()
+    assert "failed" == attempt.state
+    assert "Unexpected ValueError" in attempt.log
+    assert "Its text is left out, because it may quote a row" in attempt.log
+    outputs = nothing_leaked(stage, capfd, secrets_of(stage, "campaign_monitor") + secrets_of(stage, "dotdigital"))
+    assert IS_3_2 or "stopped" in outputs["task_state_store"]
+    assert "segexport.errors" in outputs["metrics"]
 
 
 def test_the_search_finds_what_is_there(real_time, planted):
@@ -292,6 +297,6 @@ def test_the_search_finds_what_is_there(real_time, planted):
     Worker.start(
         "seen", conn_id=conn_id, segment=planted, field_mapping=FIELD_MAPPING, custom_fields={word: "tier"}
     ).work()
-    places = {place for place, text in kept().items() if word in text}
-    assert "rendered_task_instance_fields" in places
-    assert [place for place in places if place.endswith(".log")]
+    sources = {source for source, text in stored_by_airflow().items() if word in text}
+    assert "rendered_task_instance_fields" in sources
+    assert [source for source in sources if source.endswith(".log")]

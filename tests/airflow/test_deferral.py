@@ -68,7 +68,7 @@ def test_the_default_is_airflows(stage, naps, monkeypatch, usual, argument):
     assert (usual == "True" and not argument) == bool(naps)
 
 
-def test_told_to_look_the_worker_meets_the_error(stage, naps):
+def test_after_a_failed_poll_the_worker_meets_the_error(stage, naps):
     """Credentials that go bad while the task is away fail it with words, and what was done is in the report."""
     stage.sim.configure({"dotdigital": {"job_seconds": 240.0}})
     stage.sim.faults([{"path": "/contacts/v3/import/", "nth": 7, "count": 0, "status": 401, "body": {"message": "no"}}])
@@ -81,15 +81,15 @@ def test_told_to_look_the_worker_meets_the_error(stage, naps):
 @pytest.fixture
 def kept_kwargs(monkeypatch):
     """`dag.test()` of Airflow 3.3.2 drops the arguments of `defer` when there is an event; its scheduler keeps both."""
-    kept = {}
+    stored = {}
     defer, resume = SegmentExportOperator.defer, SegmentExportOperator.resume
 
     def deferred(task, **options):
-        kept.update(options["kwargs"])
+        stored.update(options["kwargs"])
         return defer(task, **options)
 
     def resumed(task, context, event=None):
-        return resume(task, context, event, **kept)
+        return resume(task, context, event, **stored)
 
     monkeypatch.setattr(SegmentExportOperator, "defer", deferred)
     monkeypatch.setattr(SegmentExportOperator, "resume", resumed)
@@ -146,14 +146,14 @@ def test_a_return_to_a_run_folder_that_lies_elsewhere_names_reports(stage, naps,
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, "ended", {"state": "ended"}])
 def test_an_event_of_another_kind_fails_loudly(stage, event):
-    """What the triggerer sent is named: versions may differ between worker and triggerer."""
+    """The error names what the triggerer sent: versions may differ between worker and triggerer."""
     operator = export_dag("unknown_event", stage.folder, conn_id="any").get_task("export")
     with pytest.raises(AirflowException, match="which is none of ended, run_again"):
         operator.resume({}, event)
 
 
 def test_rows_do_not_travel(stage, naps, monkeypatch):
-    """What crosses to the triggerer holds ids, and no address."""
+    """The data for the triggerer holds ids, and no address."""
     crossed = []
     real = import_jobs.ImportJobsTrigger.serialize
 

@@ -21,8 +21,8 @@ TWO = ("campaign_monitor", "dotdigital")
 
 def events(name: str) -> list[AssetEvent]:
     with create_session() as session:
-        found = session.query(AssetEvent).order_by(AssetEvent.id).all()
-        return [event for event in found if event.asset.name == name]
+        events = session.query(AssetEvent).order_by(AssetEvent.id).all()
+        return [event for event in events if event.asset.name == name]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -41,7 +41,7 @@ def test_every_profile_arrives_and_the_counts_say_so(stage, vendor):
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_second_run_sends_only_what_changed(stage, vendor):
-    """What the ledger holds is not sent again; a new profile and a changed one are."""
+    """Rows that the ledger holds are not sent again; a new profile and a changed one are."""
     conn_id = stage.connection(vendor)
     stage.segment(20)
     stage.export(conn_id=conn_id)
@@ -60,12 +60,12 @@ def test_custom_fields_arrive_and_are_made_on_request(stage, vendor):
     fields = {"Tier": "tier", "Shop_Orders": "orders"}
     run = stage.export(conn_id=stage.connection(vendor), custom_fields=fields, create_custom_fields=True)
     assert "success" == run.state
-    found = stage.members(vendor)["person1@example.com"]["fields"]
-    assert ("gold", "1") == (str(found["Tier"]), str(found["Shop_Orders"]).removesuffix(".0"))
+    delivered_fields = stage.members(vendor)["person1@example.com"]["fields"]
+    assert ("gold", "1") == (str(delivered_fields["Tier"]), str(delivered_fields["Shop_Orders"]).removesuffix(".0"))
 
 
 @pytest.mark.parametrize("vendor", TWO)
-def test_rejects_are_told_by_row_and_reason_and_stay_out_of_xcom(stage, vendor):
+def test_rejects_are_reported_by_row_and_reason_and_stay_out_of_xcom(stage, vendor):
     """The report's file names the rows; the summary has counts and reasons, no address and no secret."""
     rows = people(10)
     rows.loc[2, "email"] = "no-address"
@@ -120,7 +120,7 @@ def test_one_task_maps_over_segments_and_connections(stage):
 
 
 def test_the_event_of_an_outlet_carries_the_counts(stage):
-    """Whoever waits for the asset learns what was exported, without reading the report."""
+    """A consumer of the asset learns what was exported, without reading the report."""
     stage.segment(4)
     asset = Asset("exported_for_the_event", uri="segexport://exported/event")
     stage.export(conn_id=stage.connection("dotdigital"), outlets=[asset])
@@ -131,7 +131,7 @@ def test_the_event_of_an_outlet_carries_the_counts(stage):
 
 
 def test_the_segment_may_come_from_the_task_before(stage):
-    """What an upstream task returns is taken as a path, or as a list of them."""
+    """The return value of an upstream task is used as a path, or as a list of them."""
     path = stage.segment(6)
     with DAG("downstream", schedule=None) as dag:
 

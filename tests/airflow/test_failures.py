@@ -86,7 +86,7 @@ class TestDisk:
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
     @pytest.mark.parametrize("after", [0, 1, 3])
     def test_a_full_disk_is_named_and_the_next_try_goes_on(self, stage, monkeypatch, ten_a_call, code, after):
-        """Whether an intent or a verdict cannot be written: what was settled is not sent again, and the rest is."""
+        """Whether an intent or a result cannot be written: settled rows are not sent again, and the rest is."""
         stage.segment(60)
         conn_id = stage.connection("campaign_monitor")
         break_journal(monkeypatch, OSError(code, os.strerror(code)), after=after)
@@ -121,7 +121,7 @@ class TestDisk:
         assert 10 == len(stage.members("dotdigital"))
 
     def test_a_store_that_breaks_off_in_the_middle(self, stage, monkeypatch, ten_a_call):
-        """What fsspec raises of a store that answers no more is an OSError: the rest goes out with the next try."""
+        """A store that no longer answers raises an OSError in fsspec: the rest goes out with the next try."""
         stage.segment(60)
         break_journal(monkeypatch, ConnectionError("Connection reset by store.example"), after=2, times=1)
         run = stage.export(conn_id=stage.connection("campaign_monitor"), retries=1, retry_delay=timedelta(0))

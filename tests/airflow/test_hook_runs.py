@@ -1,4 +1,4 @@
-"""Whose run an export by `hook.export` is: the task instance's in a task, and a run of its own outside any."""
+"""The run of an export by `hook.export`: the task instance's in a task, and a run of its own outside any."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def polars_people(pl, count):
 
 def active(stage):
     """The addresses on the list that get mail."""
-    return {email for email, one in stage.members("campaign_monitor").items() if one["status"] == "Active"}
+    return {email for email, member in stage.members("campaign_monitor").items() if member["status"] == "Active"}
 
 
 def folders(stage):
@@ -159,7 +159,7 @@ class TestInATask:
         assert stage.nothing_was_sent()
 
     def test_an_ending_is_airflows(self, stage):
-        """Switched off: the task is skipped, without a word of code in it."""
+        """Exports disabled: the task is skipped, without code for it."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
         dag = of_one_task("switched_off", lambda: get_hook(conn_id).export(people(3), FIELD_MAPPING))
         assert "skipped" == stage.begin(dag).go(dag)
@@ -228,7 +228,7 @@ class TestOutsideATask:
         assert stage.nothing_was_sent()
 
     def test_a_frame_with_other_columns_of_any_kind(self, stage):
-        """What is not mapped is not read."""
+        """Columns that are not mapped are not read."""
         frame = people(3).assign(mixed=pd.Series([1, "x", b"y"]), phone=["+49 170", 49, None])
         hook = get_hook(stage.connection("dotdigital"))
         assert 3 == hook.export(frame, FIELD_MAPPING)["counts"]["delivered"]
@@ -258,7 +258,7 @@ def changes(hook):
 
 @pytest.mark.parametrize("vendor", ["campaign_monitor", "constant_contact", "dotdigital", "omnisend"])
 class TestTheGate:
-    """What changes something needs the gate, whichever way it is called; what reads does not."""
+    """Calls that change data need the permission, whichever way they are made; reads do not."""
 
     @pytest.mark.parametrize(
         ("extra", "error"),

@@ -83,7 +83,7 @@ def test_many_short_waits_log_lines_too(stage, stuck, caplog):
     assert 400 * 15 // 300 <= len([record for record in caplog.records if "Waiting (left_s" in record.getMessage()])
 
 
-def trigger(stuck, **told):
+def trigger(stuck, **options):
     common = {
         "vendor": "dotdigital",
         "conn_id": stuck,
@@ -92,7 +92,7 @@ def trigger(stuck, **told):
         "job_ids": ["a"],
         "min_done": 1,
     }
-    return ImportJobsTrigger(**common | {"poll_interval": 1800.0} | told)
+    return ImportJobsTrigger(**common | {"poll_interval": 1800.0} | options)
 
 
 def test_a_trigger_that_sleeps_for_long_logs_lines(stage, naps, stuck):
@@ -111,7 +111,7 @@ def test_a_trigger_is_not_late_for_the_timeout(stage, naps, stuck):
 
 
 def test_a_trigger_of_an_earlier_version_has_no_timeout(stage, stuck):
-    """What is stored is still understood."""
+    """A stored trigger is still understood."""
     path, kwargs = trigger(stuck).serialize()
     assert kwargs.pop("until") is None
     assert ImportJobsTrigger(**kwargs).until is None
@@ -157,7 +157,7 @@ def test_execution_timeout_counts_while_the_task_is_deferred(stage, stuck, limit
 
 
 def test_a_deferral_is_limited_by_what_is_left_of_job_timeout(stage, stuck):
-    """A second deferral does not begin the time anew."""
+    """A second deferral does not start the time again."""
     hook = get_hook(stuck)
     jobs = SimpleNamespace(
         job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock() - 1.5 * HOUR

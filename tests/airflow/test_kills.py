@@ -1,4 +1,4 @@
-"""Tries that end half-way: killed, told to end, cleared. The next one goes on, and the counts add up."""
+"""Tries that end half-way: killed, terminated, cleared. The next one continues, and the counts add up."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def run_folders(stage):
 
 
 def report(stage, generation="01"):
-    [found] = (stage.folder / "state" / "runs").glob(f"*/*/*/*/{generation}/summary.json")
-    return json.loads(found.read_text())
+    [summary_file] = (stage.folder / "state" / "runs").glob(f"*/*/*/*/{generation}/summary.json")
+    return json.loads(summary_file.read_text())
 
 
 @pytest.mark.parametrize("effect", ["before", "after"])
@@ -76,7 +76,7 @@ def test_killed_while_jobs_run_the_next_try_awaits_the_same_jobs(real_time):
     assert 30 == report(stage)["counts"]["delivered"] == len(stage.members("dotdigital"))
 
 
-def test_told_to_end_a_task_ends_in_good_order(real_time):
+def test_a_terminated_task_ends_in_good_order(real_time):
     """On SIGTERM the calls in flight are awaited and written down, no further one begins, and the report is there."""
     stage = real_time
     stage.sim.faults([{"path": "import.json", "nth": 4, "count": 0, "delay": 0.7, "when": "after"}])
@@ -103,7 +103,7 @@ def test_told_to_end_a_task_ends_in_good_order(real_time):
     assert 200 == report(stage)["counts"]["delivered"]
 
 
-def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
+def test_a_task_that_is_terminated_while_it_waits_ends_at_once(real_time):
     """Neither a vendor's long wait nor a slow job holds up the end."""
     stage = real_time
     stage.sim.faults([{"path": "clients.json", "count": 0, "status": 429, "headers": {"retry-after": "50"}}])
@@ -120,7 +120,7 @@ def test_told_to_end_while_it_waits_a_task_ends_at_once(real_time):
 
 
 def test_killed_after_its_end_the_next_try_tells_the_same(real_time):
-    """The report was written, and Airflow never heard of it: nothing goes out again, until somebody clears the task."""
+    """The report was written, and Airflow never received it: nothing is sent again, until a user clears the task."""
     stage = real_time
     worker = Worker.start(
         "killed_at_the_end",

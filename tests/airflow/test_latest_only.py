@@ -40,8 +40,8 @@ def scheduled(number, run_type=DagRunType.SCHEDULED):
 def daily(stage):
     """A DAG that exports every day, and would rather not catch up."""
     stage.segment(4)
-    return lambda dag_id, **told: export_dag(
-        dag_id, stage.folder, **{"conn_id": stage.connection("dotdigital"), "latest_only": True, **told}
+    return lambda dag_id, **options: export_dag(
+        dag_id, stage.folder, **{"conn_id": stage.connection("dotdigital"), "latest_only": True, **options}
     )
 
 
@@ -61,7 +61,7 @@ class TestSchedule:
         assert 4 == len(stage.members("dotdigital"))
 
     def test_by_hand_every_day_goes_out(self, stage, daily):
-        """Whoever starts a run wants that run."""
+        """A user that starts a run wants that run."""
         dag = daily("by_hand", schedule="@daily")
         assert "success" == stage.begin(dag, **scheduled(3, DagRunType.MANUAL)).go(dag)
 
@@ -99,17 +99,17 @@ class TestBackfill:
         [(DagRunType.BACKFILL_JOB, True), (DagRunType.SCHEDULED, False), (DagRunType.MANUAL, False)],
     )
     def test_its_calls_go_after_those_of_scheduled_runs(self, stage, daily, monkeypatch, run_type, behind):
-        """Where an account's quota is scarce: a run by hand is somebody's wish of this moment."""
-        told = []
+        """Where an account's quota is scarce: a run by hand is what a user wants now."""
+        low_priority = []
 
         def opened(*args, backfill, machine):
-            told.append(backfill)
+            low_priority.append(backfill)
             return open_store(*args, backfill=backfill, machine=machine)
 
         monkeypatch.setattr(rate_limit, "open_store", opened)
         dag = daily(f"behind_{run_type.value}", schedule="@daily", latest_only=False)
         assert "success" == stage.begin(dag, **scheduled(3, run_type)).go(dag)
-        assert {behind} == set(told)
+        assert {behind} == set(low_priority)
 
 
 class TestAssets:

@@ -55,23 +55,23 @@ def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) 
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"conn_type": "campaign_monitor"}, "needs no login by this command"),
         ({"conn_type": "http"}, "needs one of these types"),
         ({"conn_type": "constant_contact"}, "has no client id"),
     ],
 )
-def test_a_connection_that_cannot_sign_in_is_told_why(stored, fields, words) -> None:
+def test_a_connection_that_cannot_log_in_gets_an_error_that_says_why(stored, fields, message) -> None:
     """A vendor with keys, a foreign type, and a missing client id each end in one sentence."""
     from airflow_provider_segexport.cli.login import login
 
     stored(**fields)
-    with pytest.raises(SystemExit, match=words):
+    with pytest.raises(SystemExit, match=message):
         login(Namespace(conn_id="cc_signing_in"))
 
 
-def test_an_unknown_connection_is_told(airflow_db) -> None:
+def test_an_unknown_connection_is_an_error(airflow_db) -> None:
     """The command says to make the connection first."""
     from airflow_provider_segexport.cli.login import login
 

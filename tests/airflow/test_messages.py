@@ -1,4 +1,4 @@
-"""What a run tells besides its log: metrics, and a message that a notifier can send as it is."""
+"""Output of a run besides its log: metrics, and a message that a notifier can send as it is."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class Stats:
     def total(self, name, **tags):
         return sum(
             count
-            for (which, *told), count in self.counters.items()
-            if which == name and tags.items() <= dict(told).items()
+            for (which, *tag_pairs), count in self.counters.items()
+            if which == name and tags.items() <= dict(tag_pairs).items()
         )
 
 
 @pytest.fixture
 def stats(monkeypatch):
-    found = Stats()
-    monkeypatch.setattr(metrics, "Stats", found)
-    return found
+    recorded = Stats()
+    monkeypatch.setattr(metrics, "Stats", recorded)
+    return recorded
 
 
 class Notifier(BaseNotifier):
-    """As a chat's or a mail's notifier: its words are templates over the task's context."""
+    """As a chat's or a mail's notifier: its text is a template over the task's context."""
 
-    template_fields = ("words",)
+    template_fields = ("text",)
 
-    def __init__(self, sent, words="{{ segexport.title }}\n{{ segexport.body }}"):
+    def __init__(self, sent, text="{{ segexport.title }}\n{{ segexport.body }}"):
         super().__init__()
-        self.words, self.sent = words, sent
+        self.text, self.sent = text, sent
 
     def notify(self, context):
-        self.sent.append(self.words)
+        self.sent.append(self.text)
 
 
 def test_metrics_of_a_run_that_succeeds(stage, stats):
@@ -68,7 +68,7 @@ def test_metrics_of_a_run_that_succeeds(stage, stats):
     assert 10 == stats.total("segexport.rows")
     assert summary["calls"] == stats.total("segexport.api_calls", vendor="dotdigital")
     assert stats.total("segexport.bytes_sent") > 100
-    [(_, took, tags)] = [one for one in stats.timings if one[0] == "segexport.duration"]
+    [(_, took, tags)] = [timing for timing in stats.timings if timing[0] == "segexport.duration"]
     assert timedelta(seconds=summary["seconds"]) == took
     assert {"vendor": "dotdigital"} == tags
 
@@ -104,15 +104,15 @@ def test_a_notifier_of_success(stage):
     sent = []
     stage.segment(4)
     stage.export(conn_id=stage.connection("dotdigital"), on_success_callback=Notifier(sent))
-    [words] = sent
-    title, first, *_, last = words.splitlines()
+    [message] = sent
+    title, first, *_, last = message.splitlines()
     assert "Customers at dotdigital: 4 delivered" == title
     assert "4 profiles: 4 delivered." == first
     assert last.startswith("Run folder: ")
 
 
 def test_a_notifier_of_failure(stage):
-    """The one line that a person needs is the message; how far the run came stands below it."""
+    """The one line that a person needs is the message; the run's progress is below it."""
     sent = []
     stage.sim.faults([{"path": "import.json", "count": 0, "status": 401, "body": {"Code": 100, "Message": "no"}}])
     stage.segment(20)
@@ -121,10 +121,10 @@ def test_a_notifier_of_failure(stage):
     run = stage.begin(dag)
     dag.get_task("export").on_failure_callback = [Notifier(sent)]
     run.go(dag)
-    [words] = sent
-    assert "Customers at Campaign Monitor: tells.export has stopped" == words.splitlines()[0]
-    assert "API key" in words.splitlines()[1]
-    assert "So far, of 20 profiles: 20 not attempted." in words
+    [message] = sent
+    assert "Customers at Campaign Monitor: tells.export has stopped" == message.splitlines()[0]
+    assert "API key" in message.splitlines()[1]
+    assert "So far, of 20 profiles: 20 not attempted." in message
 
 
 def test_a_notifier_of_a_failure_before_anything_was_planned(stage):
@@ -140,7 +140,7 @@ def test_a_notifier_of_a_failure_before_anything_was_planned(stage):
 
 
 def test_the_summary_is_a_message_too(stage):
-    """XCom's `title` and `body` serve a task downstream; they name nobody."""
+    """XCom's `title` and `body` serve a task downstream; they name no person."""
     stage.segment(4)
     summary = stage.export(conn_id=stage.connection("omnisend")).summary()
     assert "4 delivered" in summary["title"]
@@ -160,13 +160,13 @@ REPORT = {
 
 
 def test_a_dry_run_says_what_it_would_do():
-    """Nobody takes its message for an export's."""
-    found = messages.success({**REPORT, "dry_run": True})
-    assert "Newsletter at dotdigital: dry run, 7 of 9 profiles would be sent" == found["title"]
+    """No reader takes its message for an export's."""
+    message = messages.success({**REPORT, "dry_run": True})
+    assert "Newsletter at dotdigital: dry run, 7 of 9 profiles would be sent" == message["title"]
 
 
 def test_leavers_and_guards_have_lines_of_their_own():
-    """What tripped is said in the guard's words; a guard that held says nothing."""
+    """A tripped guard's message is included; a guard that held adds nothing."""
     removals = {"planned": 5, "removed": 3, "already_gone": 2, "kept": 0, "rejected": 0, "not_attempted": 0}
     guards = [{"tripped": True, "message": "Half are gone."}, {"tripped": False, "message": "All is well."}]
     lines = messages.success({**REPORT, "removals": removals, "guards": guards})["body"].splitlines()
@@ -176,7 +176,7 @@ def test_leavers_and_guards_have_lines_of_their_own():
 
 
 def test_nothing_to_send_is_said_so():
-    """Everybody is unchanged: the title says that, in numbers."""
+    """Every row is unchanged: the title says that, in numbers."""
     counts = {"profiles": 2, "delivered": 0, "unchanged": 2, "rejected": 0, "withheld": 0, "not_attempted": 0}
     assert "Newsletter at dotdigital: 2 unchanged" == messages.success({**REPORT, "counts": counts})["title"]
     counts = dict.fromkeys(counts, 0)

@@ -44,7 +44,7 @@ def skip(_):
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("options", "expected"),
     [
         ({"segment": "{{ no_such_name }}"}, ("failure", "has stopped")),
         ({"segment": "{{ 1 / 0 }}"}, ("failure", "has stopped")),
@@ -57,13 +57,13 @@ def skip(_):
     ids=["unknown name", "template error", "pre_execute", "skip", "timeout", "retry", "post_execute"],
 )
 @pytest.mark.parametrize("when", ["argument", "attribute"])
-def test_the_title_exists_at_every_end(stage, told, expected, when):
+def test_the_title_exists_at_every_end(stage, options, expected, when):
     """Also where the operator itself never ran, and where callbacks are set after the task was made."""
     stage.segment(people(2))
     sent, number = [], next(NUMBERS)
     callbacks = titles(sent)
-    told = {**told, **(callbacks if when == "argument" else {})}
-    dag = export_dag(f"ends_{number}", stage.folder, conn_id=stage.connection("dotdigital"), **told)
+    options = {**options, **(callbacks if when == "argument" else {})}
+    dag = export_dag(f"ends_{number}", stage.folder, conn_id=stage.connection("dotdigital"), **options)
     if when == "attribute":
         for name, callback in callbacks.items():
             setattr(dag.get_task("export"), name, callback)
@@ -83,7 +83,7 @@ def test_a_context_of_any_process_gives_a_title_and_a_body(kind, error, names):
     """The DAG processor calls callbacks for tasks whose worker died, with little in the context."""
     context = {names: SimpleNamespace(dag_id="d", task_id="t"), "exception": error}
     seen = []
-    WithMessage(lambda told: seen.append(dict(told[MESSAGE])), kind)(context)
+    WithMessage(lambda context: seen.append(dict(context[MESSAGE])), kind)(context)
     [message] = seen
     assert message["title"].startswith("?.? " if names == "nothing" else "d.t ")
     assert message["body"]

@@ -64,7 +64,7 @@ def run(stage, callbacks, **changes):
 
 
 def test_a_failure_reaches_a_chat_with_code_advice_and_links(stage, ui, chat):
-    """What a person on call needs is in one message."""
+    """Everything that a person on call needs is in one message."""
     stage.segment(people(2))
     conn_id = stage.connection("dotdigital", password="wrong")
     dag_id = run(stage, {"on_failure_callback": SegmentExportNotifier(Chat("{{ segexport.text }}"))}, conn_id=conn_id)
@@ -133,7 +133,7 @@ INSTANCE = SimpleNamespace(dag_id="d", task_id="t", run_id="scheduled__2026-03-0
     ],
 )
 def test_a_context_of_any_callback_gives_a_message(context, title, code, ui):
-    """Of a DAG, of another operator, of a task whose worker died."""
+    """Failures of a DAG, of another operator, of a task whose worker died."""
     message = export_message(context)
     assert set(message) == KEYS
     assert (title, code) == (message["title"], message["error_code"])

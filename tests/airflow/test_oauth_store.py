@@ -1,4 +1,4 @@
-"""A renewed sign-in is kept by its first token: Test, tasks and connections share it, and old ones are removed."""
+"""A renewed login is stored under its first token: Test, tasks and connections share it, and old ones are removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VENDOR, URL, CLIENT = "constant_contact", "https://api.example.com", "client"
 
 @pytest.fixture(autouse=True)
 def no_variables(airflow_db):
-    """Every test begins and ends without a stored sign-in."""
+    """Every test begins and ends without a stored login."""
 
     def clear():
         with create_session() as session:
@@ -40,21 +40,21 @@ def no_variables(airflow_db):
     clear()
 
 
-def kept():
-    """The names of Variables that hold a sign-in."""
+def stored_logins():
+    """The names of Variables that hold a login."""
     with create_session() as session:
         return sorted(key for (key,) in session.query(Variable.key).filter(Variable.key.startswith(VARIABLE_PREFIX)))
 
 
 class Anybody:
-    """Lets everybody do everything."""
+    """Allows every user everything."""
 
     def is_authorized_connection(self, **_):
         return True
 
 
 def press_test(stage, monkeypatch, conn_id):
-    """What the Test button does: Airflow's own endpoint, which tests under a random connection id."""
+    """The Test button's request: Airflow's own endpoint, which tests under a random connection id."""
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
     about = json.loads(os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"])
     body = ConnectionBody(
@@ -76,11 +76,11 @@ def test_after_a_test_in_the_ui_the_export_goes_on_with_the_same_sign_in(stage, 
     conn_id = stage.connection("constant_contact")
     tested = press_test(stage, monkeypatch, conn_id)
     assert tested.status, tested.message
-    assert 1 == len(kept())
+    assert 1 == len(stored_logins())
     stage.segment(people(3))
     assert "success" == stage.export(conn_id=conn_id).state
     assert press_test(stage, monkeypatch, conn_id).status
-    assert 1 == len(kept())
+    assert 1 == len(stored_logins())
     assert 1 == len([call for call in stage.sim.requests() if call["path"].endswith("/token")])
 
 
@@ -89,7 +89,7 @@ def test_two_connections_with_one_token_share_its_sign_in(stage):
     first, second = stage.connection("constant_contact"), stage.connection("constant_contact")
     assert get_hook(first).test_connection()[0]
     assert get_hook(second).test_connection()[0]
-    assert 1 == len(kept())
+    assert 1 == len(stored_logins())
 
 
 def test_campaign_monitors_oauth_is_kept_in_the_same_way(stage, monkeypatch):
@@ -98,12 +98,12 @@ def test_campaign_monitors_oauth_is_kept_in_the_same_way(stage, monkeypatch):
     conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": oauth["refresh_token"]})
     tested = press_test(stage, monkeypatch, conn_id)
     assert tested.status, tested.message
-    assert 1 == len(kept())
+    assert 1 == len(stored_logins())
     assert get_hook(conn_id).test_connection()[0]
-    assert 1 == len(kept())
+    assert 1 == len(stored_logins())
 
 
-class Shelf:
+class MemoryVariables:
     """Named texts in memory."""
 
     def __init__(self):
@@ -123,14 +123,14 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(monkeypatch):
+def variables(monkeypatch):
     """Stored texts, as a task sees them."""
     monkeypatch.setattr(oauth_store, "in_task_or_trigger", lambda: True)
-    return Shelf()
+    return MemoryVariables()
 
 
-def store(shelf, conn_id, refresh, now=1e9, tmp=None):
-    claims = VariableLock(shelf, lambda: now, lambda _: None, **({"locks": tmp} if tmp else {}))
+def store(variables, conn_id, refresh, now=1e9, tmp=None):
+    claims = VariableLock(variables, lambda: now, lambda _: None, **({"locks": tmp} if tmp else {}))
     return VariableStore(conn_id, claims, (VENDOR, URL, CLIENT, refresh))
 
 
@@ -138,29 +138,29 @@ def token(name, renewed_at=1e9):
     return OAuthToken(f"access of {name}", f"refresh of {name}", renewed_at + 86_400, renewed_at)
 
 
-def test_a_new_sign_in_removes_the_one_that_it_replaces(shelf):
+def test_a_new_sign_in_removes_the_one_that_it_replaces(variables):
     """The connection has another refresh token now: what the old one had become is removed."""
-    store(shelf, "cc", "old").save(token("old"), token_fingerprint("old"))
-    store(shelf, "cc", "new").save(token("new"), token_fingerprint("new"))
-    assert [store(shelf, "cc", "new").key] == list(shelf.texts)
+    store(variables, "cc", "old").save(token("old"), token_fingerprint("old"))
+    store(variables, "cc", "new").save(token("new"), token_fingerprint("new"))
+    assert [store(variables, "cc", "new").key] == list(variables.texts)
 
 
-def test_a_sign_in_that_another_connection_uses_is_kept(shelf):
+def test_a_sign_in_that_another_connection_uses_is_kept(variables):
     """The other one may never have renewed it: that it reads it counts."""
-    store(shelf, "cc", "old").save(token("old"), token_fingerprint("old"))
-    assert store(shelf, "copy", "old").load() == (token("old"), token_fingerprint("old"))
-    store(shelf, "cc", "new").save(token("new"), token_fingerprint("new"))
-    assert store(shelf, "copy", "old").load() == (token("old"), token_fingerprint("old"))
-    store(shelf, "copy", "new").save(token("newer"), token_fingerprint("new"))
-    assert store(shelf, "copy", "new").load() == (token("newer"), token_fingerprint("new"))
+    store(variables, "cc", "old").save(token("old"), token_fingerprint("old"))
+    assert store(variables, "copy", "old").load() == (token("old"), token_fingerprint("old"))
+    store(variables, "cc", "new").save(token("new"), token_fingerprint("new"))
+    assert store(variables, "copy", "old").load() == (token("old"), token_fingerprint("old"))
+    store(variables, "copy", "new").save(token("newer"), token_fingerprint("new"))
+    assert store(variables, "copy", "new").load() == (token("newer"), token_fingerprint("new"))
 
 
-def test_a_sign_in_that_was_unused_for_half_a_year_is_removed(shelf):
+def test_a_sign_in_that_was_unused_for_half_a_year_is_removed(variables):
     """Its refresh token is void at the vendor; a younger one of another connection stays."""
-    store(shelf, "gone", "a", now=1e9).save(token("a", 1e9), token_fingerprint("a"))
-    store(shelf, "other", "b", now=1e9).save(token("b", 1.015e9), token_fingerprint("b"))
-    store(shelf, "cc", "c", now=1.016e9).save(token("c", 1.016e9), token_fingerprint("c"))
-    assert {store(shelf, "other", "b").key, store(shelf, "cc", "c").key} == set(shelf.texts)
+    store(variables, "gone", "a", now=1e9).save(token("a", 1e9), token_fingerprint("a"))
+    store(variables, "other", "b", now=1e9).save(token("b", 1.015e9), token_fingerprint("b"))
+    store(variables, "cc", "c", now=1.016e9).save(token("c", 1.016e9), token_fingerprint("c"))
+    assert {store(variables, "other", "b").key, store(variables, "cc", "c").key} == set(variables.texts)
 
 
 @pytest.mark.parametrize(
@@ -176,30 +176,30 @@ def test_a_sign_in_that_was_unused_for_half_a_year_is_removed(shelf):
         "7",
     ],
 )
-def test_a_variable_that_a_person_has_changed_is_no_sign_in(shelf, text):
+def test_a_variable_that_a_person_has_changed_is_no_sign_in(variables, text):
     """It is passed over, and the connection's own refresh token is tried."""
-    mine = store(shelf, "cc", "first")
-    shelf.set(mine.key, text)
-    shelf.set(f"{VARIABLE_PREFIX}another", text)
+    mine = store(variables, "cc", "first")
+    variables.set(mine.key, text)
+    variables.set(f"{VARIABLE_PREFIX}another", text)
     assert mine.load() is None
     mine.save(token("first"), token_fingerprint("first"))
     assert mine.load() == (token("first"), token_fingerprint("first"))
 
 
-def test_a_name_tells_nothing_of_the_token(shelf):
+def test_a_name_tells_nothing_of_the_token(variables):
     """It differs by vendor, client and token, and Airflow masks Variables of such a name."""
-    mine = store(shelf, "cc", "secret-refresh-token")
+    mine = store(variables, "cc", "secret-refresh-token")
     assert "secret" not in mine.key
     assert mine.key.startswith("segexport_token_")
     assert (
         mine.key
-        != VariableStore("cc", VariableLock(shelf, None, None), (VENDOR, URL, "other", "secret-refresh-token")).key
+        != VariableStore("cc", VariableLock(variables, None, None), (VENDOR, URL, "other", "secret-refresh-token")).key
     )
 
 
-def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(shelf, caplog):
-    """The vendor has made the old one void: a database that is away for seconds must not cost the sign-in."""
-    real, left = shelf.set, [2]
+def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(variables, caplog):
+    """The vendor has made the old one void: a database that is away for seconds must not cost the login."""
+    real, left = variables.set, [2]
 
     def failing(key, text):
         if left[0] and not key.endswith("_renewal"):
@@ -207,9 +207,9 @@ def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(shelf, caplog):
             raise OSError
         real(key, text)
 
-    shelf.set = failing
-    store(shelf, "cc", "first").save(token("first"), token_fingerprint("first"))
-    assert store(shelf, "cc", "first").load() == (token("first"), token_fingerprint("first"))
+    variables.set = failing
+    store(variables, "cc", "first").save(token("first"), token_fingerprint("first"))
+    assert store(variables, "cc", "first").load() == (token("first"), token_fingerprint("first"))
     assert "Retrying to store the login" in caplog.text
 
 
@@ -229,16 +229,16 @@ def test_two_tasks_that_rotate_at_once_end_with_one_sign_in(stage):
     assert [True, True] == [good for good, _ in works], works
     assert [True] == stage.run(dag).summary("both")
     assert 1 == len([call for call in stage.sim.requests() if call["path"].endswith("/token")])
-    (key,) = kept()
+    (key,) = stored_logins()
     names = json.loads(Variables().get(key))["conn_ids"]
     assert [conn_id] == names
 
 
 def test_a_token_that_was_used_up_elsewhere_says_so(stage, monkeypatch):
-    """Without the stored sign-in the vendor refuses the first token for good."""
+    """Without the stored login the vendor rejects the first token for good."""
     conn_id = stage.connection("constant_contact")
     assert get_hook(conn_id).test_connection()[0]
-    Variable.delete(kept()[0])
+    Variable.delete(stored_logins()[0])
     stage.sim.clock.advance(5)
     with pytest.raises(AuthenticationFailed, match="rejects the refresh token"):
         get_hook(conn_id).resolve_audience()

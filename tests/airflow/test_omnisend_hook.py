@@ -44,7 +44,7 @@ def vendor(requests_mock):
 
 
 def test_every_call_is_signed_and_names_the_version(hook, vendor):
-    """The key stands in its header, as the vendor writes it; the tag travels as a filter."""
+    """The key is sent in its header, as the vendor's API asks; the tag is sent as a filter."""
     target = hook().resolve_audience()
     assert (BRAND["brandID"], "Example Shop", "vip") == (target.account, target.account_name, target.audience)
     for call in vendor.request_history:
@@ -55,10 +55,10 @@ def test_every_call_is_signed_and_names_the_version(hook, vendor):
 
 def test_the_connections_test_names_store_and_tag(hook, vendor):
     """An administrator sees which store a key opens."""
-    works, words = hook().test_connection()
+    works, message = hook().test_connection()
     assert works
-    assert words.startswith("Omnisend account 'Example Shop', tag 'vip'.")
-    assert "contacts.write is not proven" in words
+    assert message.startswith("Omnisend account 'Example Shop', tag 'vip'.")
+    assert "contacts.write is not proven" in message
     assert {"GET"} == {call.method for call in vendor.request_history}
 
 
@@ -67,26 +67,26 @@ def test_the_connections_test_names_each_missing_permission(hook, vendor, lackin
     """All of them at once, so that an administrator changes the key once."""
     for path in lacking:
         vendor.get(f"{API}/{path}", status_code=403, json={"title": "Forbidden", "status": 403})
-    works, words = hook().test_connection()
+    works, message = hook().test_connection()
     assert not works
     names = {"brands/current": "brands.read", "contacts": "contacts.read (", "batches": "events.read"}
     assert [name for path, name in names.items() if path in lacking] == [
-        name for name in names.values() if name in words
+        name for name in names.values() if name in message
     ]
-    assert KEY not in words
+    assert KEY not in message
 
 
 def test_a_pinned_store(hook, vendor):
     """The form's brand id: a key of another store fails the test of the connection, and its words say why."""
-    works, words = hook(extra={"brand_id": "000000000000000000000000"}).test_connection()
+    works, message = hook(extra={"brand_id": "000000000000000000000000"}).test_connection()
     assert not works
-    assert "pinned to brand id 000000000000000000000000" in words
+    assert "pinned to brand id 000000000000000000000000" in message
     assert 1 == len(vendor.request_history)
     assert hook(extra={"brand_id": f" {BRAND['brandID']} "}).test_connection()[0]
 
 
 @pytest.mark.parametrize(
-    ("key", "words"),
+    ("key", "message"),
     [
         (None, "has no API key"),
         ("", "has no API key"),
@@ -95,9 +95,9 @@ def test_a_pinned_store(hook, vendor):
         ("schlüssel", "contains a blank, a line break"),
     ],
 )
-def test_a_key_that_cannot_be_one(hook, vendor, key, words):
-    """No call goes out, and the key is not told."""
-    with pytest.raises(InvalidConnection, match=words) as caught:
+def test_a_key_that_cannot_be_one(hook, vendor, key, message):
+    """No call goes out, and the error does not show the key."""
+    with pytest.raises(InvalidConnection, match=message) as caught:
         hook(password=key).resolve_audience()
     assert "s3cret" not in str(caught.value)
     assert [] == vendor.request_history
@@ -110,7 +110,7 @@ def test_the_connection_type_leads_to_the_hook(hook):
 
 
 def test_all_keys_of_a_store_count_for_one_quota(hook, vendor, tmp_path):
-    """A key begins with its store's id; another store has a count of its own, and no file's name tells a key."""
+    """A key begins with its store's id; another store has a count of its own, and no file's name reveals a key."""
     hook().resolve_audience()
     hook(password=KEY.replace("s3cretKey", "another")).resolve_audience()
     assert 1 == len(list(tmp_path.glob("quotas/omnisend-*.sqlite")))
@@ -141,14 +141,14 @@ def test_a_segment_for_the_default_tag(hook, vendor):
     assert "vip" == vendor.last_request.json()["name"]
 
 
-def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, tmp_path):
+def test_a_segment_is_made_while_no_other_run_writes_the_audience(hook, vendor, tmp_path):
     """A run that holds it lets no segment be made; one that takes it over lets no further call out."""
     vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})
     vendor.post(f"{API}/segments", json={"segmentID": "s1", "name": "vip"}, status_code=201)
     ready = {"privacy_consent": True, "consented_by": "Ann", "allowed_dags": "*"}
     made = hook(extra=ready)
-    place = Ledger.of(state_path(), "omnisend", made.resolve_audience()).path
-    other = Lease(place, "dag/task/run/0", clock=time.time, sleep=lambda _: None, is_task_running=lambda _: False)
+    path = Ledger.of(state_path(), "omnisend", made.resolve_audience()).path
+    other = Lease(path, "dag/task/run/0", clock=time.time, sleep=lambda _: None, is_task_running=lambda _: False)
     other.acquire()
     with pytest.raises(AudienceLocked, match="dag/task/run/0"):
         made.create_segment()
@@ -157,17 +157,17 @@ def test_a_segment_is_made_while_nobody_else_writes_the_audience(hook, vendor, t
         f"{API}/segments",
         json=lambda *_: other.acquire() or {"segments": [], "paging": {"hasMore": False}},
     )
-    posts = [one for one in vendor.request_history if one.method == "POST"]
+    posts = [request for request in vendor.request_history if request.method == "POST"]
     with pytest.raises(Superseded, match="dag/task/run/0"):
         made.create_segment()
-    assert posts == [one for one in vendor.request_history if one.method == "POST"]
+    assert posts == [request for request in vendor.request_history if request.method == "POST"]
     other.release()
 
 
-def test_a_hook_that_was_told_to_stop_calls_nobody(hook, vendor):
+def test_a_stopped_hook_makes_no_call(hook, vendor):
     """Not even when the quota has room."""
     stopping = hook()
     stopping.request_stop()
-    works, words = stopping.test_connection()
-    assert (False, "Airflow has stopped the task. A retry resumes where this try stopped.") == (works, words)
+    works, message = stopping.test_connection()
+    assert (False, "Airflow has stopped the task. A retry resumes where this try stopped.") == (works, message)
     assert [] == vendor.request_history

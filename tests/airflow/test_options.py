@@ -36,7 +36,9 @@ def parameters(function):
     """Arguments with their defaults, without what is no argument of an export."""
     taken = inspect.signature(function).parameters
     return {
-        name: one.default for name, one in taken.items() if name not in {"self", "kwargs", "conn_id", "optouts_asset"}
+        name: parameter.default
+        for name, parameter in taken.items()
+        if name not in {"self", "kwargs", "conn_id", "optouts_asset"}
     }
 
 
@@ -51,7 +53,7 @@ class TestParity:
 
     @pytest.mark.parametrize("name", sorted(set(TABLE) - OPERATOR_ONLY))
     def test_a_default_is_the_same_everywhere(self, name):
-        """In both signatures, and in the table: there stands what `LEFT_OUT` means."""
+        """In both signatures, and in the table, which explains what `LEFT_OUT` means."""
         operator, hook = parameters(SegmentExportOperator.__init__), parameters(SegmentExportHook.export)
         assert operator[name] == hook[name]
         if TABLE[name].required:
@@ -61,7 +63,7 @@ class TestParity:
 
     @pytest.mark.parametrize("name", SAFETIES)
     def test_none_is_no_default_where_a_template_may_render_to_it(self, name):
-        """Else an argument that was given and came to None could not be told from one that was left out."""
+        """Otherwise an argument whose value is None could not be distinguished from one that was left out."""
         assert parameters(SegmentExportOperator.__init__)[name] is not None
 
     @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ class TestNothing:
             SegmentExportOperator.partial(task_id="mapped", **about).expand(suppression_list=[None, path])
         run = stage.run(dag)
         assert ["failed", "failed", "success"] == [
-            str(one.state) for one in [run.task("export"), *run.instances("mapped")]
+            str(instance.state) for instance in [run.task("export"), *run.instances("mapped")]
         ]
         assert stage.nothing_was_sent()
 

@@ -46,7 +46,7 @@ def test_days_in_their_order_end_in_the_newest_state(stage):
 
 
 def test_an_unchanged_day_counts_all_the_same(stage):
-    """A day on which nobody changed moves the ledger's time on: a day before it is older from then on."""
+    """A day without changes moves the ledger's time on: a day before it is older from then on."""
     conn_id = stage.connection("campaign_monitor")
     stage.segment(5)
     stage.export(conn_id=conn_id, as_of="2026-02-27T00:00:00+00:00")

@@ -40,9 +40,9 @@ def soon(monkeypatch, stage):
     monkeypatch.setattr(command, "command_hook", get_hook)
 
 
-def exported(stage, vendor, rows=8, **told):
+def exported(stage, vendor, rows=8, **options):
     stage.segment(rows)
-    run = stage.export(conn_id=stage.connection(vendor), **told)
+    run = stage.export(conn_id=stage.connection(vendor), **options)
     assert "success" == run.state, run.errors
     return run
 
@@ -52,8 +52,8 @@ def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
     try:
         command.erase(Namespace(email=email, requested_by="Ann Administrator", dry_run=dry_run, yes=yes))
     finally:
-        said = capsys.readouterr().out
-    return said
+        output = capsys.readouterr().out
+    return output
 
 
 def explained(capsys, email=EMAIL, runs=5):
@@ -64,8 +64,8 @@ def explained(capsys, email=EMAIL, runs=5):
 
 def holding(person=PERSON):
     """Every file below the root that holds the person."""
-    found = [file for file in Path(str(state_path())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
-    return [file.name for file in found if files.count(file, person)]
+    tables = [file for file in Path(str(state_path())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
+    return [file.name for file in tables if files.count(file, person)]
 
 
 def receipts():
@@ -74,23 +74,23 @@ def receipts():
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_person_is_taken_out_of_everything(stage, vendor, capsys):
-    """Audience, every kept version of the ledger, every table of every run folder; nobody else is touched."""
+    """Audience, every stored version of the ledger, every table of every run folder; no other person is touched."""
     exported(stage, vendor)
     exported(stage, vendor, people(9))
     assert holding()
     before = set(stage.members(vendor))
     erase(capsys)
-    there = {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}
-    assert before - {EMAIL} == there - {EMAIL}
-    assert EMAIL not in there
+    remaining = {email for email, member in stage.members(vendor).items() if member.get("status") != "Deleted"}
+    assert before - {EMAIL} == remaining - {EMAIL}
+    assert EMAIL not in remaining
     assert [] == holding()
     assert holding(Person.of("person4@example.com"))
-    assert [True] == [one["complete"] for one in receipts()]
+    assert [True] == [receipt["complete"] for receipt in receipts()]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_person_who_is_erased_is_not_missed_by_the_next_export(stage, vendor, capsys):
-    """The ledger that is left is a good one: the others are unchanged, and nobody is taken for a leaver."""
+    """The remaining ledger is valid: the others are unchanged, and no person counts as having left."""
     conn_id = stage.connection(vendor)
     stage.segment(20)
     stage.export(conn_id=conn_id, mode="mirror")
@@ -102,8 +102,8 @@ def test_a_person_who_is_erased_is_not_missed_by_the_next_export(stage, vendor, 
     summary = run.summary()
     assert (19, 0) == (summary["counts"]["unchanged"], summary["counts"]["delivered"])
     assert 0 == (summary["removals"] or {"planned": 0})["planned"]
-    [place] = ledger_paths(state_path())
-    assert 19 == Ledger(place).members()
+    [path] = ledger_paths(state_path())
+    assert 19 == Ledger(path).members()
 
 
 @pytest.mark.parametrize("before", ["in", "out"])
@@ -127,32 +127,32 @@ def test_an_erased_person_who_returns_is_put_in_again(stage, vendor, before, cap
     assert "success" == run.state, run.errors
     assert run.summary()["counts"]["delivered"] == 1, run.summary()["reasons"]
     assert stage.members(vendor)[EMAIL].get("status") != "Deleted"
-    assert not [place for place in state_path().rglob("*") if place.is_file() and EMAIL in place.name]
+    assert not [path for path in state_path().rglob("*") if path.is_file() and EMAIL in path.name]
 
 
 def test_the_receipt_tells_all_but_the_address(stage, capsys):
-    """What was found and removed where, when and by whom; the person by SHA-256, as suppression lists have them."""
+    """Each finding with its place, outcome, time and user; the person by SHA-256, as suppression lists have them."""
     exported(
         stage,
         "campaign_monitor",
         pd.DataFrame({"email": [EMAIL, f" {EMAIL.upper()} "], "first_name": ["A", "B"], "last_name": ["C", "D"]}),
     )
-    said = erase(capsys)
+    output = erase(capsys)
     [receipt] = receipts()
     assert EMAIL not in json.dumps(receipt)
-    assert EMAIL not in said
+    assert EMAIL not in output
     assert (sha256(EMAIL.encode()).hexdigest(), "Ann Administrator") == (receipt["person"], receipt["requested_by"])
-    assert {"audience", "ledger", "run folder"} == {one["kind"] for one in receipt["findings"]}
-    assert {"removed"} == {one["outcome"] for one in receipt["findings"]}
-    assert receipt["path"] in said
+    assert {"audience", "ledger", "run folder"} == {finding["kind"] for finding in receipt["findings"]}
+    assert {"removed"} == {finding["outcome"] for finding in receipt["findings"]}
+    assert receipt["path"] in output
 
 
 def test_looking_touches_nothing(stage, capsys):
-    """A dry run tells what is held, sends nothing, and leaves no receipt."""
+    """A dry run reports what is held, sends nothing, and leaves no receipt."""
     exported(stage, "dotdigital")
     calls, held = len(stage.sim.requests()), holding()
-    said = erase(capsys, dry_run=True)
-    assert "in           audience: dotdigital" in said
+    output = erase(capsys, dry_run=True)
+    assert "in           audience: dotdigital" in output
     assert (calls, held, []) == (len(stage.sim.requests()), holding(), receipts())
 
 
@@ -167,14 +167,14 @@ def test_a_person_stays_in_the_ledger_until_they_are_out_at_the_vendor(stage, ca
     stage.sim.clear_faults()
     erase(capsys)
     assert [] == holding()
-    assert [False, True] == [one["complete"] for one in receipts()]
+    assert [False, True] == [receipt["complete"] for receipt in receipts()]
 
 
 def test_an_audience_that_is_being_written_is_left_alone(stage, capsys):
     """One writer an audience: an export that runs is not disturbed."""
     exported(stage, "campaign_monitor")
-    [place] = ledger_paths(state_path())
-    lease = Lease(place, "dag/task/run/0", clock=datetime.now(UTC).timestamp, sleep=stage.sim.clock.advance)
+    [path] = ledger_paths(state_path())
+    lease = Lease(path, "dag/task/run/0", clock=datetime.now(UTC).timestamp, sleep=stage.sim.clock.advance)
     lease.acquire()
     try:
         with pytest.raises(SystemExit):
@@ -190,14 +190,15 @@ def test_who_has_opted_out_keeps_their_opt_out(stage, capsys):
     stage.sim.seed("dotdigital", [{"email": EMAIL, "status": "unsubscribedFromList"}], stage.audience("dotdigital"))
     erase(capsys)
     assert [["unsubscribed"]] == [
-        [found["outcome"] for found in one["findings"] if found["kind"] == "audience"] for one in receipts()
+        [finding["outcome"] for finding in receipt["findings"] if finding["kind"] == "audience"]
+        for receipt in receipts()
     ]
     assert [] == holding()
-    told = stage.sim.members("dotdigital", stage.audience("dotdigital"))["members"]
-    assert ["suppressed"] == [one["in_list"] for one in told if one["email"] == EMAIL]
+    members = stage.sim.members("dotdigital", stage.audience("dotdigital"))["members"]
+    assert ["suppressed"] == [member["in_list"] for member in members if member["email"] == EMAIL]
 
 
-def test_nobody_is_asked_where_there_is_nobody(stage, capsys, monkeypatch):
+def test_without_a_terminal_there_is_no_prompt(stage, capsys, monkeypatch):
     """Without a terminal, `--yes` has to be said."""
     exported(stage, "campaign_monitor")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
@@ -207,7 +208,7 @@ def test_nobody_is_asked_where_there_is_nobody(stage, capsys, monkeypatch):
 
 
 def test_an_address_may_come_from_standard_input(stage, capsys, monkeypatch):
-    """So that it stands in no shell's history."""
+    """So that it is in no shell's history."""
     exported(stage, "campaign_monitor")
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{EMAIL}\n"))
     assert "in the audience, added by an export" in explained(capsys, "-")
@@ -216,11 +217,11 @@ def test_an_address_may_come_from_standard_input(stage, capsys, monkeypatch):
 def test_a_member_is_explained(stage, capsys):
     """In, since when, by which run, and by which id the vendor knows them."""
     run = exported(stage, "dotdigital")
-    said = explained(capsys)
-    assert "dotdigital" in said
-    assert "in the audience, added by an export" in said
-    assert f"by run exports/export/{run.dag_run.run_id}/0" in said
-    assert "contact id " in said
+    output = explained(capsys)
+    assert "dotdigital" in output
+    assert "in the audience, added by an export" in output
+    assert f"by run exports/export/{run.dag_run.run_id}/0" in output
+    assert "contact id " in output
 
 
 def test_a_rejected_row_is_explained(stage, capsys):
@@ -245,16 +246,16 @@ def test_who_was_taken_out_is_explained(stage, capsys):
     assert "not in the audience, removed by an export" in explained(capsys)
 
 
-def test_a_stranger_is_told_as_one(stage, capsys):
+def test_an_unknown_person_is_reported_as_unknown(stage, capsys):
     """Nothing is known, and how many audiences were looked through."""
     exported(stage, "campaign_monitor")
     assert "No record of this person in any of 1 audience." in explained(capsys, "nobody@example.com")
     assert "No record of this person." in erase(capsys, email="nobody@example.com")
 
 
-def erased(stage, path, **told):
+def erased(stage, path, **options):
     with DAG("erasures", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        SegmentExportEraseOperator(task_id="export", emails_path=str(path), requested_by="Ann Administrator", **told)
+        SegmentExportEraseOperator(task_id="export", emails_path=str(path), requested_by="Ann Administrator", **options)
     return stage.run(dag)
 
 
@@ -262,11 +263,11 @@ def erased(stage, path, **told):
 def test_a_task_erases_all_who_ask_for_it(stage, tmp_path, kind):
     """They are read from a file: no address goes through Airflow."""
     exported(stage, "omnisend")
-    path, asked = tmp_path / f"requests.{kind}", [EMAIL, "person5@example.com", "nobody@example.com"]
+    path, emails = tmp_path / f"requests.{kind}", [EMAIL, "person5@example.com", "nobody@example.com"]
     if kind == "txt":
-        path.write_text("\n".join([*asked, ""]))
+        path.write_text("\n".join([*emails, ""]))
     else:
-        pd.DataFrame({"email": asked}).to_parquet(path)
+        pd.DataFrame({"email": emails}).to_parquet(path)
     run = erased(stage, path)
     assert "success" == run.state, run.errors
     summary = run.summary()
@@ -286,7 +287,7 @@ def test_a_task_erases_a_person_and_spares_tags_of_others(stage, tmp_path, tags)
     run = erased(stage, tmp_path / "requests.txt")
     assert "success" == run.state, run.errors
     stage.sim.clock.advance(120)
-    held = {one["email"]: set(one["tags"]) for one in stage.sim.members("omnisend", "all-contacts")["members"]}
+    held = {member["email"]: set(member["tags"]) for member in stage.sim.members("omnisend", "all-contacts")["members"]}
     assert held.pop(EMAIL) == {"VIP"}
     assert [names for names in held.values() if audience in names] == [{audience}] * 7
 

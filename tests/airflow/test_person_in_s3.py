@@ -30,8 +30,8 @@ def bucket(stage, s3_root, monkeypatch):
     return s3_root
 
 
-def words(key: str, content: bytes) -> str:
-    """What an object says; tables are compressed, and their cells are what counts, the file's own facts too."""
+def text_of(key: str, content: bytes) -> str:
+    """The text of an object; tables are compressed, so their cells count, and the file's own metadata too."""
     if key.endswith(".parquet"):
         table = pq.read_table(io.BytesIO(content))
     elif key.endswith(".arrow"):
@@ -43,8 +43,8 @@ def words(key: str, content: bytes) -> str:
 
 def holding(held: dict[str, bytes], email: str) -> list[str]:
     """Objects that name a person, in their words, their bytes or their keys."""
-    told = {key: f"{key} {words(key, content)} {content.decode(errors='replace')}" for key, content in held.items()}
-    return sorted(key for key, text in told.items() if email in text.lower())
+    texts = {key: f"{key} {text_of(key, content)} {content.decode(errors='replace')}" for key, content in held.items()}
+    return sorted(key for key, text in texts.items() if email in text.lower())
 
 
 def exported(stage, rows, conn_id):
@@ -65,10 +65,10 @@ def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
     assert {"ledgers", "runs"} <= {key.split("/")[1] for key in holding(before, EMAIL)}
     capsys.readouterr()
     command.explain(Namespace(email=EMAIL, last_runs=5))
-    said = capsys.readouterr().out
-    assert "in the audience, added by an export" in said
-    assert ": duplicate of email, row 7 of " in said
-    assert "No record" not in said
+    output = capsys.readouterr().out
+    assert "in the audience, added by an export" in output
+    assert ": duplicate of email, row 7 of " in output
+    assert "No record" not in output
     command.erase(Namespace(email=EMAIL, requested_by="Ann Administrator", dry_run=False, yes=True))
     after = bucket()
     assert [] == holding(after, EMAIL)
@@ -76,13 +76,13 @@ def test_a_person_is_in_no_object_afterwards(stage, bucket, vendor, capsys):
     [receipt] = [json.loads(content) for key, content in after.items() if key.startswith("state/erasures/")]
     assert (True, sha256(EMAIL.encode()).hexdigest()) == (receipt["complete"], receipt["person"])
     assert receipt["path"].startswith("s3://object_store@")
-    told = {one["path"].partition("/state/")[2] for one in receipt["findings"]} - {""}
-    assert {key.removeprefix("state/") for key in holding(before, EMAIL)} == told
-    assert EMAIL not in {email for email, one in stage.members(vendor).items() if one.get("status") != "Deleted"}
+    paths_in_receipt = {finding["path"].partition("/state/")[2] for finding in receipt["findings"]} - {""}
+    assert {key.removeprefix("state/") for key in holding(before, EMAIL)} == paths_in_receipt
+    assert EMAIL not in {email for email, member in stage.members(vendor).items() if member.get("status") != "Deleted"}
 
 
 def test_the_ledger_that_is_left_is_gone_on_with(stage, bucket, capsys):
-    """The next export finds the others unchanged, and misses nobody."""
+    """The next export finds the others unchanged, and no person is missing."""
     conn_id = stage.connection("dotdigital")
     exported(stage, 9, conn_id)
     command.erase(Namespace(email=EMAIL, requested_by="Ann Administrator", dry_run=False, yes=True))

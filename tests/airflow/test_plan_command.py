@@ -217,9 +217,9 @@ class TestOptions:
         )
         assert code == 0, text
         _, task = operator_of(code_of(text))
-        here = str(stage.folder)
-        assert task.segment == [f"{here}/one.parquet", f"{here}/two.parquet"]
-        assert task.suppression_list == f"{here}/list.parquet"
+        folder = str(stage.folder)
+        assert task.segment == [f"{folder}/one.parquet", f"{folder}/two.parquet"]
+        assert task.suppression_list == f"{folder}/list.parquet"
         assert task.custom_fields == {"tier": "my tier"}
         assert task.guards == {
             "min_rows": None,

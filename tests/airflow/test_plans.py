@@ -18,13 +18,13 @@ pytestmark = pytest.mark.airflow
 
 def events(name):
     with create_session() as session:
-        found = session.query(AssetEvent).order_by(AssetEvent.id).all()
-        return [event for event in found if event.asset.name == name]
+        events = session.query(AssetEvent).order_by(AssetEvent.id).all()
+        return [event for event in events if event.asset.name == name]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_dry_run_tells_and_sends_nothing(stage, vendor):
-    """Counts, calls and minutes are in the summary; no one is sent, and no asset event says that somebody was."""
+    """Counts, calls and minutes are in the summary; no row is sent, and there is no asset event."""
     rows = people(30)
     rows.loc[2, "email"] = "no-address"
     stage.segment(rows)
@@ -41,7 +41,7 @@ def test_a_dry_run_tells_and_sends_nothing(stage, vendor):
 
 
 def test_the_plan_that_was_expected_is_carried_out(stage):
-    """A dry run tells the plan's mark; the run that expects it finds the same plan and sends it."""
+    """A dry run reports the plan's hash; the run that expects it builds the same plan and sends it."""
     stage.segment(30)
     conn_id = stage.connection("dotdigital")
     mark = stage.export(conn_id=conn_id, dry_run=True).summary()["plan_hash"]
@@ -71,8 +71,8 @@ def test_guards_of_a_form_are_heeded(stage):
     assert stage.nothing_was_sent()
 
 
-def test_whom_a_suppression_file_names_is_withheld(stage):
-    """And whom the consent column does not say yes for; both are counted by reason."""
+def test_people_in_a_suppression_file_are_withheld(stage):
+    """So are people without a yes in the consent column; both are counted by reason."""
     rows = people(6).assign(agreed=[True, True, False, None, True, True])
     stage.segment(rows)
     away = stage.segment(people(1, start=5)[["email"]], "suppressed")
@@ -93,7 +93,7 @@ def test_a_second_export_of_an_audience_is_refused_unless_both_share(stage):
 
 
 def test_optouts_are_an_asset(stage):
-    """Its event says where the file is and how many are in it; who they are stands in the file alone."""
+    """Its event has the file's path and the number of people; their addresses are in the file alone."""
     asset = Asset("optouts_of_dotdigital", uri="segexport://optouts/dotdigital")
     stage.sim.seed("dotdigital", [{"email": "person3@example.com", "status": "globallySuppressed"}])
     stage.segment(5)

@@ -50,7 +50,7 @@ def answers():
 
 
 def shown_on(page):
-    """What a page says that the command prints."""
+    """The output that a page shows of the command."""
     block = re.search(r"airflow segexport probe .*?```text\n(.*?)```", page.read_text(), re.DOTALL)
     return block[1] if block else ""
 

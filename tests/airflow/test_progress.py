@@ -1,4 +1,4 @@
-"""How far a run is stands in Airflow's task state store while it lasts, and not after."""
+"""The progress of a run is in Airflow's task state store while it runs, and not after."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ store_of = pytest.importorskip("airflow.models.task_state_store", reason="Airflo
 
 
 def stored(run):
-    """What the store holds of a run's tasks: the UI's Storage tab shows it."""
+    """The store's content for a run's tasks: the UI's Storage tab shows it."""
     with create_session() as session:
         about = {"run_id": run.dag_run.run_id, "dag_id": run.dag_run.dag_id}
         rows = session.query(store_of.TaskStateStoreModel).filter_by(**about)
@@ -28,20 +28,20 @@ def stored(run):
 
 
 def test_a_run_that_stopped_says_where(stage):
-    """Counts, phase and run folder, and why it stopped; nobody's address."""
+    """Counts, phase and run folder, and why it stopped; no person's address."""
     stage.sim.faults([{"path": "import.json", "count": 0, "status": 401, "body": {"Code": 100, "Message": "no"}}])
     stage.segment(20)
     run = stage.begin(dag := export_dag("stopped", stage.folder, conn_id=stage.connection("campaign_monitor")))
     assert "failed" == run.go(dag)
-    found = stored(run)["segexport"]
-    assert "stopped" == found["phase"]
-    assert "API key" in found["why"]
-    assert found["run_folder"].startswith(str(stage.folder / "state" / "runs"))
-    assert "@" not in json.dumps(found)
+    progress_value = stored(run)["segexport"]
+    assert "stopped" == progress_value["phase"]
+    assert "API key" in progress_value["why"]
+    assert progress_value["run_folder"].startswith(str(stage.folder / "state" / "runs"))
+    assert "@" not in json.dumps(progress_value)
 
 
 def test_cleared_after_success_it_runs_again_and_the_ledger_decides(stage):
-    """Nothing is left in the store that a cleared task could take for its own work: it looks at everything anew."""
+    """Nothing is left in the store that a cleared task could take for its own work: it starts again."""
     stage.segment(7)
     dag = export_dag("cleared_progress", stage.folder, conn_id=stage.connection("dotdigital"))
     run = stage.begin(dag)
@@ -56,7 +56,7 @@ def test_cleared_after_success_it_runs_again_and_the_ledger_decides(stage):
 
 
 def test_a_task_that_waits_says_for_how_many_jobs(stage):
-    """While it is deferred the store tells what it is deferred for."""
+    """While it is deferred the store holds the reason for the deferral."""
     stage.sim.configure({"dotdigital": {"job_seconds": 600.0}})
     stage.segment(5)
     run = stage.begin(dag := export_dag("waits", stage.folder, conn_id=stage.connection("dotdigital")))
@@ -65,7 +65,7 @@ def test_a_task_that_waits_says_for_how_many_jobs(stage):
     export.deferrable = True
     export.defer = lambda **_: seen.append(stored(run)) or (_ for _ in ()).throw(RuntimeError("left"))
     run.go(dag)
-    assert [("waiting", 1)] == [(one["segexport"]["phase"], one["segexport"]["jobs"]) for one in seen]
+    assert [("waiting", 1)] == [(state["segexport"]["phase"], state["segexport"]["jobs"]) for state in seen]
 
 
 class Store:
@@ -100,24 +100,24 @@ def shown(monkeypatch, tmp_path):
 
 
 def test_it_is_written_now_and_then(shown):
-    """A thousand batches a minute make six writes; another phase is told at once."""
-    one, store, clock = shown()
+    """A thousand batches a minute make six writes; another phase is written at once."""
+    shown_progress, store, clock = shown()
     for settled in range(1_000):
-        one.update({"phase": "sending", "settled": settled, "batches": 1_000})
+        shown_progress.update({"phase": "sending", "settled": settled, "batches": 1_000})
         clock.advance(0.06)
     assert 6 == store.writes
-    one.update({"phase": "reporting"})
+    shown_progress.update({"phase": "reporting"})
     assert ("reporting", 7) == (store.held["segexport"]["phase"], store.writes)
 
 
 def test_a_store_out_of_order_stops_nothing(shown, caplog):
     """The export goes on, and the log says once that it cannot be watched."""
     error = AirflowRuntimeError(ErrorResponse(detail={"status": 422}))
-    one, store, clock = shown(error)
+    shown_progress, store, clock = shown(error)
     for _ in range(3):
-        one.update({"phase": "sending"})
+        shown_progress.update({"phase": "sending"})
         clock.advance(60)
-    one.clear()
+    shown_progress.clear()
     assert 1 == store.writes
     assert "AirflowRuntimeError" in caplog.text
 
@@ -125,9 +125,9 @@ def test_a_store_out_of_order_stops_nothing(shown, caplog):
 def test_airflow_before_the_store_and_no_airflow_at_all(monkeypatch, tmp_path):
     """Without a store there is nothing to write to, and nothing happens."""
     monkeypatch.setattr(progress, "task_state_store", lambda: None)
-    one = progress.Progress(progress.RunFolder(tmp_path), lambda: 0.0)
-    one.update({"phase": "sending"})
-    one.clear()
+    shown_progress = progress.Progress(progress.RunFolder(tmp_path), lambda: 0.0)
+    shown_progress.update({"phase": "sending"})
+    shown_progress.clear()
 
 
 def test_outside_a_task_there_is_no_store():
@@ -135,7 +135,7 @@ def test_outside_a_task_there_is_no_store():
     assert progress.task_state_store() is None
 
 
-def test_what_is_told_reaches_the_store(stage, monkeypatch):
+def test_progress_reaches_the_store(stage, monkeypatch):
     """The core's own words are stored as they are, beside the run folder."""
 
     def run(export):
@@ -150,17 +150,17 @@ def test_what_is_told_reaches_the_store(stage, monkeypatch):
 
 
 def test_a_run_tells_its_phases(stage, monkeypatch, ten_a_call):
-    """Checking, sending with its batches, taking leavers out: each is told when it begins."""
-    told = []
-    monkeypatch.setattr(progress.Progress, "update", lambda _, words: told.append(dict(words)))
+    """Checking, sending with its batches, removing: each phase is written when it begins."""
+    updates = []
+    monkeypatch.setattr(progress.Progress, "update", lambda _, update: updates.append(dict(update)))
     conn_id = stage.connection("campaign_monitor")
     for day, count in (("2026-03-01", 40), ("2026-03-02", 38)):
         stage.segment(count)
-        told.clear()
+        updates.clear()
         run = stage.export(conn_id=conn_id, mode="mirror", as_of=day)
         assert "success" == run.state, run.errors
         if count == 40:
-            sending = [one for one in told if one["phase"] == "sending"]
+            sending = [update for update in updates if update["phase"] == "sending"]
             assert (4, 4) == (sending[-1]["settled"], sending[-1]["batches"])
-    assert "checking" == told[0]["phase"]
-    assert "removing" in {one["phase"] for one in told}
+    assert "checking" == updates[0]["phase"]
+    assert "removing" in {update["phase"] for update in updates}

@@ -1,4 +1,4 @@
-"""What Airflow learns of the provider: its metadata, its forms, its commands, and what importing it costs."""
+"""The provider as Airflow sees it: its metadata, its forms, its commands, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,19 @@ def test_forms_are_what_airflows_ui_reads():
 
 def test_configuration_is_what_airflow_reads():
     """Sections and options fit the same schema."""
-    whole = schema("provider.yaml.schema.json")
-    jsonschema.validate(INFO["config"], whole["properties"]["config"] | {"definitions": whole["definitions"]})
+    provider_schema = schema("provider.yaml.schema.json")
+    jsonschema.validate(
+        INFO["config"], provider_schema["properties"]["config"] | {"definitions": provider_schema["definitions"]}
+    )
 
 
 def test_the_entry_point_leads_to_it():
     """Airflow finds the provider by its distribution's entry point, and wants the distribution's own name in it."""
-    [entry] = [one for one in metadata.entry_points(group="apache_airflow_provider") if "segexport" in one.value]
+    [entry] = [
+        entry_point
+        for entry_point in metadata.entry_points(group="apache_airflow_provider")
+        if "segexport" in entry_point.value
+    ]
     assert INFO == entry.load()()
     assert INFO["package-name"] == entry.dist.name
     assert [__version__] == INFO["versions"]
@@ -66,12 +72,12 @@ def test_every_vendor_has_a_connection_type_and_a_hook():
     """One row in `VENDORS` is one type, one hook, one form."""
     assert set(VENDORS) == set(FORMS) == set(HOOKS)
     for name, vendor in VENDORS.items():
-        found = get_hook_class(name)
-        assert issubclass(found, BaseHook)
-        assert (name, vendor, vendor.title) == (found.conn_type, found.vendor, found.hook_name)
-        assert f"{found.__module__}.{found.__qualname__}" == FORMS[name]["hook-class-name"]
-        assert found.__doc__
-        assert found.auth.__doc__
+        hook_class = get_hook_class(name)
+        assert issubclass(hook_class, BaseHook)
+        assert (name, vendor, vendor.title) == (hook_class.conn_type, hook_class.vendor, hook_class.hook_name)
+        assert f"{hook_class.__module__}.{hook_class.__qualname__}" == FORMS[name]["hook-class-name"]
+        assert hook_class.__doc__
+        assert hook_class.auth.__doc__
 
 
 def test_every_module_that_the_metadata_names_is_there():
@@ -108,10 +114,14 @@ def test_integrations_are_those_of_the_official_providers():
 def test_airflow_loads_the_plugin_once(monkeypatch):
     """By its entry point, also where Airflow loads all providers: a second plugin of a name is an import error."""
     monkeypatch.setattr(airflow_settings, "LAZY_LOAD_PROVIDERS", False)
-    [entry] = [one for one in metadata.entry_points(group="airflow.plugins") if "segexport" in one.value]
+    [entry] = [
+        entry_point
+        for entry_point in metadata.entry_points(group="airflow.plugins")
+        if "segexport" in entry_point.value
+    ]
     plugins, errors = plugins_manager._get_plugins.__wrapped__()
     assert {} == {source: error for source, error in errors.items() if "segexport" in f"{source} {error}"}
-    assert [entry.load().name] == [one.name for one in plugins if one.name == entry.load().name]
+    assert [entry.load().name] == [plugin.name for plugin in plugins if plugin.name == entry.load().name]
 
 
 @pytest.mark.parametrize(("vendor", "field"), SECRETS)
@@ -123,7 +133,7 @@ def test_a_secret_stands_only_where_airflow_masks_it(vendor, field):
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_what_is_no_secret_is_not_masked(form):
-    """A field that Airflow masks cannot be read again by whoever edits the connection."""
+    """A field that Airflow masks cannot be read again by a user that edits the connection."""
     secret = {field for vendor, field in SECRETS if vendor == form["connection-type"]}
     assert secret == {name for name in form["conn-fields"] if should_hide_value_for_key(name)}
 
@@ -148,7 +158,7 @@ def test_only_who_stands_for_the_exports_must_be_filled_in(form):
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_every_field_has_a_heading_and_a_word_of_help(form):
-    """What an administrator decides stands together, and first."""
+    """An administrator's decisions are together, and first."""
     assert all(field["description"] for field in form["conn-fields"].values())
     headings = [field["schema"]["section"] for field in form["conn-fields"].values()]
     assert ["Consent and access", "Audience and account"] == list(dict.fromkeys(headings))
@@ -158,15 +168,15 @@ def test_every_field_has_a_heading_and_a_word_of_help(form):
 def test_a_form_saved_as_it_opens_lets_nothing_out(name):
     """Airflow saves every field, the untouched ones as null or with their default."""
     saved = {field: about["schema"].get("default") for field, about in FORMS[name]["conn-fields"].items()}
-    found = settings(VENDORS[name], "untouched", "", 443, saved)
+    read_back = settings(VENDORS[name], "untouched", "", 443, saved)
     assert (False, "", (), True) == (
-        found.privacy_consent,
-        found.consented_by,
-        found.allowed_dags,
-        found.export_enabled,
+        read_back.privacy_consent,
+        read_back.consented_by,
+        read_back.allowed_dags,
+        read_back.export_enabled,
     )
     with pytest.raises(ConnectionNotAllowed):
-        found.check_dag_allowed("any_dag")
+        read_back.check_dag_allowed("any_dag")
 
 
 def modules_after(code: str) -> set[str]:
@@ -177,18 +187,18 @@ def modules_after(code: str) -> set[str]:
 
 def test_metadata_costs_next_to_nothing():
     """Every Airflow process reads it: neither Airflow's providers nor a data library is imported for it."""
-    found = modules_after("import airflow_provider_segexport as p; p.get_provider_info()")
-    assert set() == {name.partition(".")[0] for name in found} & (HEAVY | {"airflow"})
+    imported = modules_after("import airflow_provider_segexport as p; p.get_provider_info()")
+    assert set() == {name.partition(".")[0] for name in imported} & (HEAVY | {"airflow"})
 
 
 def test_a_dag_file_pays_for_airflow_and_little_else():
     """Importing the operator brings in no data library and none of the rooms behind it."""
-    found = modules_after("from airflow_provider_segexport.operators.segment_export import SegmentExportOperator")
-    assert set() == {name.partition(".")[0] for name in found} & (HEAVY - {"tenacity"})
-    assert "airflow.providers.http.hooks.http" not in found
-    rooms = {name.split(".")[1] for name in found if name.startswith("airflow_provider_segexport.")}
+    imported = modules_after("from airflow_provider_segexport.operators.segment_export import SegmentExportOperator")
+    assert set() == {name.partition(".")[0] for name in imported} & (HEAVY - {"tenacity"})
+    assert "airflow.providers.http.hooks.http" not in imported
+    rooms = {name.split(".")[1] for name in imported if name.startswith("airflow_provider_segexport.")}
     assert {"export", "stages", "ports", "triggers"}.isdisjoint(rooms)
-    assert "airflow_provider_segexport.hooks.base" not in found
+    assert "airflow_provider_segexport.hooks.base" not in imported
 
 
 CLI = """
@@ -214,7 +224,7 @@ def airflow_says(*commands: str) -> dict[str, tuple[int, str]]:
     enabled = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled", "COLUMNS": "250", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(script, env=os.environ | enabled, capture_output=True, text=True, check=True)
     [line] = [line for line in done.stdout.splitlines() if line.startswith("said:")]
-    return {command: tuple(said) for command, said in json.loads(line.removeprefix("said:")).items()}
+    return {command: tuple(output) for command, output in json.loads(line.removeprefix("said:")).items()}
 
 
 def test_airflows_commands_know_the_provider(real_time):
@@ -223,16 +233,16 @@ def test_airflows_commands_know_the_provider(real_time):
     connections = {vendor: stage.connection(vendor) for vendor in VENDORS}
     wrong = stage.connection("dotdigital", password="not-this-one")
     tests = {vendor: f"connections test {conn_id}" for vendor, conn_id in connections.items()}
-    said = airflow_says("providers list", *tests.values(), f"connections test {wrong}")
-    assert "airflow-provider-segexport" in said["providers list"][1]
+    outputs = airflow_says("providers list", *tests.values(), f"connections test {wrong}")
+    assert "airflow-provider-segexport" in outputs["providers list"][1]
     for vendor, command in tests.items():
-        code, text = said[command]
+        code, text = outputs[command]
         assert (0, True) == (code, "Connection success" in text), text
         assert VENDORS[vendor].title in text
         assert stage.vendor(vendor)["audiences"][0]["name"] in text
-    code, text = said[f"connections test {wrong}"]
+    code, text = outputs[f"connections test {wrong}"]
     assert IS_3_2 or code == 1  # Airflow 3.2 only says so
     assert "password of the API user" in " ".join(text.split())
     for vendor in VENDORS:
         secrets = [value for value in stage.vendor(vendor)["credentials"].values() if isinstance(value, str)]
-        assert not [secret for secret in (*secrets, "not-this-one") if len(secret) > 9 and secret in str(said)]
+        assert not [secret for secret in (*secrets, "not-this-one") if len(secret) > 9 and secret in str(outputs)]

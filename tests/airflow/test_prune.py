@@ -22,13 +22,13 @@ pytestmark = pytest.mark.airflow
 
 def add(age_days: float, name: str, task: str = "prunes/export", root: str | None = None, now: float | None = None):
     """The folder of a run that ended well so many days ago."""
-    place = (resolve(root) if root else state_path() / "runs") / f"{task}/{name}/0/01"
-    folder = RunFolder(place)
+    folder_path = (resolve(root) if root else state_path() / "runs") / f"{task}/{name}/0/01"
+    folder = RunFolder(folder_path)
     at = (time.time() if now is None else now) - age_days * DAY_S
-    folder.write_summary({"finished": True, "ended_at": at, "run_folder": str(place)})
-    with (place / "rejects.parquet").open("wb") as file:
+    folder.write_summary({"finished": True, "ended_at": at, "run_folder": str(folder_path)})
+    with (folder_path / "rejects.parquet").open("wb") as file:
         file.write(b"people")
-    return place
+    return folder_path
 
 
 def aged(age_days: float = 31, count: int = 2, **more):
@@ -48,11 +48,11 @@ def home(tmp_path, monkeypatch):
 def test_old_runs_are_removed_and_named(home, command):
     """By default those that ended more than 30 days ago; a second command finds nothing."""
     old = aged()
-    code, said = command("prune")
+    code, output = command("prune")
     assert code == 0
-    assert sorted(said.splitlines()[:2]) == sorted(map(str, old))
-    assert said.splitlines()[2] == "2 run folders of runs that ended more than 30 days ago removed."
-    assert not any(place.exists() for place in old)
+    assert sorted(output.splitlines()[:2]) == sorted(map(str, old))
+    assert output.splitlines()[2] == "2 run folders of runs that ended more than 30 days ago removed."
+    assert not any(path.exists() for path in old)
     assert len(list((home / "state" / "runs").rglob("summary.json"))) == KEPT_RUNS
     assert command("prune") == (0, "0 run folders of runs that ended more than 30 days ago removed.\n")
 
@@ -60,10 +60,10 @@ def test_old_runs_are_removed_and_named(home, command):
 def test_a_dry_run_lists_them_only(home, command):
     """With --dry-run."""
     old = aged()
-    code, said = command("prune", "--dry-run")
-    assert (code, all(str(place) in said for place in old)) == (0, True)
-    assert "2 run folders of runs that ended more than 30 days ago would be removed." in said
-    assert all(place.exists() for place in old)
+    code, output = command("prune", "--dry-run")
+    assert (code, all(str(path) in output for path in old)) == (0, True)
+    assert "2 run folders of runs that ended more than 30 days ago would be removed." in output
+    assert all(path.exists() for path in old)
 
 
 @pytest.mark.parametrize(("given", "days"), [("40d", 40), ("40", 40), (" 35d ", 35)])
@@ -71,17 +71,17 @@ def test_the_age_is_given_in_days(home, command, given, days):
     """With or without a d; it takes the place of the configured one."""
     aged(days - 0.5, count=1)
     old = add(days + 0.5, "on_stale")
-    code, said = command("prune", "--older-than", given)
-    assert (code, said) == (0, f"{old}\n1 run folder of runs that ended more than {days} days ago removed.\n")
+    code, output = command("prune", "--older-than", given)
+    assert (code, output) == (0, f"{old}\n1 run folder of runs that ended more than {days} days ago removed.\n")
 
 
 @pytest.mark.parametrize("given", ["0", "-3d", "4w", "", "1e3", "999999d", "٣d"])
 def test_an_age_that_is_none_removes_nothing(home, command, given):
     """The value is named, and what is one."""
     [old] = aged(count=1)
-    code, said = command("prune", f"--older-than={given}")
+    code, output = command("prune", f"--older-than={given}")
     if given:
-        assert (code, said) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, such as 30d.")
+        assert (code, output) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, such as 30d.")
         assert old.exists()
     else:
         assert code == 0  # as if it were left out
@@ -91,9 +91,9 @@ def test_with_all_runs_kept_the_age_must_be_given(home, command, monkeypatch):
     """`keep_runs_days` 0."""
     [old] = aged(count=1)
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__KEEP_RUNS_DAYS", "0")
-    code, said = command("prune")
+    code, output = command("prune")
     assert code == 1
-    assert "`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d." in said
+    assert "`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d." in output
     assert old.exists()
     assert command("prune", "--older-than", "30d")[0] == 0
     assert not old.exists()
@@ -108,9 +108,9 @@ def test_runs_whose_reports_are_elsewhere_are_found_by_their_audience(stage, com
     report = Path(run.summary()["run_folder"])
     task = "/".join(report.relative_to(tmp_path / "elsewhere").parts[:2])
     old = [add(40, f"old{number}", task, str(tmp_path / "elsewhere")) for number in range(KEPT_RUNS + 1)]
-    code, said = command("prune")
-    removed = [str(place) for place in old if not place.exists()]
-    assert (code, sorted(said.splitlines()[:-1])) == (0, sorted(removed))
+    code, output = command("prune")
+    removed = [str(path) for path in old if not path.exists()]
+    assert (code, sorted(output.splitlines()[:-1])) == (0, sorted(removed))
     assert removed
     assert report.exists()
 
@@ -122,24 +122,24 @@ def test_a_folder_that_may_not_be_written_is_an_error_of_one_line(home, command)
     [old] = aged(count=1)
     Path(str(old)).chmod(0o500)
     try:
-        code, said = command("prune")
+        code, output = command("prune")
     finally:
         Path(str(old)).chmod(0o700)
     assert code == 1
-    assert "To fix: see that this user may write below" in said
+    assert "To fix: see that this user may write below" in output
 
 
 def test_a_bucket_is_pruned(s3_root, command):
     """Objects of old runs go, those of others stay, and the folders that are left show no empty run."""
     old = aged()
-    kept = {key for key in s3_root() if "/recent" in key}
-    assert len(kept) == 2 * KEPT_RUNS
-    code, said = command("prune", "--dry-run")
-    assert (code, "2 run folders" in said) == (0, True)
-    assert len(s3_root()) == len(kept) + 4
-    code, said = command("prune")
-    assert (code, all(str(place) in said for place in old)) == (0, True)
-    assert set(s3_root()) == kept
+    remaining = {key for key in s3_root() if "/recent" in key}
+    assert len(remaining) == 2 * KEPT_RUNS
+    code, output = command("prune", "--dry-run")
+    assert (code, "2 run folders" in output) == (0, True)
+    assert len(s3_root()) == len(remaining) + 4
+    code, output = command("prune")
+    assert (code, all(str(path) in output for path in old)) == (0, True)
+    assert set(s3_root()) == remaining
     assert command("prune")[1].startswith("0 run folders")
 
 
@@ -153,8 +153,8 @@ def test_a_run_in_a_bucket_that_died_while_it_planned_is_dated_by_its_objects(s3
     assert command("prune")[1].startswith("0 run folders")
     monkeypatch.setattr(time, "time", lambda: later)
     aged(count=0)
-    code, said = command("prune")
-    assert (code, said.splitlines()[0]) == (0, str(died))
+    code, output = command("prune")
+    assert (code, output.splitlines()[0]) == (0, str(died))
     assert not any("died" in key for key in s3_root())
 
 
@@ -179,16 +179,16 @@ def exported(stage, **more):
 
 
 def test_an_export_removes_a_few_old_runs_of_its_task(stage, old_runs_of, caplog):
-    """Five at a time, and tells which; those of another task stay."""
+    """Five at a time, and each is logged; those of another task stay."""
     old = old_runs_of(7)
     other = add(100, "old", "others/export", now=SegmentExportHook.clock())
     caplog.set_level(logging.INFO)
     exported(stage)
-    assert sum(place.exists() for place in old) == 2
+    assert sum(path.exists() for path in old) == 2
     assert other.exists()
-    told = [record.getMessage() for record in caplog.records if "Removing an old run folder" in record.getMessage()]
-    assert len(told) == 5
-    assert all("(folder=" in one and "days=30)" in one for one in told)
+    logged = [record.getMessage() for record in caplog.records if "Removing an old run folder" in record.getMessage()]
+    assert len(logged) == 5
+    assert all("(folder=" in line and "days=30)" in line for line in logged)
 
 
 def test_an_export_with_reports_elsewhere_removes_there(stage, old_runs_of, tmp_path):
@@ -238,7 +238,7 @@ def test_what_cannot_be_removed_fails_no_export(stage, old_runs_of, monkeypatch,
 
 
 def test_a_damaged_state_of_any_audience_keeps_all_runs(stage, old_runs_of, caplog):
-    """What it needs is not known."""
+    """The limit that it needs is unknown."""
     exported(stage)
     [old] = old_runs_of(1)
     state = local_path(str(state_path())) / "ledgers" / "vendor" / "account" / "other"

@@ -22,7 +22,7 @@ DAY, HOUR = 86_400, 3_600
 
 @pytest.fixture
 def evening(stage):
-    """Eleven in the evening, UTC, of whatever day the simulator has come to, and a sign-in that lasts over midnight."""
+    """Eleven in the evening, UTC, of the simulator's current day, and a login that lasts past midnight."""
     stage.sim.clock.advance(DAY - (stage.sim.clock.now() + HOUR) % DAY)
     stage.sim.reset(seed=1)
     stage.spend = lambda calls: stage.sim.act(VENDOR, "spend", {"calls": calls})
@@ -59,17 +59,17 @@ def test_a_deferrable_task_waits_in_the_triggerer(evening, trigger_time, capsys)
 
 
 def test_the_day_ends_in_the_middle_of_an_export(evening, trigger_time):
-    """What was settled stays so: the batches that are left go out after midnight."""
+    """Settled rows stay so: the batches that are left go out after midnight."""
     evening.segment(20)
     conn_id = evening.connection(VENDOR)
     evening.export(conn_id=conn_id)
     before = len(evening.sent(VENDOR))
     evening.segment(40)
-    used = len([one for one in evening.sim.requests(vendor=VENDOR) if not one["path"].endswith("/token")])
+    used = len([call for call in evening.sim.requests(vendor=VENDOR) if not call["path"].endswith("/token")])
     evening.spend(10_000 - used - 9)  # enough to check and to read the list back, and for no import
     run = evening.export(conn_id=conn_id, deferrable=True)
     assert (20, 20) == (run.summary()["counts"]["delivered"], run.summary()["counts"]["unchanged"])
-    assert 1 == len(evening.sent(VENDOR)) - before - sum(one["status"] == 429 for one in evening.sent(VENDOR))
+    assert 1 == len(evening.sent(VENDOR)) - before - sum(call["status"] == 429 for call in evening.sent(VENDOR))
     assert sum(trigger_time) > 3_000
 
 
@@ -82,8 +82,8 @@ def test_any_other_task_is_rescheduled(evening, capsys):
     began = datetime.now(UTC)
     assert "up_for_reschedule" == run.go(dag)
     with create_session() as session:
-        (asked,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
-        assert 3_590 <= (asked.reschedule_date - began).total_seconds() <= 3_660
+        (reschedule,) = session.query(TaskReschedule).filter_by(ti_id=run.task().id)
+        assert 3_590 <= (reschedule.reschedule_date - began).total_seconds() <= 3_660
     assert "Releasing the worker slot; the task resumes at" in capsys.readouterr().out
     assert [] == run.errors
     evening.sim.clock.advance(3_601)
@@ -92,7 +92,7 @@ def test_any_other_task_is_rescheduled(evening, capsys):
 
 
 def test_a_short_wait_keeps_its_place(evening, trigger_time):
-    """Calls that came too fast are let through a second later: nobody leaves for that."""
+    """Calls that came too fast are accepted a second later: no task is deferred for that."""
     evening.sim.faults([{"vendor": VENDOR, "path": "summary", "status": 429, "body": {"error_key": "throttled"}}])
     evening.segment(5)
     assert "success" == evening.export(conn_id=evening.connection(VENDOR), deferrable=True).state
@@ -100,7 +100,7 @@ def test_a_short_wait_keeps_its_place(evening, trigger_time):
 
 
 def test_the_trigger_carries_a_moment_and_nothing_else():
-    """What Airflow stores of it makes the same one again, and it does not fire at once."""
+    """Airflow's stored form of it makes the same one again, and it does not fire at once."""
     path, given = UntilTrigger(moment=1_767_312_001.0).serialize()
     assert ("airflow_provider_segexport.triggers.until.UntilTrigger", {"moment": 1_767_312_001.0}) == (path, given)
 

@@ -13,18 +13,18 @@ pytestmark = pytest.mark.airflow
 TWO = ("campaign_monitor", "dotdigital")
 
 
-def refused(stage, *words, **told):
+def refused(stage, *expected, **options):
     """Run an export that must fail with these words, and with nothing sent; returns what it said."""
-    run = stage.export(**told)
+    run = stage.export(**options)
     assert "failed" == run.task().state
-    assert [] == [word for word in words if word not in run.error], run.error
+    assert [] == [word for word in expected if word not in run.error], run.error
     assert stage.nothing_was_sent()
     assert "Traceback" not in run.error
     return run.error
 
 
 class TestConnection:
-    """What an administrator controls."""
+    """Settings that an administrator controls."""
 
     def test_unknown(self, stage):
         """A connection that is not there is named, and where connections are made."""
@@ -39,16 +39,16 @@ class TestConnection:
 
     @pytest.mark.parametrize("consent", [False, None, "false", "0"])
     def test_without_consent(self, stage, consent):
-        """Consent is a switch that is off until somebody switches it on, in whatever way the form writes that."""
+        """Consent is off until a user turns it on, however the form writes that."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", extra={"privacy_consent": consent})
         refused(stage, "no consent to the data privacy terms", "ask an administrator", conn_id=conn_id)
 
-    @pytest.mark.parametrize("nobody", [None, "", "  "])
-    def test_without_a_name_under_the_consent(self, stage, nobody):
-        """Consent is somebody's."""
+    @pytest.mark.parametrize("empty_name", [None, "", "  "])
+    def test_without_a_name_under_the_consent(self, stage, empty_name):
+        """Consent needs the name of a person."""
         stage.segment(3)
-        conn_id = stage.connection("dotdigital", extra={"consented_by": nobody})
+        conn_id = stage.connection("dotdigital", extra={"consented_by": empty_name})
         refused(stage, "does not name who consented to the exports", "'Consented by'", conn_id=conn_id)
 
     @pytest.mark.parametrize("allowed", [None, "", "other", "other, export", "Exports", "export?s", ["others"]])
@@ -56,8 +56,8 @@ class TestConnection:
         """The error says how an administrator lets this DAG in, and what the connection allows now."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", extra={"allowed_dags": allowed})
-        words = ("DAG 'exports' may not use connection", "'Allowed DAGs'", "add `exports`")
-        refused(stage, *words, conn_id=conn_id)
+        messages = ("DAG 'exports' may not use connection", "'Allowed DAGs'", "add `exports`")
+        refused(stage, *messages, conn_id=conn_id)
 
     @pytest.mark.parametrize(
         "allowed", ["*", "exports", "exp*", "other, export?", "[e]xports", ["exports"], " exports ,"]
@@ -84,7 +84,7 @@ class TestConnection:
         assert "success" == stage.export(conn_id=stage.connection("dotdigital", extra={"export_enabled": None})).state
 
     def test_credential_missing(self, stage):
-        """What is missing is named in the form's words."""
+        """A missing value is named with the form's label."""
         stage.segment(3)
         refused(stage, "API user", conn_id=stage.connection("dotdigital", login=None))
         refused(stage, "API key", conn_id=stage.connection("campaign_monitor", password=None))
@@ -107,8 +107,8 @@ class TestConnection:
     def test_no_audience_anywhere(self, stage):
         """Either the task or the connection names the audience."""
         stage.segment(3)
-        words = ("No address book given", "`audience=`")
-        refused(stage, *words, conn_id=stage.connection("dotdigital", extra={"default_audience": None}))
+        messages = ("No address book given", "`audience=`")
+        refused(stage, *messages, conn_id=stage.connection("dotdigital", extra={"default_audience": None}))
 
 
 def made(stage):
@@ -117,7 +117,7 @@ def made(stage):
 
 
 class TestVendor:
-    """What only the vendor can tell: asked before anything is sent."""
+    """Facts that only the vendor knows: checked before anything is sent."""
 
     def test_wrong_credentials(self, stage):
         """Which fields to look at, and where the vendor shows them."""
@@ -127,11 +127,11 @@ class TestVendor:
         refused(stage, "API key", conn_id=stage.connection("campaign_monitor", password="wrong-api-key"))
 
     def test_missing_permission(self, stage):
-        """The right that the sign-in lacks is named."""
+        """The right that the login lacks is named."""
         stage.segment(3)
         stage.sim.reset({"campaign_monitor": {"scopes": ["ViewSubscribersInReports"]}}, seed=1)
-        told = stage.vendor("campaign_monitor")["credentials"]["oauth"]
-        conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": told["refresh_token"]})
+        oauth = stage.vendor("campaign_monitor")["credentials"]["oauth"]
+        conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": oauth["refresh_token"]})
         refused(stage, "ImportSubscribers", "ManageLists", conn_id=conn_id)
 
     def test_unknown_audience(self, stage):
@@ -169,8 +169,8 @@ class TestVendor:
         stage.segment(3)
         refused(stage, "did not respond in time", conn_id=stage.connection(vendor))
 
-    def test_nobody_there(self, stage):
-        """A port where nobody listens is a vendor that is down."""
+    def test_no_server(self, stage):
+        """A port without a server is a vendor that is down."""
         stage.segment(3)
         refused(stage, "A retry resumes", conn_id=stage.connection("dotdigital", host="http://127.0.0.1:9"))
 
@@ -194,7 +194,7 @@ def timeout(*_, **__):
 
 
 class TestSegment:
-    """What the files hold, told before the vendor is asked for more than its name."""
+    """The files' content, checked before the vendor is called for more than its name."""
 
     def test_files(self, stage, tmp_path):
         """No file, an empty folder, something else than Parquet, half a file."""
@@ -203,14 +203,14 @@ class TestSegment:
         (tmp_path / "text.parquet").write_text("hello")
         (tmp_path / "half.parquet").write_bytes(path.read_bytes()[:-20])
         (tmp_path / "min_rows").mkdir()
-        for name, words in {
+        for name, message in {
             "nowhere.parquet": "does not exist",
             "min_rows": "holds no Parquet file",
             "text.parquet": "not a readable Parquet file",
             "half.parquet": "not a readable Parquet file",
             "none*.parquet": "holds no Parquet file",
         }.items():
-            refused(stage, words, name, conn_id=conn_id, segment=str(tmp_path / name))
+            refused(stage, message, name, conn_id=conn_id, segment=str(tmp_path / name))
 
     def test_rows(self, stage):
         """No rows, and rows without a single address."""
@@ -249,15 +249,15 @@ class TestSegment:
         """Files of one export need one type a column."""
         first = stage.segment(pa.table({"email": ["a@example.com"], "x": [1]}), "first")
         second = stage.segment(pa.table({"email": ["b@example.com"], "x": ["1"]}), "second")
-        told = {"segment": [first, second], "field_mapping": {"email": "email"}, "custom_fields": {"X": "x"}}
-        refused(stage, "'x'", "second.parquet", conn_id=stage.connection("dotdigital"), **told)
+        options = {"segment": [first, second], "field_mapping": {"email": "email"}, "custom_fields": {"X": "x"}}
+        refused(stage, "'x'", "second.parquet", conn_id=stage.connection("dotdigital"), **options)
 
 
 class TestMatching:
     """Field mapping against what the vendor takes."""
 
     def test_fields(self, stage):
-        """No email, a field that nobody knows, a field that two columns feed."""
+        """No email, a field that the vendor does not have, a field that two columns feed."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital")
         refused(stage, "no column for `email`", conn_id=conn_id, field_mapping={"first_name": "first_name"})
@@ -281,7 +281,7 @@ class TestMatching:
         refused(stage, long, "1 to 20", conn_id=conn_id, custom_fields={long: "tier"}, create_custom_fields=True)
 
     @pytest.mark.parametrize(
-        ("told", "words"),
+        ("arguments", "message"),
         [
             ({"field_mapping": "{{ 'email' }}"}, "`field_mapping` is not a mapping"),
             ({"custom_fields": "[1]"}, "`custom_fields` is not a mapping"),
@@ -301,10 +301,10 @@ class TestMatching:
             ({"conn_id": ""}, "no Airflow connection ''"),
         ],
     )
-    def test_arguments(self, stage, told, words):
+    def test_arguments(self, stage, arguments, message):
         """An argument that cannot be read is named with what it should be."""
         stage.segment(3)
-        refused(stage, words, **{"conn_id": stage.connection("dotdigital"), **told})
+        refused(stage, message, **{"conn_id": stage.connection("dotdigital"), **arguments})
 
 
 @pytest.mark.parametrize("where", ["nope://bucket/x", "gs://bucket/x", "s3://key:secret@/x"])
@@ -347,5 +347,5 @@ def test_a_state_root_that_the_worker_cannot_open(stage):
 def test_a_store_that_this_worker_cannot_open(stage, argument, url):
     """As on the first day, without the store's Airflow provider: no retry helps, and the error says what does."""
     stage.segment(3)
-    words = (f"begins with '{url.partition('://')[0]}://'", "this worker cannot open that store", "amazon[s3fs]")
-    refused(stage, *words, conn_id=stage.connection("dotdigital"), **{argument: url})
+    messages = (f"begins with '{url.partition('://')[0]}://'", "this worker cannot open that store", "amazon[s3fs]")
+    refused(stage, *messages, conn_id=stage.connection("dotdigital"), **{argument: url})

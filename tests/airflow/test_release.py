@@ -25,15 +25,15 @@ def give(stage, monkeypatch):
     def go(answer=None, **more):
         monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
         monkeypatch.setattr("builtins.input", lambda _: answer)
-        told = {"audience": stage.audience("dotdigital"), "export": "first.export", "to": None, "keep": False}
-        command.release(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
+        arguments = {"audience": stage.audience("dotdigital"), "export": "first.export", "to": None, "keep": False}
+        command.release(Namespace(**{**arguments, "dry_run": False, "yes": False, **more}))
 
     return go
 
 
 def sharers():
-    [place] = ledger_paths(state_path())
-    return [name for name in AudienceState.of(place).sharers if name]
+    [path] = ledger_paths(state_path())
+    return [name for name in AudienceState.of(path).sharers if name]
 
 
 def test_it_says_what_happens_to_the_people_asks_and_does_it(give, capsys):
@@ -89,7 +89,7 @@ def test_without_a_terminal_it_needs_yes(give):
 
 
 def test_the_next_export_goes_on_where_the_former_one_was(stage, give):
-    """Handed over, nobody is sent again."""
+    """After the handover, no row is sent again."""
     give(yes=True, to="second.export")
     run = stage.export(conn_id=stage.connection("dotdigital"), dag_id="second")
     assert "success" == run.state, run.errors
@@ -113,6 +113,6 @@ def test_airflows_command_line_knows_it(airflow_db):
     """With its switches, as a shell gives them."""
     from airflow.cli.cli_parser import get_parser
 
-    found = get_parser().parse_args(["segexport", "release", "349394", "--export", "a.b", "--to", "c.d", "--yes"])
-    assert ("349394", "a.b", "c.d") == (found.audience, found.export, found.to)
-    assert (False, False, True) == (found.keep, found.dry_run, found.yes)
+    arguments = get_parser().parse_args(["segexport", "release", "349394", "--export", "a.b", "--to", "c.d", "--yes"])
+    assert ("349394", "a.b", "c.d") == (arguments.audience, arguments.export, arguments.to)
+    assert (False, False, True) == (arguments.keep, arguments.dry_run, arguments.yes)

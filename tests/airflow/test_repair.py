@@ -23,13 +23,13 @@ def audience(stage):
         stage.segment(count)
         run = stage.export(conn_id=stage.connection("dotdigital", "dotdigital_repair"), dag_id="repairs")
         assert run.state == "success", run.errors
-    [place] = ledger_paths(state_path())
-    return place
+    [path] = ledger_paths(state_path())
+    return path
 
 
 @pytest.fixture
 def answer(monkeypatch):
-    """What a person at the terminal answers; None without a terminal."""
+    """The user's input at the terminal; None without a terminal."""
 
     def give(text):
         monkeypatch.setattr(sys.stdin, "isatty", lambda: text is not None, raising=False)
@@ -39,8 +39,10 @@ def answer(monkeypatch):
     return give
 
 
-def damage(place, name: str) -> Path:
-    path = Path(str(place)) / next(one for one in sorted(listing(place), reverse=True) if one.startswith(name))
+def damage(ledger, name: str) -> Path:
+    path = Path(str(ledger)) / next(
+        file_name for file_name in sorted(listing(ledger), reverse=True) if file_name.startswith(name)
+    )
     path.write_bytes(path.read_bytes()[:-40])
     return path
 
@@ -52,14 +54,14 @@ def test_nothing_to_repair(audience, command):
 
 
 def test_a_damaged_state_is_made_again(stage, audience, command, answer):
-    """It asks first; the damaged file is kept, the owner is known again, and the next run sends everybody."""
+    """It asks first; the damaged file is kept, the owner is known again, and the next run sends every row."""
     damage(audience, "audience_state")
     answer("yes")
-    code, said = command("repair")
+    code, output = command("repair")
     assert code == 0
-    assert f"Audience {audience}:\nThe audience's state (audience_state.json) cannot be read" in said
-    assert "This command removes no person." in said
-    assert "Repaired (audiences=1 runs=0). Damaged files are kept as damaged-*." in said
+    assert f"Audience {audience}:\nThe audience's state (audience_state.json) cannot be read" in output
+    assert "This command removes no person." in output
+    assert "Repaired (audiences=1 runs=0). Damaged files are kept as damaged-*." in output
     assert AudienceState.of(audience).owner == "repairs.export"
     assert [name for name in listing(audience) if name.startswith("damaged-audience_state")]
     stage.segment(4)
@@ -71,9 +73,9 @@ def test_a_damaged_state_is_made_again(stage, audience, command, answer):
 def test_a_damaged_ledger_falls_back_to_the_version_before(stage, audience, command):
     """With --yes it asks nothing."""
     damage(audience, "00")
-    code, said = command("repair", audience.name, "--yes")
+    code, output = command("repair", audience.name, "--yes")
     assert code == 0
-    assert "The ledger's newest version (2) cannot be read. Version 1 replaces it." in said
+    assert "The ledger's newest version (2) cannot be read. Version 1 replaces it." in output
     run = stage.export(conn_id="dotdigital_repair", dag_id="repairs")
     assert run.state == "success", run.errors
     assert run.summary()["counts"]["delivered"] == 4
@@ -86,16 +88,16 @@ def test_looking_changes_nothing(audience, command, answer):
     files = {path: path.read_bytes() for path in Path(str(audience)).rglob("*") if path.is_file()}
     for argv, given in ((("--dry-run",), "yes"), ((), "n"), ((), "")):
         answer(given)
-        code, said = command("repair", *argv)
-        assert (code, said.splitlines()[-1]) == (0, "Nothing was changed.")
-        assert "audience_state.json) cannot be read" in said
+        code, output = command("repair", *argv)
+        assert (code, output.splitlines()[-1]) == (0, "Nothing was changed.")
+        assert "audience_state.json) cannot be read" in output
     answer(None)
-    code, said = command("repair")
+    code, output = command("repair")
     assert code == 1
-    assert "There is no terminal to ask at. To fix: give --yes to repair, or --dry-run to look only." in said
-    code, said = command("repair", "nowhere", "--yes")
+    assert "There is no terminal to ask at. To fix: give --yes to repair, or --dry-run to look only." in output
+    code, output = command("repair", "nowhere", "--yes")
     assert code == 1
-    assert "No audience 'nowhere' has a ledger. Audiences: dotdigital/" in said
+    assert "No audience 'nowhere' has a ledger. Audiences: dotdigital/" in output
     lease = Path(str(audience)) / "lease"
     left = {path: path.read_bytes() for path in Path(str(audience)).rglob("*") if path.is_file()}
     assert {path for path in left if lease not in path.parents} == {path for path in files if lease not in path.parents}
@@ -105,12 +107,12 @@ def test_looking_changes_nothing(audience, command, answer):
 def test_a_damaged_report_of_a_task_is_set_aside(audience, command):
     """Its next try makes a new plan, in the next generation."""
     home = state_path() / "runs/repairs/export/manual/0"
-    place = home / "01"
-    Path(str(place)).mkdir(parents=True)
-    (Path(str(place)) / "plan.json").write_text("{")
-    code, said = command("repair", "--yes")
+    folder = home / "01"
+    Path(str(folder)).mkdir(parents=True)
+    (Path(str(folder)) / "plan.json").write_text("{")
+    code, output = command("repair", "--yes")
     assert code == 0
-    assert f"A run that its task would resume cannot be read ({place / 'plan.json'}: " in said
-    assert "Repaired (audiences=0 runs=1)." in said
+    assert f"A run that its task would resume cannot be read ({folder / 'plan.json'}: " in output
+    assert "Repaired (audiences=0 runs=1)." in output
     assert RunFolder.open(home).path.name == "02"
     assert command("repair")[1] == "Everything can be read (audiences=1).\n"

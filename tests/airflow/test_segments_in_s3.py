@@ -35,8 +35,8 @@ class Failing:
         self.over.set()
 
     def __call__(self, environ, start_response):
-        asked = f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
-        if not self.key or self.key not in asked or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+        url = f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+        if not self.key or self.key not in url or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             return self.app(environ, start_response)
         self.struck += 1
         if self.answer == "slow":
@@ -163,7 +163,7 @@ def test_a_store_that_refuses_the_caller_is_final(stage, server, bucket, monkeyp
 
 @pytest.mark.parametrize("key", ["seg/a.parquet", "stop/stop.parquet"])
 def test_a_damaged_object_is_final(stage, server, bucket, key):
-    """Whoever reads it again meets the same bytes."""
+    """A second reader gets the same bytes."""
     from s3 import s3_client
 
     with s3_client(f"http://127.0.0.1:{server.port}") as client:

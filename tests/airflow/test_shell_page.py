@@ -38,7 +38,7 @@ def wide(begin):
 
 
 def test_every_output_is_that_of_the_command_before_it(stage, command, monkeypatch):
-    """Of a segment with a few bad rows, before and after a DAG run exports it."""
+    """A segment with a few bad rows, before and after a DAG run exports it."""
     monkeypatch.setattr(AirflowConsole, "__init__", wide(AirflowConsole.__init__))
     rows = people(400)
     rows.loc[[7, 90], "email"] = "no address"
@@ -54,8 +54,8 @@ def test_every_output_is_that_of_the_command_before_it(stage, command, monkeypat
             assert stage.export(conn_id="newsletter", dag_id="export_high_value", segment=str(path)).state == "success"
             [run] = json.loads(command("runs", "-o", "json")[1])
         first = console.text.replace("\\\n", " ").splitlines()[0].replace("/lake/", f"{stage.folder}/")
-        words = [run["id"] if word == "5f3a91c2" else word for word in shlex.split(first)[2:]]
-        code, output = command(*words)
+        arguments = [run["id"] if word == "5f3a91c2" else word for word in shlex.split(first)[2:]]
+        code, output = command(*arguments)
         assert code == 0, output
         shown.append(output.replace(str(stage.folder), "/lake"))
         assert squeezed(shown[-1]) == squeezed(text.text), shown[-1]

@@ -95,19 +95,19 @@ def test_a_suppressed_address_is_not_sent(stage, command):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--to", "nobody"), "no valid email address"),
         (("--to", ME, "--row", "99"), "has 3 rows, and no row 99"),
         (("--to", ME, "--map", "city=no_such"), "no column 'no_such'"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_a_sentence(stage, command, more, said):
+def test_what_cannot_be_sent_is_refused_with_a_sentence(stage, command, more, message):
     """And nothing was sent."""
     path, conn_id = stage.segment(3), stage.connection("dotdigital")
     code, text = command("test-row", conn_id, path, *MAP, *more, "--yes")
     assert code == 1
-    assert said in text
+    assert message in text
     assert "To fix" in text
     assert stage.nothing_was_sent()
 

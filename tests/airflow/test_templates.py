@@ -126,7 +126,7 @@ def test_params_of_every_type_of_json_schema(stage, native):
 @pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
 @pytest.mark.parametrize("name", ["suppression_list", "consent_column", "dry_run", "audience"])
 def test_a_safety_whose_param_is_null_stops_the_run(stage, name, native):
-    """Nothing is sent: the form was left empty, and nobody has said that the safety is not wanted."""
+    """Nothing is sent: the form was left empty, and no user has disabled the safety."""
     values = everything(stage, **{name: Param(None, type=["null", "string", "array", "boolean"])})
     run = stage.export(**from_params(**values), render_template_as_native_obj=native)
     assert f"`{name}` was given but is empty" in run.error
@@ -227,7 +227,7 @@ def test_guards_are_limits_by_name(given, expected):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         (
             {"schrinks": 0.3},
@@ -248,9 +248,9 @@ def test_guards_are_limits_by_name(given, expected):
         ([0.3], "map names to limits"),
     ],
 )
-def test_guards_that_are_none(given, words):
+def test_guards_that_are_none(given, message):
     """The error names what there is; it comes before anything else is done."""
-    with pytest.raises(InvalidArgument, match=re.escape(words)):
+    with pytest.raises(InvalidArgument, match=re.escape(message)):
         arguments.guards(given)
 
 
@@ -276,7 +276,7 @@ def test_a_switch_may_be_a_word(given, expected):
 
 
 def test_a_word_that_is_no_switch():
-    """What is meant is not guessed."""
+    """The intended value is not guessed."""
     with pytest.raises(InvalidArgument, match="`dry_run` is 'perhaps'"):
         arguments.flag("perhaps", "dry_run")
 

@@ -58,12 +58,12 @@ def event(trigger):
     async def first():
         return [event.payload async for event in trigger.run()]
 
-    [found] = asyncio.run(first())
-    return found
+    [first_event] = asyncio.run(first())
+    return first_event
 
 
 def test_serialized_and_made_anew_it_is_the_same(stage):
-    """What the triggerer stores is min_done to make the trigger again, and holds ids only."""
+    """The triggerer stores what it needs to make the trigger again, and holds ids only."""
     trigger = ImportJobsTrigger(
         vendor="dotdigital",
         conn_id="c",
@@ -108,7 +108,7 @@ def test_an_outage_is_sat_out(stage, naps):
 
 
 def test_after_many_failures_the_worker_looks_itself(stage, naps):
-    """The worker meets the same error, where it is told and counted as a try."""
+    """The worker meets the same error, which is logged there and counted as a try."""
     hook, job_ids = jobs(stage, ["Finished"])
     stage.sim.faults([{"path": "/contacts/v3/import/", "count": 0, "status": 503}])
     assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
@@ -116,7 +116,7 @@ def test_after_many_failures_the_worker_looks_itself(stage, naps):
 
 
 def test_an_error_that_needs_a_person_is_left_to_the_worker(stage, naps):
-    """Credentials that were changed meanwhile end the waiting at the first look."""
+    """If credentials were changed in the meantime, the waiting ends at the first poll."""
     hook, job_ids = jobs(stage, ["Finished"])
     stage.connection("dotdigital", hook.conn_id, password="changed-since")
     assert {"status": RUN_AGAIN} == event(trigger_for(hook, job_ids))
@@ -154,11 +154,11 @@ def test_jobs_that_take_people_out_are_asked_for_in_their_own_way(stage, naps, m
     made = []
     real = ImportJobsTrigger.serialize
     monkeypatch.setattr(ImportJobsTrigger, "serialize", lambda self: made.append(self.kind) or real(self))
-    told = {"conn_id": stage.connection("dotdigital"), "mode": "mirror", "deferrable": True}
+    options = {"conn_id": stage.connection("dotdigital"), "mode": "mirror", "deferrable": True}
     stage.segment(20)
-    assert "success" == stage.export(**told, as_of="2026-03-01").state
+    assert "success" == stage.export(**options, as_of="2026-03-01").state
     stage.segment(18)
-    run = stage.export(**told, as_of="2026-03-02")
+    run = stage.export(**options, as_of="2026-03-02")
     assert "success" == run.state, run.errors
     assert 2 == run.summary()["removals"]["removed"]
     assert {"", "remove-"} == set(made)

@@ -41,15 +41,15 @@ def two_days(stage):
     return go
 
 
-def taken_back(stage, **told):
+def taken_back(stage, **options):
     with DAG("taken_back", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        SegmentExportUndoOperator(**{"task_id": "export", **told})
+        SegmentExportUndoOperator(**{"task_id": "export", **options})
     return stage.run(dag)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
-    """Who was put in is taken out; who was taken out is put back where the vendor lets us, and told of elsewhere."""
+    """Added people are removed; removed people are added again if the vendor allows it, and reported otherwise."""
     conn_id = two_days(vendor)
     run = taken_back(stage, conn_id=conn_id)
     assert "success" == run.state, run.errors
@@ -57,10 +57,10 @@ def test_a_task_takes_the_last_run_back(stage, two_days, vendor):
     assert 2 == summary["reverted_version"]
     assert 3 == summary["removals"]["removed"]
     assert 5 == summary["counts"]["profiles"]
-    there = {email for email, person in stage.members(vendor).items() if person.get("status") != "Deleted"}
-    assert not there & emails(range(20, 23))
-    assert emails(range(5, 20)) <= there
-    assert summary["counts"]["delivered"] == len(there & emails(range(5)))
+    members = {email for email, person in stage.members(vendor).items() if person.get("status") != "Deleted"}
+    assert not members & emails(range(20, 23))
+    assert emails(range(5, 20)) <= members
+    assert summary["counts"]["delivered"] == len(members & emails(range(5)))
 
 
 def test_a_version_whose_people_a_later_run_changed_is_refused(stage, two_days):
@@ -81,7 +81,7 @@ def test_another_exports_run_is_refused(stage, two_days):
 
 
 def test_a_dry_run_of_it_sends_nothing(stage, two_days):
-    """It tells whom it would take out and put back."""
+    """It reports the people that it would remove and add again."""
     conn_id = two_days("dotdigital")
     before = len(stage.sent("dotdigital"))
     summary = taken_back(stage, conn_id=conn_id, dry_run=True).summary()
@@ -121,26 +121,26 @@ class TestCommand:
     """`airflow segexport undo CONN_ID AUDIENCE`."""
 
     @pytest.fixture
-    def asked(self, stage, two_days, monkeypatch):
+    def run_command(self, stage, two_days, monkeypatch):
         """Two days at dotdigital, and a function that gives the command."""
         conn_id = two_days("dotdigital")
 
         def give(answer=None, **more):
             monkeypatch.setattr(sys.stdin, "isatty", lambda: answer is not None, raising=False)
             monkeypatch.setattr("builtins.input", lambda _: answer)
-            told = {
+            arguments = {
                 "conn_id": conn_id,
                 "audience": stage.audience("dotdigital"),
                 "ledger_version": None,
                 "export": None,
             }
-            command.undo(Namespace(**{**told, "dry_run": False, "yes": False, **more}))
+            command.undo(Namespace(**{**arguments, "dry_run": False, "yes": False, **more}))
 
         return give
 
-    def test_it_shows_the_plan_asks_and_does_it(self, stage, asked, capsys):
+    def test_it_shows_the_plan_asks_and_does_it(self, stage, run_command, capsys):
         """Answered with yes, the version that was shown is taken back."""
-        asked("yes")
+        run_command("yes")
         shown = capsys.readouterr().out
         assert (
             "To revert version 2 of the ledger of 'Customers', written by 'exports.export': 3 people would be" in shown
@@ -150,54 +150,54 @@ class TestCommand:
         assert not set(stage.members("dotdigital")) & emails(range(20, 23))
 
     @pytest.mark.parametrize("answer", ["", "n", "no"])
-    def test_anything_but_yes_sends_nothing(self, stage, asked, capsys, answer):
+    def test_anything_but_yes_sends_nothing(self, stage, run_command, capsys, answer):
         """The question has no as its default."""
         before = set(stage.members("dotdigital"))
-        asked(answer)
+        run_command(answer)
         assert "Nothing was sent." in capsys.readouterr().out
         assert before == set(stage.members("dotdigital"))
 
-    def test_where_nobody_can_answer_it_wants_to_be_told(self, asked):
+    def test_without_a_terminal_it_requires_the_flag(self, run_command):
         """A script says --yes."""
         with pytest.raises(SystemExit, match="give --yes"):
-            asked()
+            run_command()
 
-    def test_told_to_it_asks_nobody(self, stage, asked):
+    def test_with_the_flag_it_does_not_prompt(self, stage, run_command):
         """With --yes."""
-        asked(yes=True)
+        run_command(yes=True)
         assert not set(stage.members("dotdigital")) & emails(range(20, 23))
 
-    def test_a_dry_run_only_looks(self, stage, asked, capsys):
+    def test_a_dry_run_only_looks(self, stage, run_command, capsys):
         """With --dry-run."""
         before = set(stage.members("dotdigital"))
-        asked(dry_run=True)
+        run_command(dry_run=True)
         assert "3 people would be removed" in capsys.readouterr().out
         assert before == set(stage.members("dotdigital"))
 
-    def test_it_is_taken_back_once(self, asked, capsys):
+    def test_it_is_taken_back_once(self, run_command, capsys):
         """The undoing is no run that is taken back again."""
-        asked(yes=True)
+        run_command(yes=True)
         with pytest.raises(SystemExit, match=r"was undone by run|is the undo of version 2"):
-            asked(yes=True)
+            run_command(yes=True)
 
-    def test_another_exports_run_is_refused(self, asked):
+    def test_another_exports_run_is_refused(self, run_command):
         """With --export."""
         with pytest.raises(SystemExit, match=r"The export 'another\.export' wrote none"):
-            asked(yes=True, export="another.export")
+            run_command(yes=True, export="another.export")
 
     def test_a_connection_that_is_switched_off_stops_it(self, stage):
         """Exports through it are not wanted, and neither is this."""
         conn_id = stage.connection("dotdigital", extra={"export_enabled": False})
-        told = Namespace(conn_id=conn_id, audience="1", ledger_version=None, export=None, dry_run=True, yes=False)
+        arguments = Namespace(conn_id=conn_id, audience="1", ledger_version=None, export=None, dry_run=True, yes=False)
         with pytest.raises(SystemExit, match="are disabled"):
-            command.undo(told)
+            command.undo(arguments)
 
     def test_airflows_command_line_knows_it(self, airflow_db):
         """`airflow segexport undo CONN_ID AUDIENCE`, with its switches, as a shell gives them."""
         from airflow.cli.cli_parser import get_parser
 
-        found = get_parser().parse_args(
+        arguments = get_parser().parse_args(
             ["segexport", "undo", "dotdigital_eu", "349394", "--ledger-version", "7", "--yes"]
         )
-        assert ("dotdigital_eu", "349394", 7) == (found.conn_id, found.audience, found.ledger_version)
-        assert (False, True) == (found.dry_run, found.yes)
+        assert ("dotdigital_eu", "349394", 7) == (arguments.conn_id, arguments.audience, arguments.ledger_version)
+        assert (False, True) == (arguments.dry_run, arguments.yes)

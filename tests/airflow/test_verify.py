@@ -25,7 +25,7 @@ GONE, NOT_OURS = "person1@example.com", "by-hand@example.com"
 
 @pytest.fixture
 def exported(stage):
-    """Ten people in dotdigital's audience, of whom one is deleted by hand, and one more is added; the connection."""
+    """Ten people in dotdigital's audience: one is deleted by hand, and one more is added; the connection."""
     conn_id = stage.connection("dotdigital")
     stage.segment(people(10))
     run = stage.export(conn_id=conn_id, mode="mirror", as_of="2026-03-01")

@@ -114,7 +114,19 @@ CLEAN_TESTS = {
     "tests",
     *(
         f"tests/{name}"
-        for name in ("bench", "browser", "cluster", "compose", "core", "dags", "docs", "hooks", "house", "live")
+        for name in (
+            "airflow",
+            "bench",
+            "browser",
+            "cluster",
+            "compose",
+            "core",
+            "dags",
+            "docs",
+            "hooks",
+            "house",
+            "live",
+        )
     ),
     *(f"tests/{name}" for name in ("simulator", "ui", "vendors", "wire")),
 }
