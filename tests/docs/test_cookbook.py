@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
+from datetime import UTC, datetime
+from types import ModuleType, SimpleNamespace
 
 import pandas as pd
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk.bases.notifier import BaseNotifier
 from docs.pages import DOCS, blocks
 
 pytestmark = pytest.mark.airflow
@@ -131,7 +136,70 @@ def test_an_erasure_on_request(stage, data, recipe):
     assert "example.com" not in str(run.summary("erase"))
 
 
+def test_a_daily_mirror_that_a_person_approves(stage, data, recipe):
+    """An ordinary plan is carried out at once; an unusual one waits, and is then carried out as it was approved."""
+    (data / "newsletter").mkdir()
+    stage.connection("dotdigital", "dotdigital_default", extra={"allowed_dags": "approved_mirror"})
+    frame(10).to_parquet(data / "newsletter" / "2026-01-02.parquet", index=False)
+    frame(4).to_parquet(data / "newsletter" / "2026-01-03.parquet", index=False)
+    first = stage.run(recipe("approved_mirror"), logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+    assert ("success", []) == (first.state, first.errors)
+    assert "skipped" == first.task("ask").state
+    assert len(stage.members("dotdigital")) == 10
+    dag, day = recipe("approved_mirror"), datetime(2026, 1, 3, tzinfo=UTC)
+    second = stage.begin(dag, run_id="second", logical_date=day, run_after=day, data_interval=(day, day))
+    assert ["success", "success"] == [second.go(dag, task_id) for task_id in ("plan", "choose")]
+    assert [None, None] == [
+        second.task(task_id).state for task_id in ("ask", "export")
+    ]  # the export waits for the answer
+    assert len(stage.members("dotdigital")) == 10
+    assert "success" == second.go(dag, "export")  # as after an approval
+    assert second.summary()["removals"]["removed"] == 6
+    assert len(stage.members("dotdigital")) == 4
+
+
+class StandIn(BaseNotifier):
+    """As Slack's notifier, whose provider is not installed here."""
+
+    template_fields = ("text",)
+    sent: list = []  # noqa: RUF012 - emptied by the test
+
+    def __init__(self, slack_webhook_conn_id, text):
+        super().__init__()
+        self.text = text
+
+    def notify(self, context):
+        self.sent.append(self.text)
+
+
+def test_alerts_in_slack_and_by_mail(stage, data, recipe, monkeypatch):
+    """A success is a mail; a failure is a message in the chat, with what to do."""
+    name = "airflow.providers.slack.notifications.slack_webhook"
+    for parent in ("airflow.providers.slack", "airflow.providers.slack.notifications"):
+        monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(SlackWebhookNotifier=StandIn))
+    monkeypatch.setattr(StandIn, "sent", [])
+    mails = []
+    monkeypatch.setattr(
+        SmtpNotifier, "notify", lambda self, _: mails.append((self.to, self.subject, self.html_content))
+    )
+    frame(3).to_parquet(data / "vip.parquet", index=False)
+    for password in (None, "wrong"):
+        changes = {"password": password} if password else {}
+        stage.connection("omnisend", "omnisend_default", **changes)
+        dag = recipe("alerting_export")
+        stage.begin(dag, watched=False, run_id=f"with_{password}").go(dag)
+    [(to, subject, html)] = mails
+    assert to == "marketing@example.com"
+    assert "3 delivered" in subject
+    assert "<" in html
+    [text] = StandIn.sent
+    assert "alerting_export.export has stopped" in text
+    assert "What to do" in text
+    assert "example.com" not in text
+
+
 def test_every_recipe_is_run():
     """A recipe without a test would be a promise."""
-    tested = {"warehouse_export", "audiences", "suppressed_export", "erasure"}
+    tested = {"warehouse_export", "audiences", "suppressed_export", "erasure", "approved_mirror", "alerting_export"}
     assert {f"dags/{name}.py" for name in tested} | {"/data/audiences.yaml"} == set(PAGE)
