@@ -15,6 +15,9 @@ OPERATOR_MODULES = tuple(
     f"airflow_provider_segexport.operators.{name}"
     for name in ("segment_export", "segment_export_erase", "segment_export_undo", "segment_export_verify")
 )
+OPERATOR_PAGES = ("export", "undo", "verify", "erase")
+"""Names of the pages in docs/operators."""
+
 API_DOCUMENTATION = {
     "campaign_monitor": "https://www.campaignmonitor.com/api/",
     "constant_contact": "https://developer.constantcontact.com/",
@@ -111,10 +114,15 @@ def provider_info(version: str) -> dict[str, Any]:
 
 def integration(vendor: Vendor) -> dict[str, Any]:
     """Return a vendor as Airflow's list of integrations has it. The guides are pages of this repository."""
+    page = f"{vendor.name.replace('_', '-')}.md"
     return {
         "integration-name": vendor.title,
         "external-doc-url": API_DOCUMENTATION[vendor.name],
-        "how-to-guide": [f"/docs/first-export/{vendor.name.replace('_', '-')}.md", "/docs/exports.md"],
+        "how-to-guide": [
+            f"/docs/first-export/{page}",
+            f"/docs/connections/{page}",
+            *(f"/docs/operators/{operator}.md" for operator in OPERATOR_PAGES),
+        ],
         "tags": ["service"],
     }
 
