@@ -44,7 +44,7 @@ def test_json_and_uri_are_one_connection_that_a_hook_takes(vendor, monkeypatch):
     assert {block.title for block in blocks(page_of(vendor)) if block.title} == {f"AIRFLOW_CONN_{name.upper()}"}
     both = [Connection.from_json(by_language["json"], conn_id=name), Connection.from_uri(by_language["text"], name)]
     first, second = (
-        (one.conn_type, one.login or None, one.password or None, one.port, json.loads(one.extra)) for one in both
+        (item.conn_type, item.login or None, item.password or None, item.port, json.loads(item.extra)) for item in both
     )
     assert first == second
     for value in by_language.values():
