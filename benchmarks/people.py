@@ -42,6 +42,33 @@ def write(path: Path, rows: int, *, snapshot: int = 1, changed_every: int = CHAN
     return path
 
 
+def write_phones(path: Path, segment: Path, kind: str) -> Path:
+    """Write a segment with the column `phone`, unless the file exists.
+
+    Args:
+        path: of the new file.
+        segment: the segment without phones.
+        kind: `e164`, or numbers in German national form: `repeated` has a thousand of them, `distinct` one per row.
+    """
+    if path.exists():
+        return path
+    unfinished = path.with_suffix(".half")
+    with pq.ParquetFile(segment) as file:
+        schema = file.schema_arrow.append(pa.field("phone", pa.string()))
+        with pq.ParquetWriter(unfinished, schema) as writer:
+            start = 0
+            for batch in file.iter_batches(PART):
+                number = np.arange(start, start + batch.num_rows)
+                start += batch.num_rows
+                digits = pc.utf8_lpad(_text(number % 1000 if kind == "repeated" else number), 7, "0")
+                prefix = "+49170" if kind == "e164" else "0170 "
+                phones = pc.binary_join_element_wise(prefix, digits, "")
+                columns = [*batch.columns, phones]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    unfinished.replace(path)
+    return path
+
+
 def _parts(rows: int, snapshot: int, changed_every: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, rows, PART):
         count = min(PART, rows - start)

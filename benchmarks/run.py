@@ -23,7 +23,8 @@ from typing import Any
 
 import page
 import quota
-from people import write
+from connections import FIELD_MAPPING
+from people import write, write_phones
 from processes import BENCHMARKS, CHECKOUT, DATA, HOME, environment, measure_process, measure_task, read_json, server
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
@@ -35,6 +36,8 @@ NEEDS_NO_FOLDER = ("floor", "pandas_loop")
 LATENCY_S = 0.02
 """Time of a response in the cases with latency: a vendor in the same region."""
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
+PHONES = ("e164", "repeated", "distinct")
+"""Phone numbers of a segment, as `people.write_phones` has them."""
 DAYS = ("2026-11-01T00:00:00+00:00", "2026-11-02T00:00:00+00:00")
 PEERS_PYTHON = HOME / "venv" / "bin" / "python"
 RESULTS = BENCHMARKS / "results"
@@ -97,6 +100,15 @@ class Bench:
             second = self.segment(size, 2)
             self.export(f"delta_{size}/{BASE_VENDOR}", BASE_VENDOR, size, root=root, segment=second, as_of=DAYS[1])
 
+    def phones(self, size: str) -> None:
+        """Measure full exports with phone numbers of each kind; the segment without phones is that of `export_`."""
+        segment = Path(self.segment(size))
+        mapping = {**FIELD_MAPPING, "phone": "phone"}
+        for kind in PHONES:
+            path = str(write_phones(segment.with_name(f"{segment.stem}-{kind}.parquet"), segment, kind))
+            options = {"segment": path, "field_mapping": mapping, "default_region": "DE"}
+            self.export(f"phones_{size}/{kind}", BASE_VENDOR, size, **options)
+
     def peer(self, name: str, size: str, *, latency_s: float = 0.0) -> None:
         """Measure a peer with the same file and the same server.
 
@@ -138,6 +150,7 @@ class Bench:
         self.record("idle", measure_task({}))
         self.imports()
         self.full_and_delta(size)
+        self.phones(size)
         for vendor in VENDORS[1:]:
             self.export(f"export_{size}/{vendor}", vendor, size)
         for smaller in [name for name, rows in self.sizes.items() if rows < base]:
@@ -195,6 +208,9 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["quota_ratio"] = {v: median(runs[f"quota/{v}"], "ratio") for v in VENDORS if f"quota/{v}" in runs}
     result["quota"] = {v: runs[f"quota/{v}"][-1] for v in VENDORS if f"quota/{v}" in runs}
     result |= _peers(runs)
+    result["phones"] = {
+        case.partition("/")[2]: median(results, "cpu_s") for case, results in runs.items() if case.startswith("phones_")
+    }
     result["latency"] = {
         case.partition("/")[2]: {name: median(results, name) for name in ("wall_s", "cpu_s")}
         for case, results in runs.items()

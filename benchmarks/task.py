@@ -63,6 +63,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         segment=case["segment"],
         field_mapping=case.get("field_mapping", FIELD_MAPPING),
         custom_fields=case.get("custom_fields", CUSTOM),
+        **({"default_region": case["default_region"]} if "default_region" in case else {}),
         mode=case.get("mode", "upsert"),
         as_of=datetime.fromisoformat(case["as_of"]),
         max_profiles=case.get("max_profiles", 1_000_000),

@@ -265,7 +265,7 @@ class BaseAudienceOperator(BaseOperator):
         if text := messages.new_audience(report):
             self.log.info("%s", text)
         if changed := messages.warnings(report):
-            self.log.warning("Values that do not fit their fields: %s.", changed)
+            self.log.warning("Values that are sent changed, or are left out: %s.", changed)
         if text := messages.proofs(report):
             self.log.info("%s", text)
         for text in messages.guards(report):

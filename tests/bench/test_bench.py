@@ -49,6 +49,7 @@ def test_a_round_brings_every_figure(bench):
     made.record("idle", run.measure_task({}))
     made.imports()
     made.full_and_delta("10k")
+    made.phones("10k")
     for vendor in run.VENDORS[1:]:
         made.export(f"export_10k/{vendor}", vendor, "10k", stages=True)
     made.peer("floor", "10k")
@@ -58,6 +59,7 @@ def test_a_round_brings_every_figure(bench):
     assert [] == [name for report in reports for name in report.get("heavy", [])]
     figures = run.figures(made.runs)
     assert set(run.VENDORS) == figures["export_10k"]["by_vendor"].keys()
+    assert set(run.PHONES) == figures["phones"].keys()
     assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= figures.keys()
     assert ROWS // 100 == figures["delta_10k"]["rows"]
     assert set(figures["share_of_floor"]) == {"export", "delta"}
