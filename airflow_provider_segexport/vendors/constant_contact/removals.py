@@ -26,7 +26,7 @@ from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.constant_contact.account import link_url
 from airflow_provider_segexport.vendors.constant_contact.imports import STATES, poll, read_activity
 from airflow_provider_segexport.vendors.constant_contact.responses import error_of, raise_for, read_json
-from airflow_provider_segexport.vendors.look_up import look_up_members
+from airflow_provider_segexport.vendors.look_up import member_lookup
 from airflow_provider_segexport.vendors.responses import (
     GUID,
     as_object,
@@ -67,24 +67,6 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
 def removal_state(activity: dict[str, Any]) -> JobState:
     """Return a removal's state. An undocumented one counts as finished, because the run reads the list back anyway."""
     return STATES.get(as_text(activity.get("state")), JobState.FINISHED)
-
-
-def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Find members by reading the list's pages or each contact, whichever takes fewer of the day's calls.
-
-    Args:
-        audience: the audience.
-        emails: addresses to look up, normalised.
-        on_page: receives the members among them.
-    """
-    return look_up_members(
-        audience,
-        emails,
-        on_page,
-        page_size=PAGE_SIZE,
-        read_contact=lambda email: read_contact(audience, email),
-        find_on_pages=lambda wanted: find_on_pages(audience, wanted, on_page),
-    )
 
 
 def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
@@ -128,6 +110,8 @@ def to_members(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator
             is_active = address.get("permission_to_send") != "unsubscribed"
             yield Member(email, required_id(contact, "contact_id"), is_active)
 
+
+resolve_ids = member_lookup(PAGE_SIZE, read_contact, find_on_pages)
 
 REMOVAL = Removal(
     remove=remove,

@@ -27,7 +27,7 @@ from airflow_provider_segexport.model import (
 from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.dotdigital.members import PAGE_SIZE, list_members
 from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
-from airflow_provider_segexport.vendors.look_up import look_up_members
+from airflow_provider_segexport.vendors.look_up import member_lookup
 from airflow_provider_segexport.vendors.responses import (
     DIGITS,
     GUID,
@@ -106,24 +106,6 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
     return BatchResult(retry=tuple(range(len(batch))) if failed else ())
 
 
-def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Find members by reading the book's pages or each contact, whichever takes fewer calls.
-
-    Args:
-        audience: the audience.
-        emails: addresses to look up, normalised.
-        on_page: receives the members among them.
-    """
-    return look_up_members(
-        audience,
-        emails,
-        on_page,
-        page_size=PAGE_SIZE,
-        read_contact=lambda email: read_contact(audience, email),
-        find_on_pages=lambda wanted: find_on_pages(audience, wanted, on_page),
-    )
-
-
 def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
     """Return the book's member with an address, if there is one; None if the record lacks address, id or books."""
     # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
@@ -153,6 +135,8 @@ def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Oper
     """
     yield from list_members(audience, lambda page: on_page([member for member in page if member.email in wanted]))
 
+
+resolve_ids = member_lookup(PAGE_SIZE, read_contact, find_on_pages)
 
 REMOVAL = Removal(
     forgets_optouts=True,
