@@ -36,7 +36,7 @@ def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool
 
 
 def _held_after(evidence: RunRecords, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
-    """People whom an export holds after one of its calls."""
+    """The people that an export holds after one of its calls."""
     if call.arrived:
         held = held | call.items.keys()
     if call.number != evidence.last_call(run) or run.mode == "undo":
@@ -48,27 +48,27 @@ def _held_after(evidence: RunRecords, run: Run, call: Call, held: set[str], *, p
 
 
 def perhaps_barred(evidence: RunRecords, number: int) -> dict[str, set[str]]:
-    """People whom each export had perhaps barred before a call: without consent, and no finished run has ended that."""
+    """People that each export had perhaps barred before a call: without consent, and not ended by a finished run."""
     people: dict[str, set[str]] = defaultdict(set)
     for run in evidence.runs.values():
-        if run.dry or not run.asked.get("allow_shared_audience") or _begun(evidence, run) >= number:
+        if run.dry or not run.options.get("allow_shared_audience") or _begun(evidence, run) >= number:
             continue
         later = [
-            one
-            for one in evidence.runs.values()
-            if one.export == run.export and one.finished and not one.dry and one.mode != "undo"
-            if evidence.last_call(run) < _begun(evidence, one) and evidence.last_call(one) < number
+            later_run
+            for later_run in evidence.runs.values()
+            if later_run.export == run.export and later_run.finished and not later_run.dry and later_run.mode != "undo"
+            if evidence.last_call(run) < _begun(evidence, later_run) and evidence.last_call(later_run) < number
         ]
-        people[run.export] |= run.withheld - set().union(*(one.wanted.keys() for one in later))
+        people[run.export] |= run.withheld - set().union(*(later_run.wanted.keys() for later_run in later))
     return people
 
 
 def barred_by_others(evidence: RunRecords, run: Run) -> set[str]:
-    """People whom another export had surely barred before a run began, and bars as long as the run works.
+    """People that another export had surely barred before a run began, and bars as long as the run works.
 
     An undo may end a bar, so this holds nothing once there was one.
     """
-    if any(one.mode == "undo" for one in evidence.runs.values()):
+    if any(any_run.mode == "undo" for any_run in evidence.runs.values()):
         return set()
     people: set[str] = set()
     for other in evidence.runs.values():
@@ -77,11 +77,13 @@ def barred_by_others(evidence: RunRecords, run: Run) -> set[str]:
         if not 0 < evidence.last_call(other) < _begun(evidence, run):
             continue
         again = [
-            one
-            for one in evidence.runs.values()
-            if one.export == other.export and one is not other and evidence.last_call(one) > _begun(evidence, other)
+            later_run
+            for later_run in evidence.runs.values()
+            if later_run.export == other.export
+            and later_run is not other
+            and evidence.last_call(later_run) > _begun(evidence, other)
         ]
-        people |= other.withheld - set().union(*(one.wanted.keys() for one in again))
+        people |= other.withheld - set().union(*(later_run.wanted.keys() for later_run in again))
     return people
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from chaos.engines import shared_engine
 from chaos.fork_server import ForkServer
+from chaos.story import Story
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.vendors.registry import VENDORS
@@ -40,3 +41,8 @@ def fork_server() -> Iterator[ForkServer]:
     """A process that forks others; started when a test asks for it."""
     with ForkServer() as running:
         yield running
+
+
+@pytest.fixture
+def story(sim, tmp_path):
+    return Story(sim, "campaign_monitor", tmp_path)

@@ -18,7 +18,7 @@ _free = threading.Lock()
 
 
 @functools.cache
-def _kept() -> port.Engine:
+def _shared() -> port.Engine:
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(_open())
@@ -31,13 +31,13 @@ def _empty(*_: object, **__: object) -> Iterator[port.Engine]:
         with _open() as another:
             yield another
         return
-    kept = _kept()
+    engine = _shared()
     try:
-        yield kept
+        yield engine
     finally:
         for kind in ("view", "table"):
-            for (name,) in kept.rows(f"select {kind}_name from duckdb_{kind}s() where not internal"):
-                kept.run(f"drop {kind} if exists {port.quoted(name)} cascade")
+            for (name,) in engine.rows(f"select {kind}_name from duckdb_{kind}s() where not internal"):
+                engine.run(f"drop {kind} if exists {port.quoted(name)} cascade")
         _free.release()
 
 

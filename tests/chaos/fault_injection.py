@@ -68,8 +68,8 @@ class KillSwitch:
         at: the step before which it strikes; 0 lets all pass.
         near: or the first file with this in its name.
         kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL, and `suspend` a real
-            SIGSTOP; `disk` fails this write and the `more` after it for want of space; `away` fails reads too, as a
-            store that cannot be reached.
+            SIGSTOP; `disk` fails this write and the `more` after it because the disk is full; `away` fails reads too,
+            as a store that cannot be reached.
         nap: or the first wait of at least so many seconds; 0 for none.
         torn: half a line of the journal has been written when it strikes.
         home: files below it count.
@@ -209,20 +209,20 @@ class FaultAdapter(HTTPAdapter):
     """Sends a run's calls, with a step before each call and a step after its response."""
 
     def __init__(self, kill_switch: KillSwitch) -> None:
-        self._doom = kill_switch
+        self._kill_switch = kill_switch
         super().__init__()
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send, with a step before and a step after."""
-        self._doom.road.enter()
+        self._kill_switch.road.enter()
         try:
-            self._doom.step(f"before {request.method}")
+            self._kill_switch.step(f"before {request.method}")
             response = super().send(request, *args, **kwargs)
             try:
-                self._doom.step(f"after {request.method}")
+                self._kill_switch.step(f"after {request.method}")
             except Killed:
                 response.close()  # as the machine would
                 raise
             return response
         finally:
-            self._doom.road.leave()
+            self._kill_switch.road.leave()

@@ -40,8 +40,8 @@ class SharedClock:
 
     def now(self) -> float:
         """Return the present moment."""
-        found: float = TIME.unpack(self._memory[: TIME.size])[0]
-        return found
+        seconds: float = TIME.unpack(self._memory[: TIME.size])[0]
+        return seconds
 
     def advance(self, seconds: float) -> None:
         """Move the present moment forward."""
@@ -83,9 +83,12 @@ class ForkServer:
 
     def __enter__(self) -> Self:
         tests = Path(__file__).resolve().parents[1]
-        told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=told
+            [sys.executable, str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
         )
         return self
 
@@ -99,7 +102,7 @@ class ForkServer:
         self._process.wait(10)
 
     def send(self, request: TryRequest) -> tuple[int, Any]:
-        """Have a child do it: the signal that ended it, or 0, and the try as it tells of it, with the steps it took.
+        """Have a child run the try; return the signal that ended it, or 0, and the child's record with its steps.
 
         SIGSTOP where it is suspended, with its process id.
         """
@@ -111,8 +114,8 @@ class ForkServer:
 
     def _ask(self, what: TryRequest | int) -> tuple[int, Any]:
         _write(self._process.stdin, what)
-        found: tuple[int, Any] = _read(self._process.stdout)
-        return found
+        answer: tuple[int, Any] = _read(self._process.stdout)
+        return answer
 
 
 def _write(file: IO[bytes] | None, what: object) -> None:
@@ -149,7 +152,7 @@ def go(request: TryRequest) -> tuple[Any, int]:
 
 
 def serve() -> None:
-    """Fork a child for every errand that comes in, and let suspended ones go on."""
+    """Fork a child for every request that comes in, and let suspended ones go on."""
     import pytest  # noqa: PLC0415
     from chaos.engines import shared_engine  # noqa: PLC0415
     from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
@@ -158,45 +161,45 @@ def serve() -> None:
 
     shared_engine(pytest.MonkeyPatch())
     fencing.CHECK_VALID_S = FRESH_S
-    known = set(sys.modules)
+    imported = set(sys.modules)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what anybody prints does not disturb the talk
-    told: dict[int, Path] = {}
+    os.dup2(2, 1)  # output of any child does not disturb the protocol
+    records_of: dict[int, Path] = {}
     while True:
         try:
-            asked = _read(source)
+            message = _read(source)
         except EOFError:
-            for child in told:
+            for child in records_of:
                 os.kill(child, signal.SIGKILL)
             return
-        child = asked if isinstance(asked, int) else _fork(asked, known, told)
-        if isinstance(asked, int):
+        child = message if isinstance(message, int) else _fork(message, imported, records_of)
+        if isinstance(message, int):
             os.kill(child, signal.SIGCONT)
         _, status = os.waitpid(child, os.WUNTRACED)
         if os.WIFSTOPPED(status):
             _write(sink, (signal.SIGSTOP, child))
             continue
-        path = told.pop(child)
+        path = records_of.pop(child)
         done, lacking = pickle.loads(path.read_bytes()) if path.exists() else (None, [])
         path.unlink(missing_ok=True)
         for name in lacking:  # what this child had to import the next one finds imported
             with suppress(ImportError):
                 importlib.import_module(name)
-        known |= set(lacking)
+        imported |= set(lacking)
         _write(sink, (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, done))
 
 
-def _fork(request: TryRequest, known: set[str], told: dict[int, Path]) -> int:
-    """Fork a child, which leaves what it tells in a file."""
-    path = request.home / f"told-{len(told)}-{time.monotonic_ns()}"
+def _fork(request: TryRequest, imported: set[str], records_of: dict[int, Path]) -> int:
+    """Fork a child, which writes its record to a file."""
+    path = request.home / f"told-{len(records_of)}-{time.monotonic_ns()}"
     child = os.fork()
     if not child:
         try:
             done = go(request)
-            path.write_bytes(pickle.dumps((done, sorted(set(sys.modules) - known))))
+            path.write_bytes(pickle.dumps((done, sorted(set(sys.modules) - imported))))
         finally:
             os._exit(0)
-    told[child] = path
+    records_of[child] = path
     return child
 
 

@@ -1,4 +1,4 @@
-"""What another hand does to people at each vendor, and how a person is read out of the simulator."""
+"""Changes that other programs make to people at each vendor, and how a person is read out of the simulator."""
 
 from __future__ import annotations
 

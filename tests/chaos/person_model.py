@@ -99,11 +99,11 @@ class RunRequest:
         return value if self.field is None or value != "C" else f"{value}@{self.field}"
 
 
-#: States of people whom the ledger need not hold.
+# States of people that the ledger need not hold.
 UNWRITTEN = frozenset({"not_added", "erased"})
 
 
-#: States of people whom exports hold.
+# States of people that exports hold.
 OURS = frozenset({"member", "removing"})
 
 

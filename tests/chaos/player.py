@@ -94,7 +94,7 @@ class Player(Verifications):
                 return
             report = None
         self.recover()
-        if report is not None and all(self.all_rows_rejected(*one) == {True} for one in requests.items()):
+        if report is not None and all(self.all_rows_rejected(*request) == {True} for request in requests.items()):
             raise Disagreement("a segment was exported of which every row is rejected before anything is sent")
         finished, started = snapshot = self.newest.get(step.export, (0, 0))
         if as_of < finished and report is not None and not step.verify:

@@ -61,7 +61,7 @@ class Population:
         self.days: list[Day] = []
 
     def _agrees(self, now: float) -> str | None:
-        """Somebody's consent, up to two years before this moment, and written in some zone; or one that is none."""
+        """A person's consent, up to two years before this moment, written in some zone; or one that is none."""
         rng = self._proofs
         if rng.random() < 0.2:
             return rng.choice(NO_MOMENTS)

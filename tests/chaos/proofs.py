@@ -1,4 +1,4 @@
-"""Whom a call may subscribe: the part of the second law that is about proof of consent."""
+"""People that a call may subscribe: the part of the second invariant that is about proof of consent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaos.run_records import Call, RunRecords
 
 EARLIEST_S = datetime.fromisoformat("1995-01-01T00:00:00+00:00").timestamp()
 STATUS_FACTS = frozenset({"status_sent", "set_subscribed"})
-"""What the simulator counts when a status arrives that it takes; of items with proof this is as it should be."""
+"""Events of the simulator for a status that it accepts; for items with proof this is correct."""
 
 
 def sent(evidence: RunRecords, call: Call) -> Iterator[tuple[str, str, float]]:
@@ -22,11 +22,11 @@ def sent(evidence: RunRecords, call: Call) -> Iterator[tuple[str, str, float]]:
 
 
 def broken(evidence: RunRecords) -> Iterator[str]:
-    """What is wrong with the statuses that calls send, and with the people who are subscribed at the end."""
+    """Wrong statuses that calls send, and people that are wrongly subscribed at the end."""
     for call in evidence.calls:
         for email, status, moment in sent(evidence, call):
-            if words := _wrong(evidence, call, email, status, moment):
-                yield f"call {call.number} of {call.run}: {email} {words}"
+            if fault := _wrong(evidence, call, email, status, moment):
+                yield f"call {call.number} of {call.run}: {email} {fault}"
     touched = set().union(*(call.items for call in evidence.calls if call.arrived))
     for email, person in evidence.people.items():
         subscribed = str(person.get("status")).lower() == "subscribed"
@@ -45,7 +45,7 @@ def _wrong(evidence: RunRecords, call: Call, email: str, status: str, moment: fl
     run = evidence.runs.get(call.run)
     if run is None or not run.proof:
         return "gets a status, and the run subscribes nobody"
-    looks = [one.number for one in evidence.calls_of(run) if one.number < call.number and _is_look(one)]
+    looks = [look.number for look in evidence.calls_of(run) if look.number < call.number and _is_look(look)]
     consented = run.moments.get(email, 0.0)
     faults = {
         f"gets the status {status}": status != "subscribed",
@@ -58,7 +58,7 @@ def _wrong(evidence: RunRecords, call: Call, email: str, status: str, moment: fl
             and not agreed_again(evidence, email, before=call.number)  # then the vendor does not list the opt-out
         ),
     }
-    return next((words for words, holds in faults.items() if holds), "")
+    return next((fault for fault, holds in faults.items() if holds), "")
 
 
 def _is_look(call: Call) -> bool:
@@ -92,12 +92,12 @@ def agreed_again(evidence: RunRecords, email: str, before: int = _END) -> bool:
     """
     last = evidence.last_opt_out(email, before)
     arrived = [call for call in evidence.calls if call.arrived and email in call.items and call.number < before]
-    with_status = [call for call in arrived if any(who == email for who, _, _ in sent(evidence, call))]
+    with_status = [call for call in arrived if any(sent_email == email for sent_email, _, _ in sent(evidence, call))]
     return any(_consented(evidence, call, email) > last for call in with_status)
 
 
 def _left_out(evidence: RunRecords) -> Iterator[str]:
-    """The last, calm run subscribes all of whom it sends that have a proof."""
+    """The last, calm run subscribes everyone that it sends with a proof."""
     run = list(evidence.runs.values())[-1] if evidence.runs else None
     if run is None or not (evidence.settled and run.proof):
         return

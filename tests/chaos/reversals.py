@@ -25,7 +25,7 @@ MAX_UNDO_STEPS = 4
 
 
 class Reversals(Comparison):
-    """What takes people out of the audience, or an export, besides the exports themselves."""
+    """Runs and commands that remove people from the audience, or an export, besides the exports themselves."""
 
     def __init__(self, sim: Simulator, home: Path, sequence: Sequence) -> None:
         super().__init__(sim, home, sequence)

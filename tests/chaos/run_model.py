@@ -140,13 +140,13 @@ def after_broken_run(vendor: Vendor, belief: Belief, request: RunRequest) -> Ite
     """Yield what may be true after a run that stopped half-way, once its jobs have ended.
 
     Each call was made or not, and the run read the response or not. If it did not, the content is no longer known, and
-    a person whom the call removes or adds again counts as ours.
+    a person that the call removes or adds again counts as ours.
     """
     blank = Belief(belief.contact, belief.entry)
     yield blank
     planned = with_bars(
         blank.entry, request
-    )  # the plan's bars and claims count, also of a person whom no call has reached
+    )  # the plan's bars and claims count, also for a person that no call has reached
     yield Belief(blank.contact, planned)
     if request.rows and not request.refused:
         yield Belief(blank.contact, with_claim(planned, request.export))

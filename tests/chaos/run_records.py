@@ -1,4 +1,4 @@
-"""What there is to judge by: what was asked for, what each try did, and what the vendor saw of it."""
+"""The records that invariants are checked against: the runs, each try, and the calls that the vendor received."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Try:
 
     Attributes:
         ended: `finished`, `waiting`, `killed`, `disk`, or the class of the error that it ended with.
-        members: whom the ledger held as in the audience when it began, or at some time while it ran.
+        members: people that the ledger held as in the audience when it began, or at some time while it ran.
         texts: everything that left the process as text: logs, errors, progress, the report.
         in_flight: calls that may have been under way when it was killed.
         closed: the run's report said that it was finished when it ended.
@@ -83,8 +83,8 @@ class Run:
     folder: Path
     tries: list[Try] = field(default_factory=list)
     dry: bool = False
-    asked: dict[str, Any] = field(default_factory=dict)
-    """What else its order says."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Other arguments of its configuration."""
     proof: bool = False
     """It subscribes people with proof of consent."""
 
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def export(self) -> str:
-        return str(self.asked.get("export_name", ""))
+        return str(self.options.get("export_name", ""))
 
     @property
     def finished(self) -> bool:
@@ -109,17 +109,17 @@ class Run:
 
     @cached_property
     def withheld(self) -> frozenset[str]:
-        """Whom consent withholds: none of them may be sent."""
+        """People without consent: none of them may be sent."""
         return frozenset(row.address for row in self.rows if not row.consent)
 
     @cached_property
     def wanted(self) -> dict[str, str]:
-        """Who is to be in the audience after it, with the name: the first row of each good address."""
+        """The people in the audience after it, with the name: the first row of each good address."""
         return {self.rows[number].address: self.rows[number].name for number in self._good}
 
     @cached_property
     def moments(self) -> dict[str, float]:
-        """Since when people have agreed, by the row that is sent; without those whose moment nobody can read."""
+        """The moments of people's consent, by the row that is sent; without those whose moment cannot be read."""
         moments = {}
         for number in self._good:
             with suppress(ValueError):
@@ -136,7 +136,7 @@ class Run:
         return list(first.values())
 
     def aside(self) -> set[str]:
-        """Those of them whom the last report names as not delivered."""
+        """Those of them that the last report names as not delivered."""
         folder, _ = list(self.reports())[-1]
         named = {line["row"] for line in rejects(folder)}
         return {self.rows[number].address for number in self._good if number in named}
@@ -155,7 +155,7 @@ class Call:
 
     @cached_property
     def by(self) -> tuple[str, int]:
-        """Run and try, as the call's agent tells; an empty name is nobody of ours."""
+        """Run and try, from the call's agent; an empty name is another program's."""
         agent = str(self.entry["headers"].get("user-agent", ""))
         if not agent.startswith(AGENT):
             return "", 0
@@ -168,7 +168,7 @@ class Call:
 
     @cached_property
     def items(self) -> Mapping[str, Json]:
-        """The people whom it carries in, by address."""
+        """The people that it adds or updates, by address."""
         body = self.entry["body"]
         if not self.dialect.is_upsert(self.entry) or not isinstance(body, Mapping):
             return {}
@@ -176,12 +176,12 @@ class Call:
 
     @cached_property
     def leavers(self) -> Sequence[str]:
-        """Whom it takes out: addresses, or the vendor's ids."""
+        """The people that it removes: addresses, or the vendor's ids."""
         return self.dialect.leavers(self.entry) if self.dialect.is_removal(self.entry) else ()
 
     @property
     def batch(self) -> str:
-        """What it carries, to the letter: a batch is named by its content, and by what it is for."""
+        """Its content, to the letter: a batch is named by its content and its kind."""
         return json.dumps([self.entry["method"], self.entry["query"], self.entry["body"]], sort_keys=True)
 
     @property
@@ -220,7 +220,7 @@ class RunRecords:
         opt_outs: each opt-out: who, when, and the number of the last call before it.
         there_before: people who were in the audience before any export.
         harmed_tags: people who have lost a tag of others at the end, or have a temporary one.
-        asked_again: batches that the vendor was told to ask for once more, by a scripted failure of its job.
+        asked_again: batches that must be sent once more, because of a scripted failure of its job.
         unexpected: errors that no schedule may end in.
     """
 
@@ -247,7 +247,10 @@ class RunRecords:
 
     def last_opt_out(self, email: str, before: int) -> float:
         """When a person opted out last before a call of this number; never is long ago."""
-        return max((at for who, at, number in self.opt_outs if who == email and number < before), default=0.0)
+        return max(
+            (at for person, at, number in self.opt_outs if person == email and number < before),
+            default=0.0,
+        )
 
     def calls_of(self, run: Run) -> list[Call]:
         return self._by_run[run.name]
@@ -258,42 +261,41 @@ class RunRecords:
 
     @cached_property
     def _by_run(self) -> dict[str, list[Call]]:
-        found: dict[str, list[Call]] = defaultdict(list)
+        calls_by_run: dict[str, list[Call]] = defaultdict(list)
         for call in self.calls:
-            found[call.run].append(call)
-        return found
+            calls_by_run[call.run].append(call)
+        return calls_by_run
 
     def ever_refused(self) -> set[str]:
-        """Whom the vendor did not take at some time: what arrived of them may not have been kept."""
+        """People that the vendor rejected at some time: it may not have stored their values."""
         named = (line for run in self.runs.values() for folder, _ in run.reports() for line in rejects(folder))
         refused = {line["email"] for line in named if line["outcome"] == "rejected"}
         return refused | self.opted_out.keys() | self.left.keys()
 
     def address(self, leaver: str) -> str:
-        """The address of whom a removal names."""
+        """The address of the person that a removal names."""
         return leaver.lower() if "@" in leaver else self._ids.get(leaver, leaver)
 
     @cached_property
     def _ids(self) -> dict[str, str]:
-        known = {**self.people, **self.members}
-        return {str(person["id"]): email for email, person in known.items() if "id" in person}
+        all_people = {**self.people, **self.members}
+        return {str(person["id"]): email for email, person in all_people.items() if "id" in person}
 
 
 def rejects(folder: Path) -> list[dict[str, Any]]:
     """The rows that a report names as not delivered."""
     path = folder / "rejects.parquet"
-    found: list[dict[str, Any]] = pq.read_table(path).to_pylist() if path.exists() else []
-    return found
+    return list(pq.read_table(path).to_pylist()) if path.exists() else []
 
 
 def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
-    """Whom the ledger holds as put into the audience, and not taken out since; by any of its last versions."""
-    found = set()
+    """People that the ledger holds as added to the audience, and not removed since; by any of its last versions."""
+    emails = set()
     for audience in (root / "ledgers").glob("*/*/*"):
         for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:
             try:
                 rows = pq.read_table(path).to_pylist()
             except (OSError, pa.ArrowException):  # a schedule has damaged it
                 continue
-            found |= {row["email"] for row in rows if row.get("state", "member") == "member"}
-    return frozenset(found)
+            emails |= {row["email"] for row in rows if row.get("state", "member") == "member"}
+    return frozenset(emails)

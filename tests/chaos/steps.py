@@ -72,7 +72,7 @@ class Export:
         extra += [f"custom field: {self.field}"] if self.field else []
         extra += ["another run beside it"] if self.beside else []
         extra += [str(self.trouble)] if self.trouble else []
-        return f"{self.mode} by {self.export}: {people or 'nobody'}" + "".join(f"; {one}" for one in extra)
+        return f"{self.mode} by {self.export}: {people or 'no person'}" + "".join(f"; {detail}" for detail in extra)
 
 
 def _shown(rows: tuple[Row, ...]) -> str:

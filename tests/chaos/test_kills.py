@@ -17,7 +17,7 @@ from chaos.stage import CONNECTIONS, Stage, small
 
 from airflow_provider_segexport.simulator.clock import MANUAL_START
 
-PLACES = int(os.environ.get("CHAOS_PLACES", "10"))
+KILLS_PER_RUN = int(os.environ.get("CHAOS_PLACES", "10"))
 BATCH = 2
 
 
@@ -44,24 +44,24 @@ class Deathbed:
         kill_switch = KillSwitch(str(self.stage.root), at, "kill", torn=torn)
         this = Try(len(run.tries) + 1, in_audience(self.stage.root))
         request = TryRequest(self.stage.name, self.stage.home, self.clock, self.described, run, kill_switch, BATCH)
-        killed, told = self.fork_server.send(request)
+        killed, answer = self.fork_server.send(request)
         if killed:
             assert killed == signal.SIGKILL
             this.ended, this.in_flight = "killed", CONNECTIONS
             run.tries.append(this)
             return True, at
-        (done, unexpected), steps = told
+        (done, unexpected), steps = answer
         self.stage.unexpected += unexpected
         run.tries.append(done)
         return False, steps
 
 
-def places(rng: Random, steps: int) -> Iterator[int]:
+def steps_to_kill_before(rng: Random, steps: int) -> Iterator[int]:
     """Steps to be killed before: as many as are asked for, spread over the whole way, then the rest, then any of them.
 
     A day with less to do may end before its step comes.
     """
-    spread = sorted({1 + number * steps // PLACES for number in range(PLACES)})
+    spread = sorted({1 + number * steps // KILLS_PER_RUN for number in range(KILLS_PER_RUN)})
     rest = sorted(set(range(1, steps + 1)) - set(spread))
     rng.shuffle(rest)
     yield from spread
@@ -76,13 +76,13 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_is_sent_three_times(sim, fo
     killed, steps = bed.child(bed.begin(), 0)
     assert not killed
     struck = 0
-    for at in places(Random(vendor), steps):
+    for at in steps_to_kill_before(Random(vendor), steps):
         run = bed.begin()
         if bed.child(run, at, torn=at % 2 == 0)[0]:
             struck += 1
             ended = bed.stage.attempt(run)
-            assert "finished" == ended, f"{run.name}, killed at step {at}: {''.join(run.tries[-1].texts[-1:])[-400:]}"
-        if struck == PLACES:
+            assert ended == "finished", f"{run.name}, killed at step {at}: {''.join(run.tries[-1].texts[-1:])[-400:]}"
+        if struck == KILLS_PER_RUN:
             break
-    assert [] == broken(bed.stage.evidence(settled=True))
-    assert PLACES == struck
+    assert broken(bed.stage.evidence(settled=True)) == []
+    assert struck == KILLS_PER_RUN

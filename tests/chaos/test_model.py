@@ -141,7 +141,7 @@ PLANTS = {
         "omnisend",
         "export.recover",
         "recover",
-        lambda _, __, standing: standing,
+        lambda _, __, audience_state: audience_state,
         (segment("ann", "bob", trouble=Break("left")), segment("ann")),
     ),
     "an older snapshot overwrites a newer one": Plant(
@@ -197,7 +197,7 @@ PLANTS = {
         "dotdigital",
         "export.recover",
         "recover",
-        lambda _, __, standing: standing,
+        lambda _, __, audience_state: audience_state,
         (segment("ann"), segment("ann", "bob", trouble=Break("left")), Undo()),
     ),
     "a repair forgets nothing": Plant(

@@ -93,40 +93,40 @@ class Pair:
             BATCH,
             store=stage.store,
         )
-        ended, told = self.fork_server.send(request)
+        ended, answer = self.fork_server.send(request)
         run.tries.append(self.this)
         if ended == signal.SIGSTOP:
-            return int(told)
-        self._told(run, ended, told)
+            return int(answer)
+        self._record_try(run, ended, answer)
         return None
 
     def go_on(self, run: Run, process: int) -> str:
         """Let it go on; how it ended."""
-        self._told(run, *self.fork_server.go_on(process))
+        self._record_try(run, *self.fork_server.go_on(process))
         return run.ended
 
-    def _told(self, run: Run, ended: int, told) -> None:
+    def _record_try(self, run: Run, ended: int, answer) -> None:
         assert not ended, f"ended by signal {ended}"
-        (done, unexpected), self.steps = told
+        (done, unexpected), self.steps = answer
         self.stage.unexpected += unexpected
         run.tries[-1] = done
         done.members |= self.this.members
         done.in_flight = CONNECTIONS
 
     def head(self) -> dict[str, object]:
-        """What the newest version of the ledger says of itself."""
-        (place,) = (self.stage.place / "ledgers" / self.stage.name).glob("*/*")
-        return Ledger(place).facts()
+        """The facts in the newest version of the ledger."""
+        (path,) = (self.stage.state_path / "ledgers" / self.stage.name).glob("*/*")
+        return Ledger(path).facts()
 
     def calls(self) -> int:
         return len(self.stage.sim.requests(vendor=self.stage.name))
 
     def audience(self) -> dict[str, str]:
-        """Who is in the audience and gets mail, with the name that the vendor holds."""
+        """Members of the audience that get mail, with the vendor's name for each."""
         self.stage.sleep(60)
         dialect = self.stage.dialect
         members = self.stage.people(self.stage.audience).items()
-        return {email: dialect.name_of(one) for email, one in members if dialect.mailable(one)}
+        return {email: dialect.name_of(member) for email, member in members if dialect.mailable(member)}
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_process_that_is_suspended_between_two_attempts_sends_nothing_more(pai
     process = pair.suspended(second, KillSwitch(str(pair.stage.root), kind="suspend", nap=25))
     assert process, second.tries[-1].texts[-3:]
     if how == "its lease runs out":
-        pair.stage.nobody_knows.add(second.name)
+        pair.stage.unknown_to_airflow.add(second.name)
         pair.stage.sleep(RUNS_OUT_S)
     third = pair.day()
     calls, audience = pair.calls(), pair.audience()
@@ -180,7 +180,7 @@ def test_a_process_may_be_suspended_anywhere(pair: Pair):
         process = pair.suspended(run, KillSwitch(str(pair.stage.root), at, "suspend"))
         if process is None:  # a day with less to do
             continue
-        pair.stage.nobody_knows.add(run.name)
+        pair.stage.unknown_to_airflow.add(run.name)
         pair.stage.sleep(RUNS_OUT_S)
         after = pair.day()
         calls = pair.calls()

@@ -1,4 +1,4 @@
-"""What each vendor's calls mean to the checker: one row each, from the vendors' documents and not from our code."""
+"""The meaning of each vendor's calls to the checker: one row each, from the vendors' documents, not from our code."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class LogReader:
         upsert: method, and a pattern of the path, of the calls that carry people in.
         items, email: the people of such a body, and the address of one of them.
         removal: the same of calls that take people out.
-        leavers: whom such a call names, by address or by the vendor's id.
+        leavers: people that such a call names, by address or by the vendor's id.
         is_temporary: whether a call takes away what an experiment has added, and nothing else.
-        setup: calls that are no reads and touch nobody.
-        says: what a body says that would change somebody's consent or set off a mail.
+        setup: calls that are no reads and change no person.
+        says: parts of a body that would change a person's consent or trigger a mail.
         subscribes: status and date that an item sends; None if it sends none.
         new_are_subscribed: the vendor subscribes new people whose item has no status.
         damage: facts that a careful client never causes.
-        revival: the fact that tells of people brought back, which is damage to all but those whom we took out.
+        revival: the fact that counts people brought back, which is damage to all but those that we removed.
         quota: what the vendor publishes.
         mailable: whether a member, as the simulator shows it, gets mail through the audience.
         name: the first name that the vendor holds.
         looks: calls that read who is in the audience, where that is looked at before anything is sent.
-        account: the simulator's view of everybody; empty where there is none.
+        account: the simulator's view of every person; empty where there is none.
     """
 
     name: str
@@ -75,7 +75,7 @@ class LogReader:
         return _is(entry, self.removal) and not self.is_temporary(entry)
 
     def is_write(self, entry: Entry) -> bool:
-        """Whether it changes anything of anybody."""
+        """Whether it changes any person."""
         return entry["method"] != "GET" and not re.search(self.setup, str(entry["path"]))
 
 
@@ -139,7 +139,9 @@ def omnisend_says(entry: Entry) -> Iterator[str]:
 
 def omnisend_subscribes(item: Json) -> tuple[str, str] | None:
     """Status and date that an item sends for the email; None for none."""
-    channels = next((one.get("channels") for one in item["identifiers"] if one["type"] == "email"), None)
+    channels = next(
+        (identifier.get("channels") for identifier in item["identifiers"] if identifier["type"] == "email"), None
+    )
     if channels is None:
         return None
     return str(channels["email"].get("status")), str(channels["email"].get("statusChangedAt", ""))
@@ -151,35 +153,35 @@ def only_temporary_tags(entry: Entry) -> bool:
 
 
 def first_email(item: Json) -> str:
-    return next(str(one["id"]) for one in item["identifiers"] if one["type"] == "email")
+    return next(str(identifier["id"]) for identifier in item["identifiers"] if identifier["type"] == "email")
 
 
-def asked(entry: Entry, name: str) -> list[str]:
+def queried(entry: Entry, name: str) -> list[str]:
     return [str(entry["query"].get(name, ""))]
 
 
 def listed(*path: str) -> Callable[[Entry], list[str]]:
-    """The texts of a list that stands in the body, under these names."""
+    """The texts of a list in the body, under these names."""
 
     def read(entry: Entry) -> list[str]:
-        found = entry["body"]
+        value = entry["body"]
         for name in path:
-            found = (found or {}).get(name)
-        return [str(one) for one in found or ()]
+            value = (value or {}).get(name)
+        return [str(text) for text in value or ()]
 
     return read
 
 
 LOG_READERS = {
-    one.name: one
-    for one in (
+    reader.name: reader
+    for reader in (
         LogReader(
             name="campaign_monitor",
             upsert=("POST", r"/subscribers/[0-9a-f]+/import\.json$"),
             items=lambda body: body["Subscribers"],
             email=lambda item: str(item["EmailAddress"]),
             removal=("DELETE", r"/subscribers/[0-9a-f]+\.json$"),
-            leavers=lambda entry: asked(entry, "email"),
+            leavers=lambda entry: queried(entry, "email"),
             says=campaign_monitor_says,
             mailable=lambda member: member["status"] == "Active",
             name_of=lambda member: str(member["name"]),

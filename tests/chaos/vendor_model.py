@@ -17,7 +17,7 @@ def filled(contact: Contact, content: str | None) -> Contact:
 
 
 class Vendor:
-    """What an import and a removal do to one contact. By default a vendor accepts every person."""
+    """The effect of an import and of a removal on one contact. By default a vendor accepts every person."""
 
     #: Import and removal jobs run at the vendor after the call that began them.
     jobs = False
@@ -63,7 +63,7 @@ class CampaignMonitor(Vendor):
     def import_person(
         self, contact: Contact | None, entry: Entry | None, content: str | None
     ) -> tuple[Contact, Outcome]:
-        """Reject unsubscribed, bounced and deleted people, except people whom an export removed."""
+        """Reject unsubscribed, bounced and deleted people, except people that an export removed."""
         if contact is None or contact.inside:
             return super().import_person(contact, entry, content)
         if contact.status == "deleted":

@@ -21,7 +21,7 @@ NO_TASK_RUNS = {"is_task_running": lambda _: False}
 
 
 class Verifications(Reversals):
-    """What is read beside the exports, and what they take as given: the vendor's custom field."""
+    """Audiences that are read beside the exports, and the vendor's custom field that they need."""
 
     def __init__(self, sim: Simulator, home: Path, sequence: Sequence) -> None:
         super().__init__(sim, home, sequence)
