@@ -13,8 +13,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import pyarrow.compute as pc
-
 from airflow_provider_segexport.errors import DamagedState, FatalError
 from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportContext
@@ -194,6 +192,8 @@ def read_notes(folder: RunFolder) -> Unfinished:
 def _is_planned(folder: RunFolder, email: str) -> bool:
     if not exists(folder.rows):
         return False
+    import pyarrow.compute as pc  # noqa: PLC0415 - other runs do not need it
+
     with closing(folder.upserts(["email"])) as rows:
         return any(pc.any(pc.equal(rows.batch(at).column("email"), email)).as_py() for at in range(len(rows)))
 

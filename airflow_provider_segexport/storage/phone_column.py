@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport import phone_number
 from airflow_provider_segexport.countries import country_code
+from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
 from airflow_provider_segexport.trimming import trimmed
 
@@ -57,10 +58,10 @@ def create_phone_numbers(engine: Engine, rows: str, phone: str, country: str | N
             {
                 "phone": batch.column(0),
                 "country": batch.column(1),
-                "number": pa.array([int(number) if number else None for number in numbers], pa.int64()),
+                "number": string_array(number and number.removeprefix("+") for number in numbers),
             }
         )
-        converted = f"select {_key('phone', 'country')}, number from incoming where number is not null"
+        converted = f"select {_key('phone', 'country')}, number::bigint from incoming where number is not null"
         engine.append(PHONE_NUMBERS, content, converted)
     return converted_rows
 
