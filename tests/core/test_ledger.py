@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 
 import pyarrow as pa
@@ -16,7 +17,15 @@ from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowReje
 from airflow_provider_segexport.stages import plan, record, update_ledger
 from airflow_provider_segexport.storage.ledger import STORED_VERSIONS, Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
-from airflow_provider_segexport.storage.ledger_schema import SCHEMA
+from airflow_provider_segexport.storage.ledger_schema import (
+    LEFT,
+    MEMBER,
+    NOT_ADDED,
+    REMOVED,
+    REMOVING,
+    SCHEMA,
+    MemberCount,
+)
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.base import MappedFields
 
@@ -187,3 +196,16 @@ def test_committing_twice_changes_nothing_but_the_number(run, tmp_path):
     first = run([batch_of(1).emails[0]], BatchResult())
     again = run([batch_of(1).emails[0]], BatchResult())
     assert (first[0], again[0], first[1]) == (1, 2, again[1])
+
+
+def test_members_are_counted_whatever_stands_beside_them():
+    """The states are counted as one text, so neither one state nor two neighbours may look like a member."""
+    states = [MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED, None]
+    batches = [
+        pa.record_batch({"state": pa.array(order, pa.string())}).slice(1)
+        for order in itertools.product(states, repeat=3)
+    ]
+    counted = MemberCount([*batches, batches[0].slice(0, 0)])
+    assert len(batches) + 1 == len(list(counted))
+    rows = [state for batch in batches for state in batch.column("state").to_pylist()]
+    assert rows.count(MEMBER) + rows.count(REMOVING) == counted.members
