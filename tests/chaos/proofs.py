@@ -105,5 +105,7 @@ def _left_out(evidence: RunRecords) -> Iterator[str]:
         with_status = {email for email, _, _ in sent(evidence, call)}
         for email in call.items.keys() - with_status:
             moment = run.moments.get(email, 0.0)
-            if EARLIEST_S <= moment <= call.entry["time"] and moment > evidence.last_opt_out(email, call.number):
+            opted_out = evidence.last_opt_out(email, call.number)
+            # docs/consent.md: an opt-out in the second of the consent counts as later.
+            if EARLIEST_S <= moment <= call.entry["time"] and int(moment) > int(opted_out):
                 yield f"call {call.number} of {run.name}: {email} has a proof, and gets no status"

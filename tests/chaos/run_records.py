@@ -293,9 +293,7 @@ def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
     emails = set()
     for audience in (root / "ledgers").glob("*/*/*"):
         for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:
-            try:
+            with suppress(OSError, pa.ArrowException):  # a schedule has damaged it
                 rows = pq.read_table(path).to_pylist()
-            except (OSError, pa.ArrowException):  # a schedule has damaged it
-                continue
-            emails |= {row["email"] for row in rows if row.get("state", "member") == "member"}
+                emails |= {row["email"] for row in rows if row.get("state", "member") == "member"}
     return frozenset(emails)
