@@ -156,6 +156,7 @@ def main() -> int:
         os.killpg(simulator.pid, signal.SIGTERM)
         simulator.wait(timeout=10)
     print(f"\n{time.monotonic() - started:.0f} s. Reports (summary.json, rejects.parquet) are below .demo/state/runs/.")
+    print("`make ui` starts Airflow with the same DAGs, and prints the address of the pages with the reports.")
     for fault in faults:
         print(f"WRONG: {fault}")
     if not faults:

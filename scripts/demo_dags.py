@@ -18,6 +18,9 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 
+POLL_INTERVAL_S = 0.1
+"""Longest time between two polls, in seconds: the demo's simulator finishes a job in 0.1 s (`demo_stage.py`)."""
+
 
 def main() -> int:
     """Run the DAGs for the day in order; return 0 if all runs succeeded."""
@@ -35,6 +38,8 @@ def main() -> int:
     if bag.import_errors:
         print(bag.import_errors)
         return 1
+    export: Any = bag.dags["segment_exports"].task_dict["export"]  # a mapped task
+    export.partial_kwargs["poll_interval"] = POLL_INTERVAL_S
     for stage in stages:
         output.write("ready\n")
         sys.stdin.readline()

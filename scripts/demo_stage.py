@@ -84,13 +84,14 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
         raise SystemExit(f"The simulator did not start: {report_row!r}")
     stage = Stage(report_row.split("ready on ")[1].strip(), {})
     stage.vendors = stage.get("/_sim")["vendors"]
-    fast_jobs = {"job_seconds": 0.1}
+    fast_jobs = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
     settings = {
         # The other segments create some contacts without a status first. Whether such a status has a date, which an
         # older consent could not reach, is not documented. In the demo it has none.
         "omnisend": {
             "calls_per_minute": CALLS_PER_MINUTE,
             "start_seconds": 0.1,
+            "tag_seconds": 0.0,
             "date_of_no_status": "none",
             **fast_jobs,
         },
