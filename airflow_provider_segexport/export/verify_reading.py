@@ -236,6 +236,9 @@ def _key(context: ExportContext, target: Target) -> str:
         config.segment,
         dict(config.field_mapping),
         dict(config.custom_fields),
+        config.default_region,
+        dict(config.date_formats),
+        config.partition_columns,
         asdict(replace(settings, repair=False)),
     ]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=12).hexdigest()

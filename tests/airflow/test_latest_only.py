@@ -16,12 +16,13 @@ from airflow_provider_segexport.ratelimit.backends import open_store
 
 pytestmark = pytest.mark.airflow
 
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = timedelta(days=1)
 
 
 def days_ago(number):
-    return TODAY - number * DAY
+    """Return the start of a day, by the machine's clock, which Airflow reads."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - number * DAY
 
 
 def scheduled(number, run_type=DagRunType.SCHEDULED):

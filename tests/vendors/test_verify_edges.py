@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from vendors.harness import VendorHarness, people
 from vendors.test_verify import drift, kinds, verify
 
 from airflow_provider_segexport.errors import AudienceNotFound, RetryableError
+from airflow_provider_segexport.export import verify_reading
+from airflow_provider_segexport.export.config import ExportConfig, Verify
 
 GONE = "p4@example.com"
 
@@ -108,3 +111,29 @@ def test_an_address_in_another_case_at_the_vendor_is_the_same_person(omnisend: V
     report = verify(omnisend)
     assert kinds(report) == {"in_sync": 2}
     assert drift(report) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segment": "other.parquet"},
+        {"field_mapping": {"email": "mail"}},
+        {"custom_fields": {"Tier": "tier"}},
+        {"default_region": "DE"},
+        {"date_formats": {"born": "%d.%m.%Y"}},
+        {"partition_columns": True},
+        {"verify": Verify(sample=5)},
+    ],
+)
+def test_a_verification_with_other_arguments_reads_again(change):
+    """An interrupted one is resumed only if it would read and compare the same."""
+    config = ExportConfig(
+        "segment.parquet", "", {"email": "email"}, "2026-01-01T00:00:00Z", "dag/task/run/0", verify=Verify()
+    )
+    target = SimpleNamespace(audience=SimpleNamespace(account="1", audience="2"))
+
+    def key(config):
+        return verify_reading._key(SimpleNamespace(config=config, vendor=SimpleNamespace(name="omnisend")), target)
+
+    assert key(config) == key(replace(config, run="dag/task/other/0", verify=Verify(repair=True)))
+    assert key(config) != key(replace(config, **change))
