@@ -198,13 +198,14 @@ class TestOptions:
     def test_every_option_reaches_the_call_as_the_operator_takes_it(self, stage, command, tmp_path, monkeypatch):
         """All at once; relative paths become absolute, and the pasted task has the values."""
         rows = people(4)
-        rows["ok"], rows["my tier"] = True, "gold"
+        rows["ok"], rows["my tier"], rows["born"] = True, "gold", "31.12.1990"
         stage.segment(rows, "one")
         stage.segment(rows, "two")
         pd.DataFrame({"email": ["other@example.com"]}).to_parquet(stage.folder / "list.parquet")
         monkeypatch.chdir(stage.folder)
         given = (
-            "--audience", "name:Customers", "--custom-field", "tier=my tier", "--create-custom-fields",
+            "--audience", "name:Customers", "--custom-field", "tier=my tier", "--custom-field", "born=born",
+            "--create-custom-fields", "--date-format", "born=%d.%m.%Y",
             "--create-audience", "--default-region", "de", "--mode", "mirror", "--as-of", "2026-03-01",
             "--subscribe", "never", "--on-stale", "fail", "--export-name", "dag.task",
             "--allow-shared-audience", "--adopt-existing",
@@ -220,7 +221,8 @@ class TestOptions:
         folder = str(stage.folder)
         assert task.segment == [f"{folder}/one.parquet", f"{folder}/two.parquet"]
         assert task.suppression_list == f"{folder}/list.parquet"
-        assert task.custom_fields == {"tier": "my tier"}
+        assert task.custom_fields == {"tier": "my tier", "born": "born"}
+        assert task.date_formats == {"born": "%d.%m.%Y"}
         assert task.guards == {
             "min_rows": None,
             "max_growth": {"limit": 1, "action": "fail"},
