@@ -191,7 +191,7 @@ def serve() -> None:
 
 def _fork(request: TryRequest, imported: set[str], records_of: dict[int, Path]) -> int:
     """Fork a child, which writes its record to a file."""
-    path = request.home / f"told-{len(records_of)}-{time.monotonic_ns()}"
+    path = request.home / f"records-{len(records_of)}-{time.monotonic_ns()}"
     child = os.fork()
     if not child:
         try:

@@ -193,3 +193,11 @@ def in_order(message: str, parts: list[str]) -> bool:
             return False
         position = start + len(part)
     return True
+
+
+def test_each_decision_has_a_number_of_its_own():
+    """The number is in the file's name and in the title, so that a page can name a decision by it."""
+    numbers = {path.name: int(path.name.partition("-")[0]) for path in (DOCS / "decisions").glob("0*.md")}
+    assert sorted(set(numbers.values())) == sorted(numbers.values())
+    titles = {name: (DOCS / "decisions" / name).read_text().partition("\n")[0] for name in numbers}
+    assert {} == {name: title for name, title in titles.items() if not title.startswith(f"# {numbers[name]}. ")}

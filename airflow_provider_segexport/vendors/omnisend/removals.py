@@ -22,7 +22,7 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Remove the tag from up to 250 people, by a DELETE with a body.
 
     The vendor would take 250 contact ids in the same call. But an id of the past may be another person's by now, and
-    reading the present ids takes longer than it saves (docs/decisions/0042-omnisend-removals-by-address.md).
+    reading the present ids takes longer than it saves (docs/decisions/0043-omnisend-removals-by-address.md).
     """
     response = yield tags_request("DELETE", audience, {"emails": list(batch.emails), "tags": [audience.audience]})
     if response.status in {400, 413}:
