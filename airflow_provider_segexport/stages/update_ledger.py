@@ -75,7 +75,7 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
     else:
         _load_late_rows(engine, folder, names, names.late)
     changes = [name for name in next_version.CHANGES if engine.rows(f"select 1 from {name} limit 1")]
-    if changes in ([], ["planned_sharers"]) and not origin.finished:
+    if set(changes) <= {"planned_sharers"} and not origin.finished:
         return ledger.version()
     for _ in range(COMMIT_ATTEMPTS):
         latest = ledger.pinned()

@@ -211,8 +211,7 @@ def _content(path: StoragePath) -> bytes:
     if stored is not None:
         return object_store.get(*stored)
     with path.open("rb") as file:
-        content: bytes = file.read()
-    return content
+        return bytes(file.read())
 
 
 MAX_READ_ATTEMPTS = 5
@@ -241,20 +240,21 @@ def read_if_exists(path: StoragePath) -> bytes | None:
 
 
 def remove(folder: StoragePath, names: Iterable[str]) -> None:
-    """Delete files of a folder that exist. Files that another process deletes in the meantime are no error.
+    """Delete the files of a folder that exist, also if another process deletes some of them in the meantime.
 
     Args:
-        folder: the folder.
-        names: of the files.
+        folder: of the files.
+        names: their names in it.
     """
-    stored = object_store.store_of(folder) if as_local_path(folder) is None else None
-    if stored is None:
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        return
     files: list[Any] = [folder / name for name in names]
-    with translate_storage_errors(folder), suppress(FileNotFoundError):
-        object_store.delete(stored[0], [file.path for file in files])
+    stored = object_store.store_of(folder) if as_local_path(folder) is None else None
+    with translate_storage_errors(folder):
+        if stored is not None:
+            with suppress(FileNotFoundError):  # some stores stop at the first file that is gone
+                object_store.delete(stored[0], [file.path for file in files])
+                return
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def ensure_folder(path: StoragePath) -> StoragePath:

@@ -84,3 +84,13 @@ def test_a_ledger_is_swept_when_it_is_written(tmp_path):
     halves(ledger.path / "lease", age_s=STALE_TEMP_FILE_S + 60)
     ledger.commit(pa.table({field.name: [] for field in SCHEMA}, schema=SCHEMA).to_batches(), 0)
     assert [".theirs.half", "notes.json"] == sorted(path.name for path in (ledger.path / "lease").iterdir())
+
+
+@pytest.mark.parametrize("gone", ["a", "b", "c"])
+def test_files_are_removed_although_another_process_has_removed_one(path, gone):
+    """A store may stop at the first one that is gone, and the others hold people."""
+    folder = path.parent
+    for name in {"a", "b", "c"} - {gone}:
+        create(folder / name, b"content")
+    paths.remove(folder, ["a", "b", "c"])
+    assert [] == paths.list_names(folder)
