@@ -77,7 +77,7 @@ sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
 
 ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl-C stops it
-	@$(BIN)/python scripts/ui.py --port $(UI_PORT)
+	@$(BIN)/python scripts/ui_airflow.py --port $(UI_PORT)
 
 .bench/.ready: benchmarks/requirements.txt .venv/.ready
 	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv

@@ -114,7 +114,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def site(browser: Any) -> Iterator[Site]:
     """Airflow and the simulator with two days of exports, and Chromium; all ended at the end."""
-    from ui import Ui  # noqa: PLC0415 - in the path of `browser`
+    from ui_airflow import Ui  # noqa: PLC0415 - in the path of `browser`
 
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")] + ["AIRFLOW_HOME", "SEGEXPORT_DEMO_ROOT"]:
         os.environ.pop(name, None)  # of the other tests; this Airflow has a home of its own

@@ -1,6 +1,6 @@
 """Airflow with the example DAGs, the simulated vendors and four ready connections, on this machine alone.
 
-Usage: python scripts/ui.py [--port 8080] [--profiles 2000] [--days 3]
+Usage: python scripts/ui_airflow.py [--port 8080] [--profiles 2000] [--days 3]
 
 Each start creates everything again below .ui/. Ctrl-C or SIGTERM stops everything.
 """
