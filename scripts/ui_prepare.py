@@ -1,4 +1,4 @@
-"""Creates Airflow's database with four connections to the simulator. ui.py starts it and sets the environment.
+"""Creates Airflow's database with four connections to the simulator. ui_airflow.py starts it and sets the environment.
 
 Usage: python scripts/ui_prepare.py SIMULATOR_URL
 """

@@ -116,3 +116,15 @@ def test_no_file_knows_the_machine_it_was_written_on():
             if FOREIGN_PATHS.search(line):
                 lines.append(f"{name}:{number} {line.strip()[:100]}")
     assert [] == lines
+
+
+def test_names_in_the_folders_of_the_import_path_are_distinct():
+    """Tests have several folders in the import path; of two modules of one name only one can be imported."""
+    folders = [REPO / name for name in ("tests", "dags", "scripts", "benchmarks")]
+    names = [
+        path.stem
+        for folder in folders
+        for path in folder.iterdir()
+        if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
+    ]
+    assert set() == {name for name in names if names.count(name) > 1} - {"conftest"}
