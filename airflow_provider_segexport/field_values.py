@@ -92,15 +92,30 @@ def typed(column: MappedColumn) -> str:
 def _from_format(sql: str, column: MappedColumn) -> str:
     """Return SQL of the date or time that a text names; `date_formats.NO_DATE` if it does not have the format.
 
-    DuckDB's `strptime` reads `infinity` and `epoch` as 1900-01-01, and `31.12.90` with `%Y` as the year 90.
+    DuckDB's `strptime` alone reads `infinity` and `epoch` as 1900-01-01, `1990123` with `%Y%m%d` as 1990-12-03, the
+    366th day of 1990 as 1991-01-01, and any name of a day. It reads no fraction of more than six digits.
     """
-    text = f"nullif(trim({sql}, {literal(email_address.WHITESPACE)}), '')"
-    moment = f"try_strptime(text, {literal(column.text_format)})"
-    read = f"case when regexp_matches(text, '[0-9]') and {moment} >= timestamp '1000-01-01' then {moment} end"
-    value_sql = (
-        f"case when text is not null then coalesce({read}, {date_formats.NO_DATE}::timestamp)::{column.type} end"
-    )
-    return f"[{value_sql} for text in [{text}]][1]"
+    text_format = column.text_format
+    read, tests = "text", [_has_format("text", date_formats.pattern(text_format))]
+    if date_formats.has(text_format, "f"):
+        pattern = date_formats.pattern(text_format, fraction="[0-9]{1,6})[0-9]*(")
+        read = f"regexp_replace(text, {literal(f'^({pattern})$')}, '\\1\\2')"
+    moment = f"try_strptime({read}, {literal(text_format)})"
+    tests.append(f"{moment} >= timestamp '1000-01-01'")
+    if date_formats.has(text_format, "aA"):
+        tests.append(f"contains(lower(text), lower(strftime({moment}, '%a')))")
+    if date_formats.has(text_format, "j"):
+        pattern = date_formats.pattern(text_format, year=f"({date_formats.YEAR})")
+        tests.append(f"year({moment}) = try_cast(regexp_extract(text, {literal(f'^{pattern}$')}, 1) as integer)")
+    value_sql = f"case when {' and '.join(tests)} then {moment} else {date_formats.NO_DATE}::timestamp end"
+    # To trim a million texts takes 17 s; to compare them with the pattern 0.3 s.
+    trimmed = f"nullif(trim({sql}, {literal(email_address.WHITESPACE)}), '')"
+    text = f"case when {_has_format(sql, date_formats.pattern(text_format))} then {sql} else {trimmed} end"
+    return f"[case when text is not null then ({value_sql})::{column.type} end for text in [{text}]][1]"
+
+
+def _has_format(text: str, pattern: str) -> str:
+    return f"regexp_full_match({text}, {literal(pattern)})"
 
 
 def spaced(column: MappedColumn) -> str:

@@ -23,10 +23,11 @@ def with_dates(mapping: FieldMapping, files: SegmentFiles) -> SegmentFiles:
                 f"`date_formats` names the column {column!r}, which feeds no field. To fix: map it, or leave it out."
             )
         if files.columns[column] != "text":
+            is_date = files.columns[column] in {"date", "timestamp"}
+            fix = "leave the column out of `date_formats`" if is_date else "write the column as text"
             raise InvalidSegment(
-                f"Column {column!r} is {files.type_names[column]}, and `date_formats` describes text. To fix: leave "
-                "the column out of `date_formats`."
+                f"Column {column!r} is {files.type_names[column]}, and `date_formats` describes text. To fix: {fix}."
             )
-        columns[column] = "timestamp" if date_formats.has_time(text_format) else "date"
+        columns[column] = "timestamp" if date_formats.has(text_format, date_formats.TIME_CODES) else "date"
         type_names[column] = f"text with dates ({text_format})"
     return replace(files, columns=columns, type_names=type_names)

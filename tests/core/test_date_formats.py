@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -22,7 +23,11 @@ from airflow_provider_segexport.storage.plan import FieldMapping
 STRICT = replace(PLAIN, fields=tuple(replace(rule, drop_invalid=False) for rule in PLAIN.fields))
 """A vendor that rejects the row of a value that does not fit."""
 
-FORMATS = ["%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%d %b %Y", "%d-%B-%Y", "%Y-%j", "%A, %d %B %Y", "%d.%m.%Y %H:%M:%S"]
+FORMATS = [
+    *("%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%d%m%Y", "%m%d%Y", "%d %b %Y", "%d-%B-%Y", "%d%b%Y", "%Y-%j", "%Y%j"),
+    *("%A, %d %B %Y", "%d.%m.%Y %H:%M:%S", "%Y%m%d%H%M%S", "%m/%d/%Y %I:%M:%S %p", "%Y\u5e74%m\u6708%d\u65e5"),
+    *("%Y-%m-%dT%H:%M:%S.%f", "%d'%m\"%Y", "(%d)+[%m]*%Y$", "100%% %d\\\\%m\\\\%Y", "%d\u00a0%m %Y"),
+]
 
 
 def dates_of(tmp_path, texts, text_format):
@@ -51,6 +56,64 @@ def test_what_python_writes_is_read_back(tmp_path, text_format):
     dates, rejected = dates_of(tmp_path, [moment.strftime(text_format) for moment in moments], text_format)
     assert [moment.date().isoformat() for moment in moments] == dates
     assert [] == rejected
+
+
+def rewritten(text, moment, text_format):
+    """Return a text and what Python writes for the date that was read of it, without leading zeros and upper case."""
+    texts = (text.strip(" \u00a0\ufeff"), moment.strftime(text_format))
+    return [re.sub(r"\s+", " ", re.sub(r"(?<!\d)0+(?=\d)", "", each)).lower() for each in texts]
+
+
+@pytest.mark.parametrize("text_format", [each for each in FORMATS if "%H" not in each and "%I" not in each])
+def test_no_date_is_read_that_the_text_does_not_say(tmp_path, text_format):
+    """Texts that lack a digit, have one more or another one: `1990123` with `%Y%m%d` is no date."""
+    random = Random(text_format)
+    texts = []
+    for _ in range(300):
+        text = (datetime(1900, 1, 1, tzinfo=UTC) + timedelta(days=random.randrange(73_000))).strftime(text_format)
+        index = random.randrange(len(text))
+        texts.append(text[:index] + random.choice(["", *"0123456789 ./-\ufeff"]) + text[index + random.randrange(2) :])
+    dates, _ = dates_of(tmp_path, texts, text_format)
+    read = [(text, datetime.fromisoformat(day)) for text, day in zip(texts, dates, strict=True) if day]
+    assert 10 < len(read) < 300
+    for text, moment in read:
+        left, right = rewritten(text, moment, text_format)
+        assert right == left
+
+
+def test_a_missing_zero_beside_digits_is_no_date(tmp_path):
+    """A number column has lost it: `1121990` is the 11th of February or the 1st of December."""
+    assert [0] == dates_of(tmp_path, ["1121990", "01121990"], "%d%m%Y")[1]
+    assert [0, 1] == dates_of(tmp_path, ["1990123", "199011"], "%Y%m%d")[1]
+    assert [0, 1] == dates_of(tmp_path, ["199012", "19901", "1990012"], "%Y%j")[1]
+    assert [0] == dates_of(tmp_path, ["199012319:30", "1990123109:30"], "%Y%m%d%H:%M")[1]
+
+
+def test_a_day_that_its_year_lacks_is_no_date(tmp_path):
+    texts = ["1990-366", "1992-366", "1900-366", "2000-366", "1992-367", "1992-0", "1992-7"]
+    dates, rejected = dates_of(tmp_path, texts, "%Y-%j")
+    assert [None, "1992-12-31", None, "2000-12-31", None, None, "1992-01-07"] == dates
+    assert [0, 2, 4, 5] == rejected
+
+
+def test_a_day_of_the_week_that_is_not_the_date_s_is_rejected(tmp_path):
+    texts = [
+        "Monday, 31 December 1990",
+        "MONDAY, 31 december 1990",
+        "Sunday, 31 December 1990",
+        "Mon, 31 December 1990",
+    ]
+    assert [2, 3] == dates_of(tmp_path, texts, "%A, %d %B %Y")[1]
+
+
+def test_fractions_of_seconds_have_up_to_nine_digits(tmp_path):
+    """SQL Server writes seven, Java nine, PostgreSQL as many as needed."""
+    texts = [f"1990-12-31 23:59:59.{'9' * digits}" for digits in range(11)]
+    dates, rejected = dates_of(tmp_path, texts, "%Y-%m-%d %H:%M:%S.%f")
+    assert [0, 10] == rejected
+    assert {"1990-12-31"} == set(dates[1:10])
+    texts = ["31.12.1990 11:59:59,1234567 PM", "31.12.1990 11:59:59,1 PM"]
+    assert [] == dates_of(tmp_path, texts, "%d.%m.%Y %I:%M:%S,%f %p")[1]
 
 
 def test_what_does_not_have_the_format_is_rejected(tmp_path):
@@ -91,6 +154,14 @@ def test_day_and_month_are_not_mixed_up(tmp_path):
         ("%D", "a code that exports do not read"),
         ("%s", "a code that exports do not read"),
         ("%d.%m.%Y%", "a code that exports do not read"),
+        ("%d.%m.%Y %d.%m.%Y", "a part of the date or time twice"),
+        ("%d.%m.%Y (%j)", "a part of the date or time twice"),
+        ("%d. %b %m %Y", "a part of the date or time twice"),
+        ("%d.%m.%Y %I:%M", "has one of %I and %p without the other"),
+        ("%d.%m.%Y %H:%M %p", "has one of %I and %p without the other"),
+        ("%d.%m.\x00%Y", "no text of up to 100 printable characters"),
+        ("%d.%m.\ud800%Y", "no text of up to 100 printable characters"),
+        ("%d.%m.%Y" + "x" * 100, "no text of up to 100 printable characters"),
     ],
 )
 def test_a_format_that_is_no_date_is_refused(text, message):
@@ -109,6 +180,11 @@ def test_the_sign_that_only_writing_knows_is_left_out():
     assert "100%%-%d.%m.%Y" == date_formats.check("100%%-%d.%m.%Y", "born")
 
 
+def test_blanks_around_a_format_are_left_out():
+    """The texts are trimmed, too, so no text would have the format."""
+    assert {"born": "%d.%m. %Y"} == arguments.date_formats({"born": "\ufeff %d.%m. %Y\u00a0\r\n"}, "date_formats")
+
+
 def test_a_format_of_another_column_or_type_is_refused(tmp_path):
     file = tmp_path / "segment.parquet"
     day = pa.array([date(1990, 1, 1) + timedelta(days=1)])
@@ -117,5 +193,14 @@ def test_a_format_of_another_column_or_type_is_refused(tmp_path):
     fields = {"email": "email", "birthdate": "born"}
     with pytest.raises(InvalidFieldMapping, match="'other', which feeds no field"):
         date_columns.with_dates(FieldMapping(fields, date_formats={"other": "%Y-%m-%d"}), files)
-    with pytest.raises(InvalidSegment, match=r"'born' is date32.*describes text"):
+    with pytest.raises(InvalidSegment, match=r"'born' is date32.*describes text. To fix: leave the column out"):
         date_columns.with_dates(FieldMapping(fields, date_formats={"born": "%Y-%m-%d"}), files)
+
+
+@pytest.mark.parametrize("values", [pa.array([19901231]), pa.array([b"19901231"]), pa.array([True])])
+def test_a_format_of_a_column_that_is_neither_text_nor_date_is_refused(tmp_path, values):
+    pq.write_table(pa.table({"email": ["a@example.com"], "born": values}), tmp_path / "segment.parquet")
+    files = read.read_schemas(list(find_files(str(tmp_path / "segment.parquet"), local_path)), ["email", "born"])
+    mapping = FieldMapping({"email": "email", "birthdate": "born"}, date_formats={"born": "%Y%m%d"})
+    with pytest.raises(InvalidSegment, match=r"describes text\. To fix: write the column as text"):
+        date_columns.with_dates(mapping, files)
