@@ -53,7 +53,7 @@ def test_an_audience_shows_its_history_ledger_opt_outs_and_undo(site, dark):
         frame = site.open(page, LIST)
         frame.get_by_role("link", name="Newsletter").first.click()
         frame.get_by_role("heading", name="History").wait_for()
-        assert 2 == frame.locator("table.runs tbody tr:not(.error)").count()
+        assert frame.locator("table.runs tbody tr:not(.error)").count() in {2, 3}  # the schedule adds one at 02:00 UTC
         for heading in ("Runs", "Ledger", "Opt-outs", "Undo"):
             assert frame.get_by_role("heading", name=re.compile(heading)).is_visible()
         assert "airflow segexport undo" in frame.locator("#undo-command").inner_text()
