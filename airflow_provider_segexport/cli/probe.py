@@ -15,6 +15,7 @@ from airflow_provider_segexport import __version__
 from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm
+from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def _show_plan(context: ProbeContext, planned: list[Planned], say: Say, *, has_l
     say(f"{vendor.title} account {audience.account_name!r}, {vendor.audience_noun} {audience.audience_name!r}")
     if has_leftover:
         say("A probe of this audience was not undone. This is undone first.")
+    if others := context.leftovers.others():
+        audiences = counted(others, f"other {vendor.audience_noun}")
+        say(
+            f"{audiences} of the account {'has' if others == 1 else 'have'} a probe that was not undone. To fix: run a "
+            "probe there, which undoes it first, or give another pattern of addresses."
+        )
     emails = [email for item in planned if not item.why_not for email in item.emails]
     if emails:
         say(f"Addresses: {emails[0]}" if len(emails) == 1 else f"Addresses: {emails[0]} ... {emails[-1]}")

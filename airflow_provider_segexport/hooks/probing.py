@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.errors import AudienceLocked
+from airflow_provider_segexport.fencing import fenced_also
 from airflow_provider_segexport.hooks.holding import hold_audience
 from airflow_provider_segexport.hooks.paths import state_path
-from airflow_provider_segexport.hooks.task_state import is_task_running
+from airflow_provider_segexport.hooks.task_state import is_holder_gone, is_task_running
 from airflow_provider_segexport.probe.planning import ProbeContext
+from airflow_provider_segexport.storage.account_record import account_of
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors import audience_names
 from airflow_provider_segexport.vendors.operations import run_operation
 
@@ -59,14 +65,53 @@ def open_probe(session: VendorSession, audience: str, say: Callable[[str], None]
 
 @contextmanager
 def hold_for_probe(session: VendorSession, context: ProbeContext) -> Iterator[None]:
-    """Be the only writer of the test audience. A probe whose process has died is no writer any more.
+    """Be the only probe of the account, and the only writer of the test audience.
+
+    A question is about the account: two probes with the same addresses in two audiences would change each other's
+    answers. A probe whose process has died holds nothing any more.
 
     Raises:
-        AudienceLocked: an export or another probe is writing the audience.
+        AudienceLocked: another probe of the account runs, or an export is writing the audience.
     """
     detail = f"{process_name()}:{os.urandom(4).hex()}"
-    with hold_audience(session, context.audience, KIND, detail=detail, is_running=_is_running):
+    with (
+        _hold_account(session, context, detail) as account,
+        hold_audience(session, context.audience, KIND, detail=detail, is_running=_is_running),
+        fenced_also(account.check),
+    ):
         yield
+
+
+@contextmanager
+def _hold_account(session: VendorSession, context: ProbeContext, detail: str) -> Iterator[Lease]:
+    """Hold the lock of the account's probes. After a probe that died, wait until its last calls have ended."""
+    audience = context.audience
+    account = account_of(audience) or audience.account
+    lease = Lease(
+        context.state_root / "probing" / context.vendor.name / safe_name(account),
+        f"segexport/{KIND}/{detail}",
+        clock=session.clock,
+        sleep=session.interruptible_sleep,
+        is_task_running=_is_running,
+        is_holder_gone=is_holder_gone,
+    )
+    try:
+        lease.acquire()
+    except AudienceLocked as locked:
+        raise AudienceLocked(
+            f"Another probe of the {context.vendor.title} account {audience.account_name!r} runs ({locked.holder}). "
+            "Two probes would change each other's answers. Nothing was sent.",
+            holder=locked.holder,
+            retry_after_s=locked.retry_after_s or 0.0,
+        ) from None
+    try:
+        if lease.unclean and context.leftovers.read() is None:  # else the undo of what is left waits
+            context.say("An earlier probe of this account was killed. Waiting until its last calls have ended.")
+            context.sleep(longest_call_s(context.vendor))
+        lease.unclean = False
+        yield lease
+    finally:
+        lease.release()
 
 
 def process_name() -> str:

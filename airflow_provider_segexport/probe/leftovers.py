@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from airflow_provider_segexport.errors import DamagedState, FatalError
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, exists
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, exists, list_names
 from airflow_provider_segexport.storage.sealing import read_as, write_json
 
 
@@ -77,6 +77,11 @@ class LeftoverFile:
         if (leftover.vendor, leftover.account, leftover.audience) != (self.vendor, self.account, self.audience):
             raise self._unusable("it is of another audience")
         return leftover
+
+    def others(self) -> int:
+        """Return how many other audiences of the account have a probe that was not undone."""
+        names = list_names(self.path.parent)
+        return sum(name.endswith(".json") and name != self.path.name for name in names)
 
     def _unusable(self, why: str) -> FatalError:
         return FatalError(

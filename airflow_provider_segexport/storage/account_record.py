@@ -1,19 +1,19 @@
-"""Keeps what experiments and probes have found out about a vendor account: `<state>/accounts/<vendor>/<account>.json`.
+"""Keeps what experiments and probes have found out about a vendor account, in a file for each fact.
 
-    {"vendor": "omnisend", "account": "<id>", "facts": {"<API version>": {"<fact>": {"value": .., "learnt_at": ..}}}}
+    <state>/accounts/<vendor>/<account>/<API version>/<fact>.json
 
-The file is replaced as a whole. If two runs write at the same time, one of their facts may be lost and is found out
-again. A damaged file, and a copied one that names another account, count as absent for the same reason. It holds no
-personal data.
+    {"vendor": "omnisend", "account": "<id>", "api_version": "2026-03-15", "fact": "tags_on_upsert",
+     "value": "merge", "learnt_at": 1772000000}
+
+A file is replaced as a whole, so processes that write different facts at the same time never lose one. A damaged file,
+and a copied one of another account, version or fact, count as absent. Files hold no personal data.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Audience
@@ -49,13 +49,13 @@ class AccountRecord:
     """The facts of one account in one API version.
 
     Attributes:
-        path: the account's file.
+        folder: of the account; it holds a folder for each API version.
         vendor: the account's vendor, by its connection type.
         account: the vendor's id of the account.
-        api_version: facts of other versions stay in the file and are not read.
+        api_version: facts of other versions are kept and not read.
     """
 
-    path: StoragePath
+    folder: StoragePath
     vendor: str
     account: str
     api_version: str
@@ -70,41 +70,35 @@ class AccountRecord:
             account: the vendor's id of the account.
             api_version: the version of the vendor's API that the facts are about.
         """
-        return cls(root / "accounts" / vendor / f"{safe_name(account)}.json", vendor, account, api_version)
+        return cls(root / "accounts" / vendor / safe_name(account), vendor, account, api_version)
+
+    def path(self, name: str) -> StoragePath:
+        """Return the file of a fact."""
+        return self.folder / safe_name(self.api_version) / f"{safe_name(name)}.json"
 
     def fact(self, name: str) -> LearntFact | None:
-        """Return a fact; None if it is unknown or cannot be read."""
-        entry = _object(_object(self._facts().get(self.api_version)).get(name))
-        value, learnt_at = entry.get("value"), entry.get("learnt_at")
+        """Return a fact; None if it is unknown or its file cannot be used."""
+        path = self.path(name)
+        try:
+            content = read_json(path)
+        except FileNotFoundError:
+            return None
+        except DamagedState as damaged:
+            log.warning("ignoring a damaged account record (file=%s why=%s)", damaged.file, damaged.why)
+            return None
+        if any(content.get(key) != value for key, value in self._names(name).items()):
+            log.warning("ignoring the account record of another account (file=%s)", path)
+            return None
+        value, learnt_at = content.get("value"), content.get("learnt_at")
         if not isinstance(value, str) or isinstance(learnt_at, bool) or not isinstance(learnt_at, int | float):
             return None
         return LearntFact(value, float(learnt_at)) if math.isfinite(learnt_at) else None
 
     def record(self, name: str, fact: LearntFact) -> None:
         """Write a fact."""
-        facts = self._facts()
-        facts = {**facts, self.api_version: {**_object(facts.get(self.api_version)), name: _entry(fact)}}
-        ensure_folder(self.path.parent)
-        write_json(self.path, {"vendor": self.vendor, "account": self.account, "facts": facts}, indent=2)
+        ensure_folder(self.path(name).parent)
+        content = {**self._names(name), "value": fact.value, "learnt_at": int(fact.learnt_at)}
+        write_json(self.path(name), content, indent=2)
 
-    def _facts(self) -> Mapping[str, Any]:
-        """Return the facts by API version; none if the file is absent, damaged, or of another account."""
-        try:
-            content = read_json(self.path)
-        except FileNotFoundError:
-            return {}
-        except DamagedState as damaged:
-            log.warning("ignoring a damaged account record (file=%s why=%s)", damaged.file, damaged.why)
-            return {}
-        if (content.get("vendor"), content.get("account")) != (self.vendor, self.account):
-            log.warning("ignoring the account record of another account (file=%s)", self.path)
-            return {}
-        return _object(content.get("facts"))
-
-
-def _entry(fact: LearntFact) -> Mapping[str, Any]:
-    return {"value": fact.value, "learnt_at": int(fact.learnt_at)}
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    def _names(self, name: str) -> dict[str, str]:
+        return {"vendor": self.vendor, "account": self.account, "api_version": self.api_version, "fact": name}

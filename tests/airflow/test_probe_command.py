@@ -16,6 +16,9 @@ from airflow_provider_segexport.hooks import get_hook, probing
 from airflow_provider_segexport.hooks.constant_contact import ConstantContactHook
 from airflow_provider_segexport.hooks.holding import hold_audience
 from airflow_provider_segexport.hooks.paths import state_path
+from airflow_provider_segexport.probe.leftovers import Leftover
+from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.takeover import longest_call_s
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -211,6 +214,43 @@ def test_an_audience_that_another_run_writes(stage, probe):
     assert "To fix: try again when the other run has ended." in text
     assert "resumes" not in text
     assert stage.nothing_was_sent()
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_probe_of_another_audience_of_the_account(stage, probe, vendor):
+    """It runs at the same time: nothing is sent, because the two would change each other's answers."""
+    probe(vendor, "--dry-run")
+    hook = get_hook(stage.connection(vendor, f"{vendor}_first"))
+    other = "another" if vendor == "omnisend" else stage.audience(vendor, 1)
+    with probing.open_probe(hook, other, print) as context, probing.hold_for_probe(hook, context):
+        code, text = probe(vendor, "--yes", "--only", "values")
+    assert code == 1
+    assert "Another probe of the" in text
+    assert "try again when the other run has ended" in text
+    assert stage.nothing_was_sent()
+    assert probe(vendor, "--yes", "--only", "rate_headers")[0] == 0
+
+
+def test_a_probe_of_another_audience_that_was_killed(stage, probe, monkeypatch):
+    """The next probe of the account waits until its calls have ended, and says that it is not undone."""
+    probe("dotdigital", "--dry-run")
+    hook = get_hook(stage.connection("dotdigital", "dotdigital_first"))
+    host, namespace, _ = probing.process_name().split(":")
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    with monkeypatch.context() as dying, probing.open_probe(hook, stage.audience("dotdigital", 1), print) as context:
+        leftover = Leftover("dotdigital", context.audience.account, context.audience.audience, "values", (), "ab", 1.0)
+        context.leftovers.write(leftover)
+        dying.setattr(Lease, "release", lambda _: None)
+        dying.setattr(probing, "process_name", lambda: f"{host}:{namespace}:{child.pid}")
+        with probing.hold_for_probe(hook, context):
+            pass
+    waits = []
+    monkeypatch.setattr(type(hook), "interruptible_sleep", lambda _, seconds: waits.append(seconds))
+    code, text = probe("dotdigital", "--yes", "--only", "rate_headers")
+    assert code == 0
+    assert longest_call_s(hook.vendor) in waits
+    assert "1 other address book of the account has a probe that was not undone" in text
 
 
 def test_a_probe_whose_process_has_died_holds_nothing(stage, probe):

@@ -107,7 +107,8 @@ class VendorHarness:
         return AccountRecord.of(self.home, self.name, account, experiment.api_version if experiment else "")
 
     def environment(self, run: str = "run", **options: Any) -> ExportEnvironment:
-        if self.learnt and self.vendor.experiment and not self.account_record().path.exists():
+        experiment = self.vendor.experiment
+        if self.learnt and experiment and not self.account_record().path(experiment.fact).exists():
             self.learn(self.learnt)
         send = options.pop("send", None) or self.sender(patience=options.pop("patience", None))
         folder = RunFolder.open(self.home / "runs" / run)

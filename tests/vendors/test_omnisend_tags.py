@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -217,7 +218,7 @@ def test_a_run_that_sends_no_row_learns_nothing(brand):
     """There is no person to try it on."""
     brand.learn("merge")
     brand.day(1, people(2))
-    brand.account_record().path.unlink()
+    brand.account_record().path("tags_on_upsert").unlink()
     assert brand.day(2, people(2))["account_facts"] == {}
     assert brand.value() == ""
 
@@ -228,14 +229,14 @@ def test_a_run_that_sends_no_row_learns_nothing(brand):
         b"",
         b"{",
         b"[]",
-        b'{"format":1,"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}},"checksum":"00000000"}',
-        b'{"2026-03-15":{"tags_on_upsert":{"value":"merge","learnt_at":1}}}',
-        b'{"format":1,"vendor":"omnisend","account":7,"facts":[],"checksum":"00000000"}',
+        b'{"format":1,"fact":"tags_on_upsert","value":"merge","learnt_at":1,"checksum":"00000000"}',
+        b'{"fact":"tags_on_upsert","value":"merge","learnt_at":1}',
+        b'{"format":1,"vendor":"omnisend","account":7,"value":[],"checksum":"00000000"}',
     ],
 )
 def test_a_damaged_record(brand, content):
     """It is learnt again: a forged or broken file never lets an export replace tags."""
-    path = brand.account_record().path
+    path = brand.account_record().path("tags_on_upsert")
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     brand.day(1, people(3))
@@ -243,13 +244,17 @@ def test_a_damaged_record(brand, content):
     brand.assert_unharmed(*people(3))
 
 
-@pytest.mark.parametrize("other", [{"account": "another-brand"}, {"vendor": "dotdigital"}])
+@pytest.mark.parametrize(
+    "other", [{"account": "another-brand"}, {"vendor": "dotdigital"}, {"api_version": "2027-01-01"}]
+)
 def test_a_record_that_was_copied_from_another_account(brand, other, caplog):
-    """It says nothing about this one, and is replaced."""
+    """It says nothing about this one, and is replaced; also a file of another API version."""
     own = brand.account_record()
-    foreign = replace(own, **other)
+    foreign = replace(own, folder=own.folder.parent / "foreign", **other)
     foreign.record("tags_on_upsert", LearntFact("merge", 1.0))
     assert foreign.fact("tags_on_upsert") == LearntFact("merge", 1.0)
+    own.path("tags_on_upsert").parent.mkdir(parents=True)
+    shutil.copy(foreign.path("tags_on_upsert"), own.path("tags_on_upsert"))
     assert own.fact("tags_on_upsert") is None
     brand.day(1, people(3))
     assert "of another account" in caplog.text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 from vendors.harness import VendorHarness, people
@@ -43,6 +45,24 @@ def record_of(account, api_version):
 def test_every_answer_that_exports_obey_is_one_of_the_question(vendor):
     probe = VENDORS[vendor].probe
     assert set(probe.facts()) == {question.fact for question in probe.questions if question.fact}
+
+
+@pytest.mark.parametrize("vendor", [name for name, vendor in VENDORS.items() if vendor.probe.facts()])
+def test_facts_that_are_written_at_the_same_time_are_all_kept(tmp_path, vendor):
+    """A probe and experiments of exports write to one account's record; an old value is never put back."""
+    facts = VENDORS[vendor].probe.facts()
+    barrier = Barrier(len(facts))
+
+    def write(name):
+        record = AccountRecord.of(tmp_path, vendor, "shop", "v1")
+        for at in range(40):
+            barrier.wait(60)
+            record.record(name, LearntFact(f"{name} {at}", float(at)))
+
+    with ThreadPoolExecutor(len(facts)) as pool:
+        list(pool.map(write, facts))
+    record = AccountRecord.of(tmp_path, vendor, "shop", "v1")
+    assert {name: record.fact(name) for name in facts} == {name: LearntFact(f"{name} 39", 39.0) for name in facts}
 
 
 def test_removals_of_as_many_people_as_the_account_takes(sim, tmp_path):
