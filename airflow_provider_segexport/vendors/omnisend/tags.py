@@ -1,8 +1,9 @@
 """Omnisend: tags are added and removed without touching the tags of others.
 
 `POST` and `DELETE /contacts/tags` are additive (contacts OpenAPI 2026-03-15, read 2026-11): other tags stay. At most
-250 addresses and 250 contact ids in one call are united, at 60 calls a minute. Accepted with 202 and done later; there
-is no job to read, and addresses and ids that the brand does not know are ignored.
+250 addresses and 250 contact ids in one call are united, at 60 calls a minute. Exports select people by address alone,
+because it is the key of segment and ledger. Accepted with 202 and done later; there is no job to read, and addresses
+that the brand does not know are ignored.
 
 No document says whether `tags` of an upsert are merged with a contact's tags or replace them. Only where an
 experiment has proven `merge`, an upsert carries the tag.
@@ -10,19 +11,31 @@ experiment has proven `merge`, an upsert carries the tag.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segexport.model import Audience, Batch, BatchResult, Operation, Request
-from airflow_provider_segexport.vendors.omnisend.responses import raise_for, versioned
-from airflow_provider_segexport.vendors.responses import send_json
+from airflow_provider_segexport.model import (
+    Audience,
+    Batch,
+    BatchResult,
+    Operation,
+    Reason,
+    Request,
+    Response,
+    RowRejection,
+)
+from airflow_provider_segexport.vendors.omnisend.responses import error_of, raise_for, versioned
+from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, send_json
 
 TAGS_SCOPE = "tags"
 """Rate limit scope of `/contacts/tags`: 60 calls a minute, beside the limit of all calls."""
 
 MAX_SELECTED = 250
-"""Most addresses, and most contact ids, in one call."""
+"""Most addresses in one call."""
+
+TAGS_FIELD = re.compile(r"tags\b")
 
 ACCEPTED = frozenset({200, 202, 204})
 
@@ -60,24 +73,49 @@ def items_as_sent(audience: Audience, batch: Batch) -> Iterator[str]:
     return (item.replace(cut, "") if cut else item for item in batch.items)
 
 
-def tag_accepted(audience: Audience, batch: Batch, result: BatchResult) -> Operation[None]:
-    """Add the tag to the rows of a batch that the vendor has accepted.
+def tag_accepted(audience: Audience, batch: Batch, result: BatchResult) -> Operation[BatchResult]:
+    """Add the tag to the rows of a batch that the vendor has accepted, by address.
+
+    A contact id in the result names the contact that had the address when the batch ended. By now, the address may be
+    another contact's. If the vendor rejects a call, it is halved until the invalid address is alone.
 
     Args:
         audience: names the brand and the tag.
         batch: its items had no tag.
         result: contact ids, rejected rows and rows to retry.
+
+    Returns:
+        The result, with the rows whose tag was rejected.
     """
     left_out = {rejection.index for rejection in result.rejected} | set(result.retry)
     accepted = [index for index in range(len(batch)) if index not in left_out]
-    emails = [batch.emails[index] for index in accepted if index not in result.contact_ids]
-    ids = [result.contact_ids[index] for index in accepted if index in result.contact_ids]
-    yield from change_tags("POST", audience, [audience.audience], emails, ids)
+    rejected: dict[int, RowRejection] = {}
+    parts = [accepted[start : start + MAX_SELECTED] for start in range(0, len(accepted), MAX_SELECTED)]
+    while parts:
+        part = parts.pop()
+        body = {"emails": [batch.emails[index] for index in part], "tags": [audience.audience]}
+        response = yield tags_request("POST", audience, body)
+        if response.status in ACCEPTED:
+            continue
+        if response.status not in {400, 413} or is_about_the_tag(response):
+            raise_for(response)
+        if len(part) > 1:
+            middle = len(part) // 2
+            parts += [part[middle:], part[:middle]]
+        else:
+            kind, message = error_of(response)
+            rejected[part[0]] = RowRejection(part[0], Reason.REJECTED_BY_VENDOR, kind, message)
+    ids = {index: contact_id for index, contact_id in result.contact_ids.items() if index not in rejected}
+    return replace(result, rejected=(*result.rejected, *rejected.values()), contact_ids=ids)
 
 
-def change_tags(
-    method: str, audience: Audience, tags: Sequence[str], emails: Sequence[str], ids: Sequence[str] = ()
-) -> Operation[None]:
+def is_about_the_tag(response: Response) -> bool:
+    """Return whether all invalid fields of a rejected call are `tags`, so that a part of its people changes nothing."""
+    fields = [as_text(error.get("field")) for error in as_objects(as_object(response.json()).get("errors"))]
+    return bool(fields) and all(TAGS_FIELD.match(field) for field in fields)
+
+
+def change_tags(method: str, audience: Audience, tags: Sequence[str], emails: Sequence[str]) -> Operation[None]:
     """Add or remove tags, in as many calls as are needed; each may be repeated.
 
     Args:
@@ -85,25 +123,12 @@ def change_tags(
         audience: names the brand.
         tags: 1 to 100.
         emails: people by address.
-        ids: people by contact id.
     """
-    for body in request_bodies(tags, emails, ids):
+    for start in range(0, len(emails), MAX_SELECTED):
+        body = {"emails": list(emails[start : start + MAX_SELECTED]), "tags": list(tags)}
         response = yield tags_request(method, audience, body)
         if response.status not in ACCEPTED:
             raise_for(response)
-
-
-def request_bodies(tags: Sequence[str], emails: Sequence[str], ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """Return the bodies of as few calls as select these people, each of them by address or by contact id.
-
-    Args:
-        tags: to add or to remove.
-        emails: people selected by address.
-        ids: people selected by contact id.
-    """
-    for start in range(0, max(len(emails), len(ids)), MAX_SELECTED):
-        selected = {"emails": emails[start : start + MAX_SELECTED], "contactIDs": ids[start : start + MAX_SELECTED]}
-        yield {**{name: list(people) for name, people in selected.items() if people}, "tags": list(tags)}
 
 
 def tags_request(method: str, audience: Audience, body: Mapping[str, Any]) -> Request:
@@ -112,6 +137,6 @@ def tags_request(method: str, audience: Audience, body: Mapping[str, Any]) -> Re
     Args:
         method: `POST` or `DELETE`.
         audience: names the brand.
-        body: from `request_bodies`.
+        body: people and tags.
     """
     return versioned(send_json(method, f"{audience.base_url}/contacts/tags", body), TAGS_SCOPE)
