@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import (
     DecoratedOperator,
@@ -15,9 +15,11 @@ from airflow.providers.common.compat.sdk import (
     determine_kwargs,
     task_decorator_factory,
 )
+from airflow.sdk.bases.decorator import _TaskDecorator
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 
 from airflow_provider_segexport.operators.base import as_text
+from airflow_provider_segexport.operators.documented import document_mapped
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 if TYPE_CHECKING:
@@ -116,6 +118,25 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         self.segment = segment
 
 
+class SegmentExportTask(_TaskDecorator[Any, Any, SegmentExportDecoratedOperator]):
+    """A decorated function. Airflow creates a mapped task from it without an operator, so it is documented here."""
+
+    def expand(self, **kwargs: Any) -> Any:
+        """Map the task over arguments of the function."""
+        return self._documented(_TaskDecorator.expand(self, **kwargs))
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> Any:
+        """Map the task over groups of arguments of the function."""
+        return self._documented(_TaskDecorator.expand_kwargs(self, kwargs, strict=strict))
+
+    def _documented(self, output: Any) -> Any:
+        """Document the task of an output, with the function's docstring if it has one."""
+        task = output.operator
+        owners = {"dag": task.dag, "task_group": task.task_group, "python_callable": self.function}
+        document_mapped(task.partial_kwargs, {**self.kwargs, **owners}, SegmentExportDecoratedOperator.describe)
+        return output
+
+
 def segment_export_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
     """Make a function the segment of an export.
 
@@ -123,6 +144,19 @@ def segment_export_task(python_callable: Callable[..., Any] | None = None, **kwa
         python_callable: the function.
         kwargs: arguments of `SegmentExportOperator` except `segment`.
     """
-    return task_decorator_factory(
+    decorate = task_decorator_factory(
         python_callable=python_callable, decorated_operator_class=SegmentExportDecoratedOperator, **kwargs
+    )
+    if python_callable is None:
+        return cast("TaskDecorator", lambda function: _mapped_too(decorate(function)))
+    return _mapped_too(decorate)  # type: ignore[no-any-return]
+
+
+def _mapped_too(task: Any) -> Any:
+    """Return a task that is documented if it is mapped, too."""
+    return SegmentExportTask(
+        function=task.function,
+        multiple_outputs=task.multiple_outputs,
+        operator_class=task.operator_class,
+        kwargs=task.kwargs,
     )

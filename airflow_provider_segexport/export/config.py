@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from airflow_provider_segexport.fencing import NO_FENCE, Fence, fenced
@@ -183,6 +184,16 @@ class PendingJobs:
     audience: str = ""
 
 
+class Phase(StrEnum):
+    """Phases of a run, in their order; a verification reads instead of planning and sending."""
+
+    CHECK = "Check"
+    PLAN = "Plan"
+    READ = "Read"
+    SEND = "Send"
+    REPORT = "Report"
+
+
 @dataclass(frozen=True, slots=True)
 class ExportEnvironment:
     """Services and folders that an export uses.
@@ -197,6 +208,7 @@ class ExportEnvironment:
         clock: returns epoch seconds.
         sleep: waits for the given seconds.
         on_progress: takes `phase`, `settled`, `batches` and `jobs` now and then.
+        on_phase: takes each phase when it begins, perhaps several times.
         on_audience: takes the audience and the path of its ledger, as soon as the vendor has reported the audience.
         is_task_running: returns whether the holder of a lease (`dag/task/run/map index`) still runs; None if unknown.
         is_holder_gone: takes a lease's holder and the id of its Airflow; returns whether that Airflow has forgotten it.
@@ -213,6 +225,7 @@ class ExportEnvironment:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     on_progress: Callable[[Mapping[str, Any]], None] = lambda _: None
+    on_phase: Callable[[Phase], None] = lambda _: None
     on_audience: Callable[[Audience, StoragePath], None] = lambda *_: None
     is_task_running: Callable[[str], bool | None] = lambda _: None
     is_holder_gone: Callable[[str, str], bool] = lambda *_: False

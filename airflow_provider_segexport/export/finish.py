@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export import collect_optouts, doubts
 from airflow_provider_segexport.export.audience import CREATED_AS
-from airflow_provider_segexport.export.config import ExportContext, may_finish_after_response
+from airflow_provider_segexport.export.config import ExportContext, Phase, may_finish_after_response
 from airflow_provider_segexport.export.experiments import account_facts
 from airflow_provider_segexport.model import PROOF_NOT_APPLIED, Audience, ProofState
 from airflow_provider_segexport.stages import readback, record, report, update_ledger
@@ -101,6 +101,7 @@ def finish(
     Returns:
         The report.
     """
+    context.environment.on_phase(Phase.REPORT)
     end = end or RunEnd()
     folder = context.environment.run_folder
     ledger, state = context.ledger(audience), AudienceState()
@@ -128,6 +129,7 @@ def finish(
     summary = report.summarize(counts, reasons, entries)
     if not (end.dry_run or end.waiting or is_missing(audience)):
         _record_history(ledger, summary)
+    log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):
         doubts.drop_rows(state, folder)

@@ -21,6 +21,7 @@ from airflow_provider_segexport.export.config import (
     ExportContext,
     ExportEnvironment,
     PendingJobs,
+    Phase,
 )
 from airflow_provider_segexport.export.experiments import adapted, check_exported, learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
@@ -253,6 +254,7 @@ class Export:
     def _execute(self, planned: Plan, facts: PlanFacts, audience: Audience) -> dict[str, Any] | PendingJobs:
         """Send upserts and removals, and finish the run or defer it."""
         context = self._context
+        context.environment.on_phase(Phase.SEND)
         try:
             upserts = recorder(context, planned, context.environment.run_folder)
             adopt_lost_jobs(context, planned, audience, upserts)

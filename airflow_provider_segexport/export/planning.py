@@ -10,7 +10,7 @@ from datetime import datetime
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import GuardTripped, InvalidSegment, NeedsMemory, StaleSnapshot
 from airflow_provider_segexport.export import consent_rules, estimate, removing
-from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.config import ExportContext, Phase
 from airflow_provider_segexport.export.preflight import Preflight
 from airflow_provider_segexport.guards import GuardResult
 from airflow_provider_segexport.model import Audience, Reason
@@ -72,6 +72,7 @@ def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: A
     Raises:
         InvalidSegment: every row is rejected.
     """
+    context.environment.on_phase(Phase.PLAN)
     try:
         return _prepare(context, checked, ledger, state, MEMORY)
     except NeedsMemory:

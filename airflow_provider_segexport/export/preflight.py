@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
 from airflow_provider_segexport.export import audience as audiences
-from airflow_provider_segexport.export.config import ExportConfig, ExportContext
+from airflow_provider_segexport.export.config import ExportConfig, ExportContext, Phase
 from airflow_provider_segexport.export.experiments import resolve_audience, with_account_facts
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
@@ -21,6 +22,8 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
 from airflow_provider_segexport.vendors.base import FieldType, MappedFields
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Preflight:
 def check(context: ExportContext) -> Preflight:
     """Check files, columns, credentials, audience and custom fields. Change nothing at the vendor."""
     config, vendor, environment = context.config, context.vendor, context.environment
+    environment.on_phase(Phase.CHECK)
+    log.info("Checking segment, connection and audience")
     configured = _configured(config)
     columns = map_fields.required_columns(vendor, configured)
     consent_columns = [config.consent.column] if config.consent.column else []
@@ -66,6 +71,13 @@ def check(context: ExportContext) -> Preflight:
         mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files)[1])
     audience = resolve_audience(context)
     audience, mapping, missing = _resolve_mapping(context, mapped, files, audience)
+    log.info(
+        "Checking done (files=%d rows=%d columns=%d fields_to_create=%d)",
+        len(files.files),
+        files.rows,
+        len(columns),
+        len(missing),
+    )
     return Preflight(files, mapped, mapping, audience, suppression, _fingerprint(configured, mapping), missing)
 
 

@@ -38,6 +38,8 @@ def recorder(
     phase = "sending" if kind is BatchKind.UPSERT else "removing"
     settled_batches = sum(entry.state is State.SETTLED for entry in folder.journal.states().values())
     resubscribes = context.vendor.resubscribe_removed is not None and kind is BatchKind.UPSERT
+    action = "Sending upserts" if kind is BatchKind.UPSERT else "Sending removals"
+    log.info("%s (batches=%d with_result=%d)", action, total, settled_batches)
     accepted, rejected = record.count_rows(folder.journal.states())
     reject_watch = (
         guards.reject_watch(context.config.guard("max_rejected_share"), log.warning)

@@ -12,7 +12,7 @@ import json
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, InvalidArgument
 from airflow_provider_segexport.export import estimate, removing, undo_target
-from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.export.config import ExportContext, Phase
 from airflow_provider_segexport.export.planning import PlanDraft, row_sql
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import plan, removals
@@ -39,6 +39,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
         FatalError: the version cannot be undone.
     """
     folder = context.environment.run_folder
+    context.environment.on_phase(Phase.PLAN)
     with engine() as sql:
         version = context.config.undo.version if context.config.undo else None
         target = undo_target.find(sql, ledger, state, context.config.export_name, version)

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export import preflight
-from airflow_provider_segexport.export.config import ExportContext, Verify
+from airflow_provider_segexport.export.config import ExportContext, Phase, Verify
 from airflow_provider_segexport.export.experiments import resolve_audience
 from airflow_provider_segexport.export.match_rate import match_rate, wilson_interval
 from airflow_provider_segexport.export.verify_reading import Target, open_reading, read
@@ -58,17 +58,20 @@ def verify(context: ExportContext) -> dict[str, Any]:
 
 def _verify(context: ExportContext, target: Target) -> dict[str, Any]:
     folder = context.environment.run_folder.path
+    context.environment.on_phase(Phase.READ)
     with engine() as sql:
         progress, estimate = open_reading(context, target, sql)
         progress = read(context, target, sql, progress)
         for kind in (MEMBERS, OPTOUTS, RECORDS):
             drift.load_parts(sql, kind, reading.part_files(folder, progress, kind))
         drift.load_optouts(sql)
+        context.environment.on_phase(Phase.REPORT)
         with _holding_lease(context, target.ledger) as ledger:
             result = _conclude(context, target, sql, progress, ledger)
             entries = _entries(context, target.audience, progress) | {"estimate": estimate} | result
             if ledger.version():
                 _record(ledger, entries)
+    log.info("Writing the report (run_folder=%s)", folder)
     context.environment.run_folder.write_summary(entries)
     reading.discard(folder)
     return entries

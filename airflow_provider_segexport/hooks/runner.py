@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot, Superseded
@@ -12,6 +13,7 @@ from airflow_provider_segexport.export.config import ExportConfig, ExportContext
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.export.verify import verify
 from airflow_provider_segexport.hooks import metrics
+from airflow_provider_segexport.hooks.log_groups import log_groups
 from airflow_provider_segexport.hooks.paths import resolve_argument
 from airflow_provider_segexport.hooks.polling import JobPollPolicy
 from airflow_provider_segexport.hooks.progress import Progress
@@ -129,8 +131,8 @@ def _run(  # noqa: PLR0913 - what a run consists of
     )
     try:
         progress.update({"phase": "checking"})
-        with _recorded_calls(session, folder.path, is_resumed=is_resumed):
-            result = _carry_out(session, config, environment)
+        with log_groups() as enter, _recorded_calls(session, folder.path, is_resumed=is_resumed):
+            result = _carry_out(session, config, replace(environment, on_phase=enter))
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
             progress.clear()

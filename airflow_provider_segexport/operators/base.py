@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 
-from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.operators import failures, lineage, links, messages, waits
+from airflow_provider_segexport.operators import failures, kills, lineage, links, messages, waits
+from airflow_provider_segexport.operators.documented import DocumentedOperator
 from airflow_provider_segexport.operators.loading import gc_disabled
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
 from airflow_provider_segexport.operators.retries import retry_policy
@@ -44,7 +44,7 @@ def as_text(value: Any) -> Any:
     return str(value) if hasattr(value, "iterdir") else value.uri if isinstance(value, Asset) else value
 
 
-class BaseAudienceOperator(BaseOperator):
+class BaseAudienceOperator(DocumentedOperator):
     """A task that writes an audience.
 
     Args:
@@ -98,7 +98,7 @@ class BaseAudienceOperator(BaseOperator):
         """Return what to run, from the arguments after templates were rendered."""
 
     def set_arguments(self, given: Mapping[str, Any]) -> None:
-        """Set an attribute for each argument; that of an argument that was left out is None.
+        """Set an attribute for each argument, and document the task; that of an argument that was left out is None.
 
         The names of these arguments are recorded, so that a template that renders to None can be refused.
         """
@@ -106,6 +106,7 @@ class BaseAudienceOperator(BaseOperator):
         for name, value in given.items():
             attribute = as_text(value) if name in PATH_ARGUMENTS else None if value is LEFT_OUT else value
             setattr(self, ATTRIBUTE_NAMES.get(name, name), attribute)
+        self.document({"conn_id": self.conn_id, **given})
 
     def rendered_arguments(self, table: tuple[Argument, ...]) -> dict[str, Any]:
         """Return the values of a table's arguments after templates were rendered."""
@@ -142,18 +143,8 @@ class BaseAudienceOperator(BaseOperator):
 
         Airflow lets the task run for some seconds: calls in flight end and are recorded, and no further call is made.
         """
-        if self._hook is None or self.export_request is None:
-            return
-        from airflow_provider_segexport.hooks.runner import run_folder  # noqa: PLC0415
-
-        self._hook.request_stop()
-        try:
-            calls, jobs = run_folder(self.export_request).record_kill()
-        except Exception as error:  # noqa: BLE001 - a signal handler: its exceptions would be raised anywhere
-            self.log.warning("Killed; the calls in flight could not be recorded (error=%s)", type(error).__name__)
-            return
-        in_flight = f"{counted(calls, 'call')} and {counted(jobs, 'import job')}"
-        self.log.warning("Killed with %s in flight. A retry checks them first.", in_flight)
+        if self._hook is not None and self.export_request is not None:
+            kills.stop(self._hook, self.export_request)
 
     def set_waiting(self, values: Mapping[str, Any]) -> None:
         """Set how the task waits. Airflow's configuration has the default of `deferrable`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
+from airflow_provider_segexport.operators import task_docs
 from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         "guards": "json",
     }
     ui_color = "#d7ecf2"
+    describe = staticmethod(task_docs.export_doc)
 
     def __init__(  # noqa: PLR0913 - the options of an export
         self,

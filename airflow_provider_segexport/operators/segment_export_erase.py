@@ -6,19 +6,21 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import FatalError, InvalidSegment
+from airflow_provider_segexport.operators import task_docs
 from airflow_provider_segexport.operators.base import as_text
+from airflow_provider_segexport.operators.documented import DocumentedOperator
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
     from airflow_provider_segexport.person.person import Person
 
 
-class SegmentExportEraseOperator(BaseOperator):
+class SegmentExportEraseOperator(DocumentedOperator):
     """Erases people from audiences, from every stored version of the ledgers and from all run folders, with receipts.
 
     The people are read from a file, because a task's arguments are shown in Airflow's UI. Remove them from the sources
@@ -36,6 +38,7 @@ class SegmentExportEraseOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("emails_path", "requested_by", "is_dry_run")
     ui_color = "#e8e0f0"
+    describe = staticmethod(task_docs.erase_doc)
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class SegmentExportEraseOperator(BaseOperator):
         self.emails_path = as_text(emails_path)
         self.requested_by = requested_by
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
+        self.document({"emails_path": self.emails_path, "dry_run": dry_run})
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Erase the people one after the other."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
+from airflow_provider_segexport.operators import task_docs
 from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
         "job_timeout",
     )
     ui_color = "#f2e3d7"
+    describe = staticmethod(task_docs.undo_doc)
 
     def __init__(  # noqa: PLR0913 - the options of an undo
         self,

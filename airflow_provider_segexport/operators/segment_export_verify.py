@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.hooks import verify_messages
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
+from airflow_provider_segexport.operators import task_docs
 from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
     )
     template_fields_renderers = {"field_mapping": "json", "custom_fields": "json"}  # noqa: RUF012 - as BaseOperator has it
     ui_color = "#dcefdc"
+    describe = staticmethod(task_docs.verify_doc)
 
     def __init__(  # noqa: PLR0913 - the options of a verification
         self,

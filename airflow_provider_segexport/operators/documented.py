@@ -1,0 +1,54 @@
+"""Operators that document their tasks: mapped tasks too, whose operator is created only when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_segexport.operators.task_docs import DOC_ARGUMENTS
+
+
+class DocumentedOperator(BaseOperator):
+    """Sets `doc_md` of a task from its arguments, unless its author has documented it.
+
+    Attributes:
+        describe: returns the documentation; takes the arguments by name.
+    """
+
+    describe: Callable[[Mapping[str, Any]], str]
+
+    def document(self, values: Mapping[str, Any]) -> None:
+        """Document this task.
+
+        Airflow shows the docstring of a decorated function later, so it counts as written by the author.
+        """
+        function = getattr(self, "python_callable", None)
+        if not any(getattr(self, name) for name in DOC_ARGUMENTS) and not getattr(function, "__doc__", None):
+            self.doc_md = type(self).describe({**values, "python_callable": function} if function else values)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task, as `BaseOperator.partial` does, and document it."""
+        mapped = super().partial(**kwargs)
+        document_mapped(mapped.kwargs, {**mapped.kwargs, **kwargs}, cls.describe)
+        return mapped
+
+
+def document_mapped(
+    partial_kwargs: dict[str, Any], values: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], str]
+) -> None:
+    """Document a mapped task, unless its author has documented it.
+
+    Args:
+        partial_kwargs: the task's arguments that are not mapped; gets the documentation.
+        values: of the arguments, with the task's `dag` and `task_group`.
+        describe: returns the documentation.
+    """
+    if any(partial_kwargs.get(name) for name in DOC_ARGUMENTS):
+        return
+    owners = [owner for owner in (values.get("dag"), values.get("task_group")) if owner is not None]
+    defaults = {name: value for owner in owners for name, value in (owner.default_args or {}).items()}
+    given = {**defaults, **(values.get("default_args") or {}), **values, "is_mapped": True}
+    partial_kwargs["doc_md"] = getattr(values.get("python_callable"), "__doc__", None) or describe(given)
