@@ -284,6 +284,9 @@ def _country_code(text: str) -> str:
 
 
 def _phone(text: str) -> str:
-    """Return SQL of a phone number in E.164 without separators; null for a number without a country prefix."""
-    digits = f"regexp_replace({text}, {literal(phone_number.SEPARATORS)}, '', 'g')"
-    return f"case when regexp_full_match({digits}, {literal(phone_number.E164)}) then {digits} end"
+    """Return SQL of a phone number in E.164; null for any other text.
+
+    `phone_column` has converted all that is one complete number. What it left may be two numbers or an extension, and
+    without its separators it would be another person's number: `+49 40 1234567/8`.
+    """
+    return f"case when regexp_full_match({text}, {literal(phone_number.E164)}) then {text} end"

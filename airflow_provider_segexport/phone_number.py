@@ -32,6 +32,12 @@ second number (`1234567/68`)."""
 DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
 """A date in a column of phone numbers. Some are valid numbers: 2024-05-12 is one in Germany."""
 
+DECIMAL = re.compile(r"[^.]*\.\d{1,2}")
+"""A decimal number, such as `1701234567.0` from a column of floats. With the zero behind the point as a digit, it is a
+valid number of another person in Germany."""
+
+OTHER = (DATE, DECIMAL)
+
 
 def to_e164(text: str, region: str | None) -> str | None:
     """Convert a phone number to E.164.
@@ -50,7 +56,7 @@ def to_e164(text: str, region: str | None) -> str | None:
     import phonenumbers  # noqa: PLC0415 - takes 0.2 s, and most segments have no number to convert
 
     digits = unicodedata.normalize("NFKC", trimmed(text))
-    if digits.count("+") > 1 or _has_two_numbers(digits) or DATE.fullmatch(digits.strip()):
+    if digits.count("+") > 1 or _has_two_numbers(digits) or any(other.fullmatch(digits.strip()) for other in OTHER):
         return None
     is_international = re.match(r"\W*\+", digits) is not None
     if "+" in digits and not is_international:

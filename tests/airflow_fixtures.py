@@ -114,7 +114,8 @@ class Run:
             instance.refresh_from_task(
                 DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).get_task(task_id)
             )
-            instance.try_number += 1
+            if instance.state != TaskInstanceState.UP_FOR_RESCHEDULE:  # as `DagRun.schedule_tis` counts (Airflow 3.3.2)
+                instance.try_number += 1
             instance.state = TaskInstanceState.SCHEDULED
         _run_task(ti=instance, task=dag.get_task(task_id), run_triggerer=True)
         return str(self.task(task_id).state)

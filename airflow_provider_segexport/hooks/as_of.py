@@ -83,6 +83,15 @@ def moment(given: Any, name: str = "as_of") -> datetime:
     Raises:
         InvalidSegment: the value is none of these.
     """
+    try:
+        read = _moment(given, name)
+        read.astimezone(UTC)
+    except OverflowError:  # a number that no float holds, or a time that is before the year 1 or after 9999 in UTC
+        raise _invalid_time(given, name) from None
+    return read
+
+
+def _moment(given: Any, name: str) -> datetime:
     if type(given).__module__ == "numpy" and hasattr(given, "item"):  # datetime64 in any unit, and whole numbers
         given = given.astype("datetime64[us]").item() if given.dtype.kind == "M" else given.item()
     if hasattr(given, "to_pydatetime"):  # pandas counts nanoseconds, which ISO 8601 text elsewhere does not have

@@ -198,13 +198,14 @@ def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, expor
 
     Args:
         values: values of `EXPORT`.
-        as_of: the time that the segment describes.
+        as_of: the time that the segment describes; `InvalidSegment` if it is in the future.
         run: the run's name in the ledger.
         export_name: the export's name if the arguments give none.
     """
     from airflow_provider_segexport.export.config import ExportConfig  # noqa: PLC0415 - as this module says
     from airflow_provider_segexport.hooks.consent_arguments import consent  # noqa: PLC0415
 
+    check_not_future(as_of, datetime.now(UTC))
     same = {field.name for field in fields(ExportConfig)} & values.keys()
     return ExportConfig(
         **{name: values[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
@@ -242,7 +243,7 @@ def build_request(values: Mapping[str, Any], caller: Caller, content: str = "") 
             "Outside a task, mode 'mirror' needs `export_name`: two programs that use one connection would remove each "
             "other's people. Nothing was sent. To fix: pass `export_name`, the same one in each run of this program."
         )
-    as_of = check_not_future(values["as_of"] or caller.as_of(), datetime.now(UTC))
+    as_of = values["as_of"] or caller.as_of()
     config = export_config(values, as_of=as_of, run=caller.run, export_name=caller.export_name)
     return ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt, content)
 

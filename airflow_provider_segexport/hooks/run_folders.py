@@ -139,10 +139,14 @@ def check_plan_folder(request: ExportRequest, deferred_in: str) -> None:
     )
 
 
-def open_run_folder(request: ExportRequest, config: ExportConfig) -> RunFolder:
+def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFolder, bool]:
     """Return the run folder to resume in, or a new one if the task's arguments have changed since the last plan.
 
     Arguments change between tries if a DAG is corrected, or if a mapped task's index now means another segment.
+
+    Returns:
+        The folder, and whether an earlier process of the task has used it: another try, or the same one before it was
+        rescheduled or deferred.
     """
     folder, config_json = run_folder(request), _config_json(request, config)
     config_file = folder.path / CONFIG_FILE
@@ -150,12 +154,13 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> RunFolder:
     if before != config_json:
         if before is not None and folder.plan() is not None:
             folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
+            before = None
             log.warning("Making a new plan, because the task's arguments have changed since its last try.")
         write(folder.path / CONFIG_FILE, config_json)
     elif folder.plan() is not None:
         log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
     write(folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode())
-    return folder
+    return folder, before is not None
 
 
 def _config_json(request: ExportRequest, config: ExportConfig) -> bytes:

@@ -93,8 +93,7 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
     )
     on_audience = attempt.resolved if attempt is not None else lambda *_: None
     try:
-        is_resumed = resumed or request.attempt[0] != 1
-        return _run(session, client, request, config, policy, on_audience=on_audience, is_resumed=is_resumed)
+        return _run(session, client, request, config, policy, on_audience=on_audience)
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)
@@ -108,10 +107,9 @@ def _run(  # noqa: PLR0913 - what a run consists of
     policy: JobPollPolicy,
     *,
     on_audience: Callable[[Audience, StoragePath], None],
-    is_resumed: bool,
 ) -> dict[str, Any] | PendingJobs:
     """Run an export in its run folder, and record its end in progress and metrics."""
-    folder = open_run_folder(request, config)
+    folder, is_resumed = open_run_folder(request, config)
     log.info("%s Run folder: %s", _describe(session, config), folder.path)
     progress = Progress(folder, session.clock)
     environment = ExportEnvironment(

@@ -96,6 +96,19 @@ def test_what_is_no_time_is_refused(given):
         as_of({"dag_run": SimpleNamespace(run_after=RUN_AFTER)}, given)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        10**400,
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=14))),
+    ],
+)
+def test_what_no_time_in_utc_can_hold_is_refused(given):
+    with pytest.raises(InvalidSegment, match="which is no time"):
+        as_of({}, given)
+
+
 def test_a_text_that_is_no_time():
     """The error shows what a time looks like."""
     with pytest.raises(InvalidSegment, match="which is no time"):

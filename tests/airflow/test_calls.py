@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow_fixtures import people
+from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.storage.calls import FILE, read_calls
@@ -74,6 +74,22 @@ def test_a_retry_adds_its_calls(stage):
     imports = {group.status: group.calls for group in calls.groups if group.path.endswith("/import.json")}
     assert imports == {503: 6, 201: 1}
     assert calls.total == len(stage.sim.requests(vendor="campaign_monitor"))
+
+
+def test_a_task_that_is_rescheduled_adds_its_calls(stage):
+    """Airflow gives it the same try number, so the number does not tell whether there was an earlier process."""
+    stage.segment(6)
+    stage.sim.act("constant_contact", "spend", {"calls": 9_998})
+    dag = export_dag("waits", stage.folder, conn_id=stage.connection("constant_contact"), deferrable=False)
+    run = stage.begin(dag)
+    assert run.go(dag) == "up_for_reschedule"
+    [file] = (stage.folder / "state" / "runs").rglob(FILE)
+    first = read_calls(local_path(str(file.parent))).total
+    stage.sim.clock.advance(86_400)
+    assert run.go(dag) == "success"
+    assert run.task().try_number == 1
+    calls = read_calls(local_path(str(file.parent)))
+    assert calls.total == len(stage.sim.requests(vendor="constant_contact")) > first > 0
 
 
 def test_a_run_without_recorded_calls(stage, command):

@@ -283,6 +283,7 @@ class TestOptions:
             (("--audience", ""), "`audience` was given but is empty"),
             (("--audience", "{{ var.value.list }}"), "contains a template that was not rendered"),
             (("--as-of", "yesterday"), "as_of"),
+            (("--as-of", "2062-03-05"), "which is in the future"),
             (("--default-region", "Germany"), "not a country's code"),
             (("--map", "shoe_size=tier"), "shoe_size"),
             (("--map", "phone=missing"), "no column 'missing'"),

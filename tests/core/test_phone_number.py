@@ -31,6 +31,8 @@ GERMAN = "+491701234567"
         ("(0170) 123-45 67", "DE", GERMAN),
         ("00491701234567", "DE", GERMAN),
         ("1701234567", "DE", GERMAN),
+        ("0170.123.45.67", "DE", GERMAN),
+        ("0170.1234567", "DE", GERMAN),
         ("+49 170 1234567", None, GERMAN),
         ("+49 170 1234567", "US", GERMAN),
         ("+49 (0)170 1234567", None, GERMAN),
@@ -68,6 +70,10 @@ def test_a_number_becomes_e164(text, region, number):
         ("+49 40 1234567/8", None),
         ("01 58858/15", "AT"),  # an extension
         ("2024-05-12", "DE"),  # a date
+        ("1701234567.0", "DE"),  # a number that was a float
+        ("491701234567.00", "DE"),
+        ("+491701234567.0", None),
+        (" 01701234567.0 ", "DE"),
         ("+999 170 1234567", "DE"),
         ("+0170 1234567", "DE"),
         ("()", "DE"),
@@ -143,6 +149,23 @@ def test_what_cannot_be_converted_follows_the_rule_of_the_vendor(tmp_path):
     assert convert(tmp_path, phones, default_region="DE") == (phones, {})
     left_out = {"left_out_invalid_value": 7}
     assert convert(tmp_path, phones, default_region="DE", vendor=E164_FIELD) == ([None] * 7, left_out)
+
+
+NO_NUMBERS = [
+    "+49 40 1234567/8",
+    "+49 40 1234567 - 12345678",
+    "+1 212 555 0100 5",
+    "+999 170 1234567",
+    "+491701234567.0",
+]
+
+
+@given(st.sampled_from(NO_NUMBERS) | st.text("0123456789+ ()./-", max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_a_text_that_is_no_number_is_not_sent_without_its_separators(tmp_path_factory, text):
+    """A vendor of E.164 gets what the conversion yields, or the text if it is E.164, and nothing else."""
+    numbers, _ = convert(tmp_path_factory.mktemp("any"), [text], default_region="DE", vendor=E164_FIELD)
+    assert numbers == [to_e164(text, "DE") if not re.fullmatch(phone_number.E164, text) else text]
 
 
 def test_control_characters_at_the_ends_of_number_and_country(tmp_path):
