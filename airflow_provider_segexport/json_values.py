@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
+
+
+def parse_object(content: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object of a text; None if the text is not JSON, is nested too deeply, or is no object.
+
+    An escape of half a surrogate pair becomes `?`, because a text with it can be neither shown nor written as UTF-8.
+    """
+    try:
+        value: Any = json.loads(content)
+        if "\\ud" in (content if isinstance(content, str) else content.decode("utf-8", "replace")).lower():
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def number(value: Any) -> float:

@@ -42,7 +42,12 @@ def describe_record(record: PersonRecord) -> Iterator[str]:
     from airflow_provider_segexport.person.explain import STATES  # noqa: PLC0415
 
     row = record.ledger
-    if row is None:
+    if record.is_unknown:
+        yield (
+            f"  unknown, because the newest version ({record.newest}) of the ledger cannot be read. To fix: run "
+            f"`airflow segexport repair {record.audience}`."
+        )
+    elif row is None:
         yield "  not in the ledger"
     else:
         yield f"  {STATES.get(row['state'], row['state'])}"
@@ -62,7 +67,7 @@ def describe_record(record: PersonRecord) -> Iterator[str]:
         yield f"  {missed.outcome} by {missed.run}: {missed.reason}{field}{vendor}, {row_name}"
     for run in record.unread:
         yield f"  the report of {run} was removed or cannot be read"
-    for version in record.damaged:
+    for version in sorted({*record.damaged} - {record.newest}):
         yield f"  version {version} of the ledger cannot be read"
 
 

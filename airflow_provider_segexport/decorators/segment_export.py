@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.bases.decorator import _TaskDecorator
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_segexport.operators.base import as_text
 from airflow_provider_segexport.operators.documented import document_mapped
@@ -105,15 +105,27 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
                     self.segment = self._content.partition(" ")[0]
 
     def _restore(self, run_folder: str) -> None:
-        """Set the segment to that of the plan, which a worker has made before the deferral."""
+        """Set the segment to that of the plan, which a worker has made before the deferral.
+
+        Raises:
+            AirflowFailException: the file that names the segment cannot be read.
+        """
         from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - imports the core
         from airflow_provider_segexport.hooks.run_folders import CONFIG_FILE, is_content  # noqa: PLC0415
-        from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
+        from airflow_provider_segexport.json_values import parse_object  # noqa: PLC0415
+        from airflow_provider_segexport.storage.paths import exists, read  # noqa: PLC0415
 
-        try:
-            segment = json.loads(read(resolve(run_folder) / CONFIG_FILE))["segment"]
-        except (OSError, ValueError, KeyError, TypeError):
-            segment = run_folder  # the check of the run folder says that it is missing
+        folder = resolve(run_folder)
+        segment: Any = None
+        with suppress(OSError):
+            segment = (parse_object(read(folder / CONFIG_FILE)) or {}).get("segment")
+        if not isinstance(segment, str | list) and exists(folder):
+            raise AirflowFailException(
+                f"The task resumes after a deferral, but {folder / CONFIG_FILE}, which names the segment of its plan, "
+                "cannot be read. Nothing more was sent. To fix: clear the task; it calls the function again, and first "
+                "reads what was sent."
+            )
+        segment = segment or run_folder  # the check of the run folder says that it is missing
         self._content = segment if is_content(segment) else ""
         self.segment = segment
 

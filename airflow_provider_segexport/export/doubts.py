@@ -8,13 +8,14 @@ changed count as members with unknown content, so they are sent or removed again
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export.config import ExportContext
+from airflow_provider_segexport.json_values import mapping
 from airflow_provider_segexport.stages import update_ledger
 from airflow_provider_segexport.stages.update_ledger import PlanBatches
 from airflow_provider_segexport.storage.audience_state import AudienceState
@@ -23,9 +24,10 @@ from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.lease_files import has_stopped
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
-from airflow_provider_segexport.storage.paths import StoragePath, read, write
+from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.sealing import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +108,14 @@ def note(folder: RunFolder, *, all_of_it: bool) -> None:
         all_of_it: also store batches without a result, which counted as sent; False reads them again later.
     """
     seen = {
-        part.kind: {
+        str(part.kind): {
             name: [entry.state, entry.written_at]
             for name, entry in part.journal.states().items()
             if all_of_it or entry.state in FINAL_STATES
         }
         for part in (folder, folder.removals)
     }
-    write(_seen(folder), json.dumps(seen).encode())
+    write_json(_seen(folder), seen)
 
 
 def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
@@ -122,12 +124,12 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     if frozen is None:
         return
     planned, facts = frozen
-    seen: dict[str, dict[str, Any]] = json.loads(read(_seen(folder))) if _seen(folder).exists() else {}
+    seen = _seen_states(folder)
     late = [
         {
             name
             for name, entry in part.journal.states().items()
-            if seen.get(part.kind, {}).get(name) != [entry.state, entry.written_at]
+            if mapping(seen.get(part.kind)).get(name) != [entry.state, entry.written_at]
         }
         for part in (folder, folder.removals)
     ]
@@ -186,6 +188,17 @@ def _write(ledger: Ledger, folder: RunFolder, names: PlanBatches, facts: PlanFac
     """
     with engine() as sql:
         return update_ledger.update_ledger(sql, ledger, folder, names, LedgerCommit.of_plan(facts, "", now))
+
+
+def _seen_states(folder: RunFolder) -> Mapping[str, Any]:
+    """Return what `note` has stored; nothing if it cannot be read, because then every batch is read again."""
+    try:
+        return read_json(_seen(folder), bare=True)
+    except FileNotFoundError:
+        return {}
+    except DamagedState as damaged:
+        log.warning("Reading the whole journal of a superseded run again (file=%s why=%s)", damaged.file, damaged.why)
+        return {}
 
 
 def _seen(folder: RunFolder) -> StoragePath:

@@ -17,12 +17,14 @@ from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
 from airflow_provider_segexport.export.recover import check_plan
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.durable import move_aside
 from airflow_provider_segexport.storage.history import run_history
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
+    as_local_path,
     exists,
     list_names,
     listing,
@@ -162,6 +164,10 @@ def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
         _read_audience(folder)
     except DamagedState:  # the new plan would read it, too
         _set_aside(folder.path / audience.FILE)
+    try:
+        folder.summary()
+    except DamagedState:
+        _set_aside(folder.path / "summary.json")
     report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
@@ -232,8 +238,11 @@ def _forget_content(ledger: Ledger, good: int, top: int) -> None:
 
 
 def _set_aside(file: StoragePath) -> None:
-    """Rename a damaged file to a name that no program reads."""
-    if file.exists():
+    """Rename a damaged file, or what else has its name, to a name that no program reads."""
+    local = as_local_path(file)
+    if local is not None:
+        move_aside(local, f"damaged-{file.name}")
+    elif file.exists():
         write(file.parent / f"damaged-{file.name}", read(file))
         file.unlink(missing_ok=True)
 

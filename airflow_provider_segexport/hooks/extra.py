@@ -30,7 +30,7 @@ def extras(text: str | None) -> dict[str, Any]:
         return {}
     try:
         extra = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidConnection("The connection's extra is not JSON. To fix: enter a JSON object.") from None
     if not isinstance(extra, dict):
         raise InvalidConnection("The connection's extra is JSON, but not an object. To fix: enter a JSON object.")

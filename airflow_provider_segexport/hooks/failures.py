@@ -18,6 +18,7 @@ from airflow_provider_segexport.errors import (
     SegexportError,
     StaleSnapshot,
 )
+from airflow_provider_segexport.storage.sealing import NO_FILES
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,12 @@ def unexpected_text(error: Exception) -> str:
         )
     if isinstance(error, OSError):
         text = f": {os.strerror(error.errno)}" if error.errno else ""
+        file = error.filename2 or error.filename  # a rename names both, and the second one is taken
+        if error.errno in {errno.EISDIR, errno.ELOOP} and file:
+            return (
+                f"The file {file} cannot be read or written: {NO_FILES[error.errno]}. To fix: give what has "
+                f"this name another one. {RETRY_RESUMES}"
+            )
         return (
             f"Segment, run folder or ledger cannot be reached ({name}{text}). To fix: check the disk or the object "
             f"store of `[segexport] state_path`. {RETRY_RESUMES}"

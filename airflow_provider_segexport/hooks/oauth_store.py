@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
@@ -18,6 +20,7 @@ from airflow_provider_segexport.errors import AuthenticationFailed, SegexportErr
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.http.oauth import Bearer, token_fingerprint
 from airflow_provider_segexport.http.variable_lock import VariableLock
+from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.vendors.auth import OAuthCredentials, OAuthToken
 
 if TYPE_CHECKING:
@@ -171,16 +174,16 @@ class VariableStore:
     def _read(self, key: str) -> StoredLogin | None:
         """Return the login in a Variable; None if the Variable holds none, for example because a person edited it."""
         text = None if key.endswith(LOCK_SUFFIX) else self._lock.store.get(key)
+        fields = parse_object(text or "") or {}
         try:
-            fields = json.loads(text or "null")
-            fingerprint, conn_ids = str(fields.pop("fingerprint")), tuple(map(str, fields.pop("conn_ids")))
-            token = OAuthToken(**fields)
-            expires_at, renewed_at = float(token.expires_at), float(token.renewed_at)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            if text:
-                log.warning("Ignoring a Variable that holds no login (key=%s)", key)
-            return None
-        return StoredLogin(replace(token, expires_at=expires_at, renewed_at=renewed_at), fingerprint, conn_ids)
+            login = msgspec.convert({**fields, "token": fields}, StoredLogin)
+        except msgspec.ValidationError:
+            login = None
+        if login is not None and all(map(math.isfinite, (login.token.expires_at, login.token.renewed_at))):
+            return login
+        if text:
+            log.warning("Ignoring a Variable that holds no login (key=%s)", key)
+        return None
 
     def _write(self, key: str, login: StoredLogin) -> None:
         """Store a login. A failed write is repeated, because the vendor may have voided the login before this one."""

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.errors import InvalidArgument, RunFolderMissing
+import msgspec
+
+from airflow_provider_segexport.errors import DamagedState, InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.hooks.paths import open_storage_path, resolve
 from airflow_provider_segexport.storage.folder_names import task_folder
-from airflow_provider_segexport.storage.paths import StoragePath, exists, read, read_if_exists, write
+from airflow_provider_segexport.storage.paths import StoragePath, exists, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.sealing import read_file
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -142,20 +145,23 @@ def check_plan_folder(request: ExportRequest, deferred_in: str) -> None:
 def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFolder, bool]:
     """Return the run folder to resume in, or a new one if the task's arguments have changed since the last plan.
 
-    Arguments change between tries if a DAG is corrected, or if a mapped task's index now means another segment.
+    Arguments change between tries if a DAG is corrected, or if a mapped task's index now means another segment. A new
+    folder is also used if the arguments of the last plan cannot be read.
 
     Returns:
         The folder, and whether an earlier process of the task has used it: another try, or the same one before it was
         rescheduled or deferred.
     """
     folder, config_json = run_folder(request), _config_json(request, config)
-    config_file = folder.path / CONFIG_FILE
-    before = read_if_exists(config_file)
+    before = _read_if_exists(folder.path / CONFIG_FILE)
     if before != config_json:
-        if before is not None and folder.plan() is not None:
+        if before is not None and (not before or folder.plan() is not None):
             folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
+            log.warning(
+                "Making a new plan, because %s.",
+                "the task's arguments have changed since its last try" if before else f"{CONFIG_FILE} cannot be read",
+            )
             before = None
-            log.warning("Making a new plan, because the task's arguments have changed since its last try.")
         write(folder.path / CONFIG_FILE, config_json)
     elif folder.plan() is not None:
         log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
@@ -179,13 +185,22 @@ def finished_report(request: ExportRequest, config: ExportConfig) -> dict[str, A
     """
     last = RunFolder.latest(run_folders_path(request)) if request.attempt[0] > 1 else None
     report = last.summary() if last is not None else None
-    if last is None or report is None or not report["finished"]:
+    if last is None or report is None or not report.get("finished"):
         return None
-    config_file, attempt_file = last.path / CONFIG_FILE, last.path / ATTEMPT_FILE
-    if not (config_file.exists() and attempt_file.exists()) or read(config_file) != _config_json(request, config):
+    if _read_if_exists(last.path / CONFIG_FILE) != _config_json(request, config):
         return None
     try:
-        number, max_number = json.loads(read(attempt_file))
-    except (ValueError, TypeError):  # damaged: the task begins again
+        number, max_number = msgspec.json.decode(_read_if_exists(last.path / ATTEMPT_FILE) or b"", type=tuple[int, int])
+    except msgspec.DecodeError:  # damaged or gone: the task begins again
         return None
     return report if number < request.attempt[0] and max_number == request.attempt[1] else None
+
+
+def _read_if_exists(path: StoragePath) -> bytes | None:
+    """Return the content of a file of a run folder; None if it does not exist, and nothing if a folder has its name."""
+    try:
+        return read_file(path)
+    except FileNotFoundError:
+        return None
+    except DamagedState:
+        return b""

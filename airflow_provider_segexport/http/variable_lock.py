@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_segexport.errors import RetryableError, Superseded
+from airflow_provider_segexport.json_values import number, parse_object, text
 from airflow_provider_segexport.storage.private import open_private, own_folder
 
 
@@ -108,14 +109,8 @@ class VariableLock:
 
     def _holder(self, key: str) -> str | None:
         """Return the id of the claim on a key; None if it has expired or cannot be read."""
-        text = self.store.get(key)
-        if not text:
-            return None
-        try:
-            claim = json.loads(text)
-            claim_id, until = str(claim["by"]), float(claim["until"])
-        except (ValueError, TypeError, KeyError):
-            return None
+        claim = parse_object(self.store.get(key) or "") or {}
+        claim_id, until = text(claim.get("by")) or None, number(claim.get("until"))
         return claim_id if self.clock() < until <= self.clock() + 2 * self.hold_s else None
 
     @contextmanager

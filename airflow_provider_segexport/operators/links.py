@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 def folder_of(operator: Any) -> RunFolder | None:
-    """Return the task's latest run folder; None if the task has none."""
+    """Return the task's latest run folder; None if the task has none, or if the state path cannot be read."""
     from airflow_provider_segexport.hooks.run_folders import run_folders_path  # noqa: PLC0415 - the worker has imported it by then
     from airflow_provider_segexport.storage.run_folder import RunFolder  # noqa: PLC0415
 
     request = getattr(operator, "export_request", None)
-    return RunFolder.latest(run_folders_path(request)) if request is not None else None
+    try:
+        return RunFolder.latest(run_folders_path(request)) if request is not None else None
+    except OSError:
+        return None
 
 
 def base_url() -> str:
@@ -57,16 +60,20 @@ class AudienceLink(_Link):
     name = "Audience at the vendor"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - as Airflow calls it
-        """Return the audience's URL, from the plan or a verification's report; empty without them."""
+        """Return the audience's URL, from the plan or a verification's report; empty if they cannot be read."""
+        from airflow_provider_segexport.errors import DamagedState  # noqa: PLC0415
         from airflow_provider_segexport.vendors.links import page_link  # noqa: PLC0415
         from airflow_provider_segexport.vendors.registry import VENDORS  # noqa: PLC0415
 
         folder = folder_of(operator)
-        plan = folder.plan() if folder is not None else None
-        if plan is None:
-            return str((folder.summary() or {}).get("audience_link", "")) if folder is not None else ""
+        try:
+            plan = folder.plan() if folder is not None else None
+            if plan is None:
+                return str((folder.summary() or {}).get("audience_link", "")) if folder is not None else ""
+        except (DamagedState, OSError):
+            return ""
         _, facts = plan
-        return page_link(VENDORS[facts.vendor], facts.audience)
+        return page_link(VENDORS[facts.vendor], facts.audience) if facts.vendor in VENDORS else ""
 
 
 class ReportLink(_Link):

@@ -24,7 +24,7 @@ from airflow_provider_segexport.person.explain import PersonRecord, current, exp
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
-from airflow_provider_segexport.storage.history import latest, ledger_paths
+from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
@@ -173,8 +173,12 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
 def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
     """Erase the person from every run folder: below the state root, and where audiences' histories name others."""
     roots = [deps.root / "runs"]
-    for ledger_path in ledger_paths(deps.root):
-        roots += [deps.resolve(str(run["run_folder"])) for run in (latest(ledger_path) or {}).get("runs", [])]
+    for name in dict.fromkeys(run["run_folder"] for path in ledger_paths(deps.root) for run in recent_runs(path)):
+        root = resolved(deps.resolve, name)
+        if root is None:
+            receipt.left.append(f"{name}: this machine has no store for this run folder. {RESTORE}")
+        else:
+            roots.append(root)
     seen: set[str] = set()
     for root in roots:
         for run in files.run_folders(root):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.person import Person
-from airflow_provider_segexport.storage.history import latest, ledger_paths
+from airflow_provider_segexport.storage.history import latest, ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
 from airflow_provider_segexport.storage.retention import KEPT_RUNS
@@ -56,7 +56,7 @@ class PersonRecord:
         missed: rows of the newest runs that were not delivered, newest run first.
         runs: number of runs that were searched.
         unread: runs whose rejects are gone or damaged.
-        damaged: stored versions that cannot be read.
+        damaged: stored versions that cannot be read. If the newest is among them, `ledger` is None.
     """
 
     vendor: str
@@ -71,11 +71,17 @@ class PersonRecord:
     runs: int = 0
     unread: tuple[str, ...] = field(default=())
     damaged: tuple[int, ...] = ()
+    newest: int = 0
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the newest version cannot be read, so nothing says whether the person is in the audience."""
+        return self.newest in self.damaged
 
     @property
     def anything(self) -> bool:
         """Whether there is any record of the person."""
-        return bool(self.ledger or self.versions or self.missed)
+        return bool(self.ledger or self.versions or self.missed or self.is_unknown)
 
 
 def explain(
@@ -89,14 +95,13 @@ def explain(
         resolve: turns a run folder's path into a storage path.
         max_runs: newest runs of each audience whose rejects are searched.
 
-    Raises:
-        DamagedState: the newest version of a ledger cannot be read.
     """
     for path in ledger_paths(root):
         ledger, about = Ledger(path), latest(path) or {}
-        rows = {version: _row(ledger, version, person) for version in ledger.versions()}
-        newest = ledger.version()
-        missed, runs, unread = undelivered(about.get("runs", []), person, resolve, max_runs)
+        versions = ledger.versions()
+        rows = {version: _row(ledger, version, person) for version in versions}
+        newest = max(versions, default=0)
+        missed, runs, unread = undelivered(recent_runs(path), person, resolve, max_runs)
         yield PersonRecord(
             vendor=path.parent.parent.name,
             account=str(about.get("account") or path.parent.name),
@@ -110,6 +115,7 @@ def explain(
             runs=runs,
             unread=unread,
             damaged=tuple(version for version, row in rows.items() if row is None),
+            newest=newest,
         )
 
 
@@ -132,22 +138,17 @@ def row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
         DamagedState: the version cannot be read.
     """
     ledger.check(version)
-    return _row(ledger, version, person) or None
+    return read_row(ledger, version, person) or None
 
 
 def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
     """Return the person's row in a version, empty if there is none; None if the version cannot be read.
 
     Only the row group that may contain the row is read.
-
-    Raises:
-        DamagedState: the newest version cannot be read.
     """
     try:
         ledger.check(version)
     except DamagedState:
-        if version == ledger.version():
-            raise
         return None
     return read_row(ledger, version, person)
 
@@ -180,12 +181,11 @@ def undelivered(
     unread: list[str] = []
     runs = list(reversed(recorded_runs))[:max_runs]
     for run in runs:
-        path = resolve(str(run["run_folder"])) / "rejects.parquet"
-        try:
-            verify(path, bare=True)
-        except DamagedState:
+        folder = resolved(resolve, str(run["run_folder"]))
+        if folder is None or not _is_readable(folder / "rejects.parquet"):
             unread.append(str(run["run"]))
             continue
+        path = folder / "rejects.parquet"
         with path.open("rb") as file:
             rejects = pq.ParquetFile(file)
             is_person = person.rows(rejects.read(["email"]).column("email"))
@@ -205,3 +205,11 @@ def undelivered(
             for rejected in table.to_pylist()
         ]
     return tuple(rows), len(runs) - len(unread), tuple(unread)
+
+
+def _is_readable(path: StoragePath) -> bool:
+    try:
+        verify(path, bare=True)
+    except DamagedState:
+        return False
+    return True

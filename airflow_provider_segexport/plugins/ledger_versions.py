@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.plugins.audiences import MaySee, RunIdentity
 from airflow_provider_segexport.storage.ledger import FACTS, Ledger, taken_back
 from airflow_provider_segexport.storage.ledger_schema import metadata_of
@@ -43,7 +42,7 @@ def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
         with path.open("rb") as file:
             footer = pq.ParquetFile(file)
             rows, metadata = footer.metadata.num_rows, metadata_of(footer)
-        facts: Any = json.loads(metadata.get(FACTS, b"{}"))
+        facts = parse_object(metadata.get(FACTS, b"{}")) or {}
     except (OSError, ValueError):
         return None
     run = RunIdentity.read(str(facts.get("by") or facts.get("run") or ""))

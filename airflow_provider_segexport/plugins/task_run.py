@@ -5,14 +5,13 @@ While the run is not over, plan and journal show how far it is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.json_values import integer, mapping
+from airflow_provider_segexport.json_values import integer, mapping, parse_object
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
@@ -273,7 +272,6 @@ def _reasons(by_outcome: Any) -> dict[str, dict[str, int]]:
 def _json(path: StoragePath) -> dict[str, Any] | None:
     """Return the file's object; None if it is gone, half written or no object."""
     try:
-        content = json.loads(read(path))
-    except (OSError, ValueError):
+        return parse_object(read(path))
+    except OSError:
         return None
-    return content if isinstance(content, dict) else None

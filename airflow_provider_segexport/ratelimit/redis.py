@@ -179,6 +179,6 @@ def _fields(text: bytes) -> Sequence[Any]:
     """Return the fields of a stored window state; none if the text is not a JSON list."""
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return fields if isinstance(fields, list) else ()

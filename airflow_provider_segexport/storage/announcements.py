@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
+from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.storage.paths import StoragePath, create, ensure_folder, listing, read, write
 
 CLAIM_S = 900.0
@@ -134,8 +135,8 @@ class Announcements:
     def _read(self, name: str, number: int) -> Announcement:
         """Return an announcement; one without a state if the file is damaged or has just been deleted."""
         try:
-            return msgspec.convert(json.loads(read(self._path(name, number))), Announcement)
-        except (OSError, ValueError, msgspec.ValidationError):
+            return msgspec.convert(parse_object(read(self._path(name, number))), Announcement)
+        except (OSError, msgspec.ValidationError):
             return Announcement()
 
     def _listed(self, name: str) -> list[int]:

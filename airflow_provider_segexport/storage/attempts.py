@@ -14,10 +14,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
+from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import list_folders
 from airflow_provider_segexport.storage.paths import StoragePath, modified_at, read, write
@@ -97,9 +97,9 @@ def attempts(path: StoragePath) -> list[Attempt]:
     An attempt with a time that no calendar has is damage too, because a page cannot show it.
     """
     try:
-        content: Any = json.loads(read(path))
-        stored = msgspec.convert(content["attempts"], list[Attempt])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError):
+        content = parse_object(read(path)) or {}
+        stored = msgspec.convert(content.get("attempts"), list[Attempt])
+    except (OSError, msgspec.ValidationError):
         return []
     return [item for item in stored if all(0.0 <= at_s < END_OF_TIME_S for at_s in _times(item))]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+
+import msgspec
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, DamagedState, RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
@@ -112,6 +114,7 @@ class AudienceState:
     @classmethod
     def _newest(cls, path: StoragePath, names: Sequence[str]) -> AudienceState:
         """Read the state, by the names in the ledger's folder."""
+        read_names = set()
         for _ in range(MAX_READ_ATTEMPTS):
             file = max(
                 ((fencing_token_of(name), name) for name in names if fencing_token_of(name) is not None), default=None
@@ -120,14 +123,19 @@ class AudienceState:
                 if max(files_of(names), default=0):
                     raise DamagedState(str(path / "audience_state.json"), GONE)
                 return cls()
+            read_names.add(file[1])
             with suppress(FileNotFoundError):  # a later holder has replaced it
                 content = read_json(path / file[1], bare=True)
                 try:
-                    doubts = tuple(Doubt(**doubt) for doubt in content.get("doubts", ()))
-                    return cls(**{**content, "sharers": tuple(content["sharers"]), "doubts": doubts})
-                except (KeyError, TypeError):
-                    raise DamagedState(str(path / file[1]), "it does not hold an audience's state") from None
+                    state = msgspec.convert(content, cls)
+                except msgspec.ValidationError:
+                    state = None
+                if state is None or "sharers" not in content or not content.keys() <= FIELDS:
+                    raise DamagedState(str(path / file[1]), "it does not hold an audience's state")
+                return state
             names = listing(path)
+        if len(read_names) == 1:  # a link to nothing
+            raise DamagedState(str(path / read_names.pop()), GONE)
         raise RetryableError(
             "The state of this audience changes faster than it can be read. The next attempt reads it again."
         )
@@ -243,6 +251,9 @@ class AudienceState:
     def sharer_bit(self, export: str) -> int:
         """Return the bit of `sharers_mask` that says that this export holds a person."""
         return 1 << self.sharers.index(export)
+
+
+FIELDS = frozenset(field.name for field in fields(AudienceState))
 
 
 def _is_different_field(before: str, now: str) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import secrets
 import shutil
+from contextlib import suppress
 
 from airflow_provider_segexport.storage.private import FOLDER_MODE, open_private
 
@@ -58,6 +60,21 @@ def replace(temp: pathlib.Path, path: pathlib.Path) -> None:
     sync_file(temp)
     temp.replace(path)
     sync_folder(path.parent)
+
+
+def move_aside(path: pathlib.Path, name: str) -> None:
+    """Rename a file, a folder or a link durably, beside itself; nothing if there is none.
+
+    Args:
+        path: its present path.
+        name: its new name. If that is taken by a folder, random digits are added.
+    """
+    new = path.with_name(name)
+    if new.is_dir():
+        new = path.with_name(f"{name}-{secrets.token_hex(4)}")
+    with suppress(FileNotFoundError):
+        path.rename(new)
+        sync_folder(path.parent)
 
 
 def publish(temp: pathlib.Path, path: pathlib.Path) -> None:

@@ -14,7 +14,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, read, remove, write
+from airflow_provider_segexport.json_values import array, mapping, parse_object, text
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.paths import (
+    PathResolver,
+    StoragePath,
+    ensure_folder,
+    list_names,
+    read,
+    remove,
+    write,
+)
 
 RECENT_RUNS = 30
 """Recent runs in `latest.json`."""
@@ -56,7 +66,7 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
     write(history / new, content)
     earlier = {name for name in names if name.endswith(f"-{run_hash}.json")} | {*names[: max(0, len(names) - MAX_RUNS)]}
     remove(history, earlier - {new})
-    before = [point for point in (latest(path) or {}).get("runs", []) if point["run_folder"] != summary["run_folder"]]
+    before = [point for point in recent_runs(path) if point["run_folder"] != summary["run_folder"]]
     point = {name: summary.get(name) for name in RUN_FIELDS} | {"members": members, "run_folder": summary["run_folder"]}
     newest = {name: value for name, value in summary.items() if name not in {"warnings", "versions", "estimate"}}
     write(
@@ -81,15 +91,43 @@ def recorded_run(path: StoragePath, name: str) -> dict[str, Any] | None:
 
 
 def latest(path: StoragePath) -> dict[str, Any] | None:
-    """Return the newest state of an audience; None without a run."""
-    return _json(path / "latest.json")
+    """Return the newest state of an audience; None without a run.
+
+    If `latest.json` cannot be read, or is of another audience, the state is that of the history.
+    """
+    newest = _json(path / "latest.json")
+    if newest is not None and _is_of(newest, path) and isinstance(newest.get("runs"), list):
+        return newest
+    runs = run_history(path, RECENT_RUNS)
+    return {**runs[-1], "runs": runs} if runs else None
+
+
+def recent_runs(path: StoragePath) -> list[dict[str, Any]]:
+    """Return the recent runs of an audience, oldest first, each with the texts `run`, `run_folder` and `as_of`."""
+    texts = ("run", "run_folder", "as_of")
+    runs = (mapping(run) for run in array((latest(path) or {}).get("runs")))
+    points = ({**run, **{name: text(run.get(name)) for name in texts}} for run in runs)
+    return [point for point in points if point["run_folder"]]
 
 
 def run_history(path: StoragePath, max_runs: int = MAX_RUNS) -> list[dict[str, Any]]:
     """Return the summaries of an audience's last runs, oldest first."""
     history = path / "history"
-    summaries = (_json(history / name) for name in list_names(history)[-max_runs:])
-    return [summary for summary in summaries if summary is not None]
+    summaries = (_json(history / name) for name in list_folders(history)[-max_runs:])
+    return [summary for summary in summaries if summary is not None and _is_of(summary, path)]
+
+
+def resolved(resolve: PathResolver, text: str) -> StoragePath | None:
+    """Return the path that a stored text names; None if this machine has no store for it.
+
+    Args:
+        resolve: opens a path in the storage.
+        text: the path or URL, as a run has recorded it.
+    """
+    try:
+        return resolve(text)
+    except (ImportError, OSError, TypeError, ValueError):
+        return None
 
 
 def ledger_paths(root: StoragePath) -> Iterator[StoragePath]:
@@ -109,10 +147,15 @@ def list_folders(path: StoragePath) -> list[str]:
         return []
 
 
+def _is_of(summary: Mapping[str, Any], path: StoragePath) -> bool:
+    """Return whether a summary is of the audience with this ledger, and no copy from another one."""
+    audience = text(summary.get("audience"))
+    return not audience or safe_name(audience) == path.name
+
+
 def _json(path: StoragePath) -> dict[str, Any] | None:
     """Return the JSON object in a file; None if it is incomplete, was deleted or is no object."""
     try:
-        content: Any = json.loads(read(path))
-    except (OSError, ValueError, RecursionError):
+        return parse_object(read(path))
+    except OSError:
         return None
-    return content if isinstance(content, dict) else None

@@ -28,9 +28,9 @@ from airflow_provider_segexport.storage.durable import make_folder, sync_folder
 from airflow_provider_segexport.storage.grouped_writes import GroupedWrites
 from airflow_provider_segexport.storage.journal_entries import Entry, State, apply, decoded, encoded
 from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, listing, read
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, listing
 from airflow_provider_segexport.storage.private import FILE_MODE
-from airflow_provider_segexport.storage.sealing import checksum_matches, with_checksum
+from airflow_provider_segexport.storage.sealing import checksum_matches, read_file, with_checksum
 
 __all__ = ["Entry", "Journal", "State", "is_part_of_journal"]
 
@@ -85,7 +85,7 @@ class Journal:
             return
         if FILE not in listing(self._path):
             raise DamagedState(str(self._first), "it is gone")
-        if not self.lenient and not _content(self._first).startswith(CREATED):
+        if not self.lenient and not self._read_first().startswith(CREATED):
             raise DamagedState(str(self._first), "line 1 has changed since it was written")
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -186,13 +186,25 @@ class Journal:
         """Yield the files of the journal with their content, in the order in which their lines apply."""
         if self._objects is None:
             if FILE in listing(self._path):
-                yield self._first, _content(self._first)
+                yield self._first, self._read_first()
             return
         parts = journal_objects.find(self._path, contents=True, lenient=self.lenient)
         self._objects.resume_after(parts)
         for part in (*parts.folded, *parts.groups):
             lines = journal_objects.entry_lines(self._path, part, parts.contents[part], lenient=self.lenient)
             yield self._path / part.name, lines
+
+    def _read_first(self) -> bytes:
+        """Return the content of the file on a disk; nothing in a lenient journal whose file cannot be read."""
+        try:
+            return read_file(self._first)
+        except FileNotFoundError:
+            damage = DamagedState(str(self._first), "it is gone")
+        except DamagedState as damaged:
+            damage = damaged
+        if self.lenient:
+            return b""
+        raise damage
 
     def _snapshot(self) -> list[bytes]:
         """Return the last line of each batch, for a folded object."""
@@ -241,10 +253,3 @@ class Journal:
     @property
     def _first(self) -> StoragePath:
         return self._path / (FILE if self._objects is None else FIRST_OBJECT)
-
-
-def _content(file: StoragePath) -> bytes:
-    try:
-        return read(file)
-    except IsADirectoryError:
-        raise DamagedState(str(file), "it is a folder") from None

@@ -13,9 +13,12 @@ import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from airflow_provider_segexport.errors import AudienceLocked, RetryableError
-from airflow_provider_segexport.storage.paths import StoragePath, listing, read, remove, write
+from airflow_provider_segexport.errors import AudienceLocked, DamagedState, RetryableError
+from airflow_provider_segexport.json_values import parse_object
+from airflow_provider_segexport.storage.paths import StoragePath, listing, remove, write
+from airflow_provider_segexport.storage.sealing import read_file
 
 STOPPED_SUFFIX = ".stopped"
 STOPPED_RETENTION_MS = 7 * 86_400_000
@@ -85,10 +88,10 @@ class Holder:
             ValueError: the file is damaged, or not a lease.
         """
         try:
-            fields = json.loads(content)
+            fields: dict[str, Any] = parse_object(content) or {}
             texts = {name: fields.get(name, "") for name in ("owner", "reason", "token", "airflow")}
             times = {name: float(fields[name]) for name in ("until", "since")}
-        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
+        except (KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a lease ({type(error).__name__})") from None
         invalid = [name for name, text in texts.items() if not isinstance(text, str)]
         invalid += [name for name, at in times.items() if isinstance(fields[name], str | bool) or not math.isfinite(at)]
@@ -163,8 +166,8 @@ def newest(home: StoragePath) -> tuple[int, Holder | None]:
     if not number:
         return 0, None
     try:
-        return number, Holder.read(read(home / f"{number:08d}.json"))
-    except (FileNotFoundError, IsADirectoryError, ValueError):  # replaced by a higher number, or half written
+        return number, Holder.read(read_file(home / f"{number:08d}.json"))
+    except (FileNotFoundError, DamagedState, ValueError):  # replaced by a higher number, or half written
         return number, None
 
 

@@ -18,11 +18,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.json_values import number
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import safe_name
-from airflow_provider_segexport.storage.history import latest, ledger_paths, list_folders
+from airflow_provider_segexport.storage.history import ledger_paths, list_folders, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
+from airflow_provider_segexport.storage.paths import (
+    PathResolver,
+    StoragePath,
+    as_local_path,
+    list_names,
+    modified_at,
+)
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 DAY_S = 86_400.0
@@ -99,7 +106,7 @@ class Retention:
             folder = RunFolder(home / name)
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
-                yield OldRun(folder.path, float(summary.get("ended_at") or self.now))
+                yield OldRun(folder.path, number(summary.get("ended_at")) or self.now)
             elif name != newest or not self._may_resume(folder):
                 yield OldRun(folder.path, self._last_at(folder, summary), ended=False)
 
@@ -120,12 +127,12 @@ class Retention:
         frozen = folder.plan()
         if frozen is None:
             moments = [modified_at(folder.path / name) for name in list_names(folder.path)]
-            return max(moments, default=self.now) if summary is None else float(summary.get("ended_at") or self.now)
+            return max(moments, default=self.now) if summary is None else number(summary.get("ended_at")) or self.now
         started = frozen[1].started_at
         if not self._is_old(started):
             return started
         entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
-        return max([started, float((summary or {}).get("ended_at") or 0), *(entry.written_at for entry in entries)])
+        return max([started, number((summary or {}).get("ended_at")), *(entry.written_at for entry in entries)])
 
     def _needed(self) -> set[str]:
         """Run folders that audiences need, as their state and their history name them."""
@@ -133,7 +140,7 @@ class Retention:
         for ledger_path in ledger_paths(self.root):
             state = AudienceState.of(ledger_path)
             needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
-            needed |= {str(run["run_folder"]) for run in (latest(ledger_path) or {}).get("runs", [])[-KEPT_RUNS:]}
+            needed |= {run["run_folder"] for run in recent_runs(ledger_path)[-KEPT_RUNS:]}
         return needed - {""}
 
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
@@ -141,8 +148,8 @@ class Retention:
         runs = self.root / "runs"
         tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
         for ledger_path in ledger_paths(self.root):
-            reports = [str(run["run_folder"]) for run in (latest(ledger_path) or {}).get("runs", [])]
-            tasks += [resolve(report).parent.parent.parent for report in reports]
+            reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]
+            tasks += [report.parent.parent.parent for report in reports if report is not None]
         yield from {str(task): task for task in tasks}.values()
 
 

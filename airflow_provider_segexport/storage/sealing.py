@@ -7,12 +7,14 @@ file is complete. The CRC-32 starts from the file's context, so the same file of
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import pathlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +34,14 @@ ENDS = (b"PAR1", b"ROW1")
 
 FORMAT = 1
 """The format version of plans and audience states. Increase it if an older version of this package cannot read them."""
+
+NO_FILES = {
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "it lies in a file",
+    errno.ELOOP: "it is a symbolic link to itself",
+    errno.ENXIO: "it is no regular file",
+}
+"""Why something else has the name of a file, by the error of opening it."""
 
 _TEXT = re.compile(rb'(.*),"checksum":"([0-9a-f]{8})"\}', re.DOTALL)
 
@@ -61,6 +71,31 @@ def write_json(path: StoragePath, content: Mapping[str, Any], *, indent: int | N
     write(path, with_checksum(json.dumps({"format": FORMAT, **content}, indent=indent).encode()))
 
 
+@contextmanager
+def translate_no_file(path: StoragePath) -> Iterator[None]:
+    """Turn the error of opening something else than a file into damage.
+
+    Raises:
+        DamagedState: a folder, or another thing that is no file, has the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_FILES:
+            raise
+        raise DamagedState(str(path), NO_FILES[error.errno]) from None
+
+
+def read_file(path: StoragePath) -> bytes:
+    """Return the content of a file that this package wrote.
+
+    Raises:
+        DamagedState: a folder, or another thing that is no file, has its name.
+    """
+    with translate_no_file(path):
+        return read(path)
+
+
 def read_json(path: StoragePath, *, bare: bool = False) -> dict[str, Any]:
     """Return a JSON object that `write_json` wrote, without format and checksum.
 
@@ -71,10 +106,7 @@ def read_json(path: StoragePath, *, bare: bool = False) -> dict[str, Any]:
     Raises:
         DamagedState: it was changed, is not a JSON object, or another version of this package wrote it.
     """
-    try:
-        text = read(path)
-    except (IsADirectoryError, NotADirectoryError):
-        raise DamagedState(str(path), "it is a folder, or lies in a file") from None
+    text = read_file(path)
     is_intact = checksum_matches(text)
     try:
         content: Any = json.loads(text)
@@ -140,7 +172,11 @@ def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:
     try:
         local = local_of(path)
         if local is not None:
-            with local.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
+            with (
+                translate_no_file(path),
+                local.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content,
+            ):
                 is_intact = _is_intact(content, context, bare=bare)
         else:
             is_intact = _is_intact(bytearray(read(path)), context, bare=bare)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_segexport.json_values import array, parse_object
 from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, read, write
 
 FILE = "verifications.json"
@@ -50,8 +51,7 @@ def record(path: StoragePath, report: Mapping[str, Any]) -> None:
 def recorded(path: StoragePath) -> list[dict[str, Any]]:
     """Return the recorded verifications of an audience, oldest first; none if the file cannot be read."""
     try:
-        content: Any = json.loads(read(path / FILE))
-    except (OSError, ValueError):
+        content = parse_object(read(path / FILE))
+    except OSError:
         return []
-    entries = content.get("verifications") if isinstance(content, dict) else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [entry for entry in array((content or {}).get("verifications")) if isinstance(entry, dict)]

@@ -328,7 +328,7 @@ class TestDamage:
         for path in [*ledger.glob("audience_state*"), ledger / "latest.json"]:
             path.write_text("[1]")
         assert len(listed()) == 2
-        assert command("runs", "name:Customers")[0] == 1
+        assert command("runs", "name:Customers")[0] == 0
         assert command("runs", ledger.name)[0] == 0
 
     def test_damaged_rejects(self, exported, command):

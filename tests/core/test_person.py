@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from airflow_provider_segexport import fencing
+from airflow_provider_segexport.cli.person import describe_record
 from airflow_provider_segexport.errors import DamagedState, FatalError, InvalidSegment
 from airflow_provider_segexport.export.release import Release, release
 from airflow_provider_segexport.export.repair import repair
@@ -381,12 +382,22 @@ def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
         files.clean(audience_ledger.file(1), ADA)
 
 
-def test_a_damaged_newest_version_stops_an_erasure_with_what_to_do(root):
-    """Whether the person is in the audience is not known."""
-    audience_ledger = ledger(root, {ADA.email: "member"})
-    damage(audience_ledger.file(1))
-    with pytest.raises(DamagedState, match="airflow segexport repair"):
-        erase(tools(root), ADA, "Ann")
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_damaged_newest_version_is_left_with_what_to_do(root, dry_run):
+    """Whether the person is in that audience is not known. Other audiences and run folders are erased all the same."""
+    damaged = ledger(root, {ADA.email: "member"})
+    other = Ledger.of(root, "plain", replace(TARGET, audience="another"))
+    other.commit(pa.Table.from_pylist([{"email": ADA.email, "state": "member"}], SCHEMA).to_batches(), 0)
+    damage(damaged.file(1))
+    receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
+    [left] = receipt.left
+    assert str(damaged.file(1)) in left
+    assert ("airflow segexport repair" in left) != dry_run
+    assert {finding.outcome for finding in receipt.findings} == ({"in", "found"} if dry_run else {"removed"})
+    assert files.count(other.file(1), ADA) == (1 if dry_run else 0)
+    records = {record.path.name: record for record in explain(root, ADA, tools(root).resolve)}
+    assert [True, False] == [records[path.name].is_unknown for path in (damaged.path, other.path)]
+    assert "unknown, because the newest version (1)" in "\n".join(describe_record(records[damaged.path.name]))
 
 
 @pytest.mark.parametrize("name", ["rejects.parquet", "upserts.arrow"])

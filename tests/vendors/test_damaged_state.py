@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from damages import NO_FILES, remove
 from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import DamagedState, SegexportError
@@ -216,3 +217,21 @@ def test_a_ledger_that_is_gone_as_a_whole_is_not_taken_for_none(account):
         day(account, 3, people(3))
     mend(account)
     assert day(account, 3, people(3))["counts"]["delivered"] == 3
+
+
+@pytest.mark.parametrize("put", NO_FILES, ids=lambda put: put.__name__)
+def test_a_folder_or_link_under_a_file_s_name_is_an_error_of_ours_and_is_set_aside(account, put):
+    """For each file of an audience and of its unfinished run: clear errors, and the right people after a repair."""
+    copied = account.home.parent / "kept"
+    shutil.copytree(account.home, copied)
+    for path in files(account):
+        path.unlink()
+        put(path)
+        for number in (2, 3):
+            with suppress(SegexportError):
+                day(account, number, people(3))
+        mend(account)
+        day(account, 4, people(3))
+        assert account.active() >= set(people(3)), path
+        remove(account.home)
+        shutil.copytree(copied, account.home, symlinks=True)
