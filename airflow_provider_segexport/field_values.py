@@ -14,11 +14,13 @@ CONTROL = r"[\x00-\x1f\x7f]"
 JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
-_TIME = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
-_ZONE = r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
-"""No time zone is further than 14 hours from UTC. DuckDB reads offsets of up to 99 hours, also with 99 minutes."""
+_TIME = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
+_ZONE = r" ?(?:Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)"
+"""ISO 8601 has neither the blank nor `UTC`. Snowflake writes `+0100` after a blank, BigQuery `UTC`.
 
-ISO_TIME = f"{_TIME}{_ZONE}?"
+No time zone is further than 14 hours from UTC. DuckDB reads offsets of up to 99 hours, also with 99 minutes."""
+
+ISO_TIME = f"{_TIME}({_ZONE})?"
 """An ISO 8601 time. Without a time zone it is in UTC."""
 
 DIGITS = 25
@@ -231,9 +233,10 @@ def read_zoned_time(text: str) -> str:
 
 
 def _read_time(text: str, pattern: str) -> str:
-    return (
-        f"case when regexp_full_match({text}, {literal(pattern)}) then try_cast({text} as timestamptz)::timestamp end"
-    )
+    before_zone = f"regexp_extract({text}, {literal(f'^{_TIME}')})"
+    zone = f"replace(replace(substr({text}, length({before_zone}) + 1), 'UTC', 'Z'), ' ', '')"
+    moment = f"try_cast({before_zone} || {zone} as timestamptz)::timestamp"
+    return f"case when regexp_full_match({text}, {literal(pattern)}) then {moment} end"
 
 
 def _read_day(text: str) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport import email_address, field_values
 from airflow_provider_segexport.model import Outcome, Reason
+from airflow_provider_segexport.null_words import add_null_words
 from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.storage.arrow import from_numpy, to_numpy
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
@@ -205,6 +206,7 @@ def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: 
             else:
                 faulty = f"(select s.* from suspect_rows s anti join {NOT_SENT} n on n.row = s.row where {test})"
                 add_not_sent(engine, faulty, Outcome.REJECTED, reason, column.label)
+    add_null_words(engine, "read_rows", field_mapping.read_columns, warnings)
     return dict(warnings)
 
 

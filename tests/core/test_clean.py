@@ -8,6 +8,7 @@ from core.factories import cleaned, outcomes, values, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_segexport.null_words import NULL_WORDS
 from airflow_provider_segexport.stages import clean
 
 
@@ -90,6 +91,19 @@ def test_control_characters_become_spaces(tmp_path):
     with cleaned(written(tmp_path / "x.parquet", people), fields={"first_name": "first"}) as (sql, result):
         assert values(sql, "first_name") == ["Ann  Lee", "Bob Ray", "Carl", "D"]
         assert result.warnings == {"name": {"control_characters_replaced": 3}}
+
+
+def test_texts_of_null_are_sent_and_counted(tmp_path):
+    """A program wrote `None` in place of null, as Airflow's SqlToS3Operator does; a person may be called so, too."""
+    texts = [*NULL_WORDS, None, "", "Nan", "none", "None of it", " None", "Ann", "None"]
+    people = {"email": [f"p{n}@example.com" for n in range(len(texts))], "first": texts, "sex": [None] * len(texts)}
+    people["email"][-1] = "no address"
+    with cleaned(written(tmp_path / "x.parquet", people), fields={"first_name": "first", "gender": "sex"}) as (
+        sql,
+        result,
+    ):
+        assert values(sql, "first_name")[: len(NULL_WORDS)] == list(NULL_WORDS)
+        assert result.warnings == {"name": {"null_as_text": len(NULL_WORDS)}}
 
 
 def test_a_row_with_two_faults_has_one_reason(tmp_path):

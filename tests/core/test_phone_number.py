@@ -151,6 +151,13 @@ def test_what_cannot_be_converted_follows_the_rule_of_the_vendor(tmp_path):
     assert convert(tmp_path, phones, default_region="DE", vendor=E164_FIELD) == ([None] * 7, left_out)
 
 
+def test_a_text_of_null_follows_the_rule_of_the_field(tmp_path):
+    """Where it is left out, the report counts it already; where it is sent, the report says so."""
+    phones = ["None", GERMAN]
+    assert convert(tmp_path, phones, vendor=E164_FIELD) == ([None, GERMAN], {"left_out_invalid_value": 1})
+    assert convert(tmp_path, phones) == (phones, {"null_as_text": 1})
+
+
 NO_NUMBERS = [
     "+49 40 1234567/8",
     "+49 40 1234567 - 12345678",

@@ -59,6 +59,15 @@ MOMENTS = [
     ("2025-10-26T02:30:00+02", "with_proof", "2025-10-26T00:30:00Z"),
     ("2025-06-01 12:00:00.999999999", "with_proof", "2025-06-01T12:00:00Z"),
     (" 2025-06-01T12:00 ", "with_proof", "2025-06-01T12:00:00Z"),
+    ("2025-06-01 12:00:00.000 +0100", "with_proof", "2025-06-01T11:00:00Z"),  # Snowflake
+    ("2025-06-01 12:00:00.123456 -0730", "with_proof", "2025-06-01T19:30:00Z"),
+    ("2025-06-01 12:00:00 UTC", "with_proof", "2025-06-01T12:00:00Z"),  # BigQuery
+    ("2025-06-01T12:00 +01:00", "with_proof", "2025-06-01T11:00:00Z"),
+    ("2025-06-01 12:00:00  UTC", "unreadable_moment", None),
+    ("2025-06-01 12:00:00 CET", "unreadable_moment", None),
+    ("2025-06-01 12:00:00 +0100 UTC", "unreadable_moment", None),
+    ("2025-06-01 12:00:00 +1500", "unreadable_moment", None),
+    ("2025-06-01 UTC", "unreadable_moment", None),
     ("9999-12-31", "moment_in_future", None),
     ("9999-12-31T23:59:59-14:00", "moment_in_future", None),
     ("1994-12-31T23:59:59Z", "moment_before_1995", None),
