@@ -1,7 +1,7 @@
 """Runs all measurements in rounds, and writes results/latest.json, the tables and the plots.
 
-Usage: python benchmarks/run.py [--quick] [--rounds 5]. Each case runs once in a round, so that a drift of the machine's
-speed affects all cases. The quoted figures are medians over the rounds.
+Usage: python benchmarks/run.py [--quick] [--phones] [--rounds 5]. Each case runs once in a round, so that a drift of
+the machine's speed affects all cases. The quoted figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ LATENCY_S = 0.02
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 PHONES = ("e164", "repeated", "distinct")
 """Phone numbers of a segment, as `people.write_phones` has them."""
+NO_PHONES = "none"
 DAYS = ("2026-11-01T00:00:00+00:00", "2026-11-02T00:00:00+00:00")
 PEERS_PYTHON = HOME / "venv" / "bin" / "python"
 RESULTS = BENCHMARKS / "results"
@@ -100,11 +101,17 @@ class Bench:
             second = self.segment(size, 2)
             self.export(f"delta_{size}/{BASE_VENDOR}", BASE_VENDOR, size, root=root, segment=second, as_of=DAYS[1])
 
-    def phones(self, size: str) -> None:
-        """Measure full exports with phone numbers of each kind; the segment without phones is that of `export_`."""
+    def phones(self, size: str, *, with_distinct: bool) -> None:
+        """Measure full exports without phone numbers, and with those of each kind.
+
+        Args:
+            size: name of the size.
+            with_distinct: also measure numbers that are all different and in national form, which takes long.
+        """
         segment = Path(self.segment(size))
         mapping = {**FIELD_MAPPING, "phone": "phone"}
-        for kind in PHONES:
+        self.export(f"phones_{size}/{NO_PHONES}", BASE_VENDOR, size)
+        for kind in PHONES if with_distinct else PHONES[:-1]:
             path = str(write_phones(segment.with_name(f"{segment.stem}-{kind}.parquet"), segment, kind))
             options = {"segment": path, "field_mapping": mapping, "default_region": "DE"}
             self.export(f"phones_{size}/{kind}", BASE_VENDOR, size, **options)
@@ -150,7 +157,7 @@ class Bench:
         self.record("idle", measure_task({}))
         self.imports()
         self.full_and_delta(size)
-        self.phones(size)
+        self.phones(size, with_distinct=number < self.plan["stage_rounds"])
         for vendor in VENDORS[1:]:
             self.export(f"export_{size}/{vendor}", vendor, size)
         for smaller in [name for name, rows in self.sizes.items() if rows < base]:
@@ -208,9 +215,7 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["quota_ratio"] = {v: median(runs[f"quota/{v}"], "ratio") for v in VENDORS if f"quota/{v}" in runs}
     result["quota"] = {v: runs[f"quota/{v}"][-1] for v in VENDORS if f"quota/{v}" in runs}
     result |= _peers(runs)
-    result["phones"] = {
-        case.partition("/")[2]: median(results, "cpu_s") for case, results in runs.items() if case.startswith("phones_")
-    }
+    result["phones"] = phone_figures(runs)
     result["latency"] = {
         case.partition("/")[2]: {name: median(results, name) for name in ("wall_s", "cpu_s")}
         for case, results in runs.items()
@@ -219,6 +224,21 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["share_of_floor"] = _shares_of_floor(runs)
     result["memory_over_time"] = dict(_memory(runs))
     return result
+
+
+def phone_figures(runs: Runs) -> dict[str, Any]:
+    """Return CPU by kind of phone numbers, with the rows and the machine's state of this measurement."""
+    cases = {case.partition("/")[2]: results for case, results in runs.items() if case.startswith("phones_")}
+    if not cases:
+        return {}
+    return {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_1m": round(os.getloadavg()[0], 1),
+        "rounds": len(cases[NO_PHONES]),
+        "rows": cases[NO_PHONES][0]["sink"]["rows"],
+        "cpu_s": {kind: median(results, "cpu_s") for kind, results in cases.items()},
+        "cpu_s_of_runs": {kind: [round(run["cpu_s"], 2) for run in results] for kind, results in cases.items()},
+    }
 
 
 def _peers(runs: Runs) -> dict[str, Any]:
@@ -295,6 +315,7 @@ def main() -> int:
         "--quick", action="store_true", help="one round, without a million rows; writes results/quick.*"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--phones", action="store_true", help="measure phone numbers alone, and keep all other results")
     arguments = parser.parse_args()
     if arguments.quick:
         sizes = {name: rows for name, rows in SIZES.items() if rows <= 100_000}  # noqa: PLR2004 - half a minute
@@ -304,6 +325,12 @@ def main() -> int:
     rounds = 1 if arguments.quick else arguments.rounds
     DATA.mkdir(parents=True, exist_ok=True)
     bench = Bench(sizes, plan=plan)
+    if arguments.phones:
+        for number in range(rounds):
+            bench.phones("100k" if arguments.quick else "1m", with_distinct=number < plan["stage_rounds"])
+        name = "quick" if arguments.quick else "latest"
+        write_result({**read_result(name), "phones": phone_figures(bench.runs)}, name)
+        return 0
     for number in range(rounds):
         print(f"Round {number + 1} of {rounds}")
         bench.round(number)
@@ -319,8 +346,18 @@ def publish(runs: Runs, rounds: int, name: str) -> None:
         rounds: number of finished rounds.
         name: `latest` for a full run, else `quick`.
     """
+    write_result({**machine(), "rounds": rounds, **figures(runs)}, name)
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """Return an earlier result."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def write_result(result: dict[str, Any], name: str) -> None:
+    """Write a result with its tables, plots and page."""
     RESULTS.mkdir(exist_ok=True)
-    result = {**machine(), "rounds": rounds, **figures(runs)}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(page.tables(result))
     if PEERS_PYTHON.exists():

@@ -49,7 +49,7 @@ def test_a_round_brings_every_figure(bench):
     made.record("idle", run.measure_task({}))
     made.imports()
     made.full_and_delta("10k")
-    made.phones("10k")
+    made.phones("10k", with_distinct=True)
     for vendor in run.VENDORS[1:]:
         made.export(f"export_10k/{vendor}", vendor, "10k", stages=True)
     made.peer("floor", "10k")
@@ -59,7 +59,7 @@ def test_a_round_brings_every_figure(bench):
     assert [] == [name for report in reports for name in report.get("heavy", [])]
     figures = run.figures(made.runs)
     assert set(run.VENDORS) == figures["export_10k"]["by_vendor"].keys()
-    assert set(run.PHONES) == figures["phones"].keys()
+    assert {run.NO_PHONES, *run.PHONES} == figures["phones"]["cpu_s"].keys() == page.PHONES.keys()
     assert {"import_over_airflow_s", "cpu_ratio", "quota_ratio"} <= figures.keys()
     assert ROWS // 100 == figures["delta_10k"]["rows"]
     assert set(figures["share_of_floor"]) == {"export", "delta"}
@@ -70,7 +70,17 @@ def test_a_round_brings_every_figure(bench):
     assert abs(floor["bytes"] / ours["bytes"] - 1) < 0.1
     assert figures["quota"]["omnisend"]["imports"] == figures["quota"]["omnisend"]["imports_at_least"]
     text = page.performance_page({**run.machine(), "rounds": 1, **figures})
-    assert all(title in text for title in ("Campaign Monitor", "Omnisend", "## Whole exports", "## Quotas"))
+    titles = ("Campaign Monitor", "Omnisend", "## Whole exports", "## Phone numbers", "## Quotas")
+    assert all(title in text for title in titles)
+
+
+def test_the_page_shows_the_latest_result(bench):
+    """A page that was edited by hand, or a result without its page, would differ."""
+    run, page = bench("run"), bench("page")
+    result = run.read_result("latest")
+    assert page.performance_page(result) == (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+    assert page.tables(result) == (run.RESULTS / "latest.md").read_text()
+    assert result["phones"]["cpu_s"]["e164"] > 0
 
 
 def test_store_requests_are_counted_by_what_they_are_for(bench):
