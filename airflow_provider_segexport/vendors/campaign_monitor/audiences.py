@@ -21,7 +21,7 @@ from airflow_provider_segexport.vendors.responses import (
     send_json,
 )
 
-DUPLICATE_TITLE = 250
+DUPLICATE_TITLE, NO_SUCH_LIST = 250, 101
 
 
 def list_audiences(account: Audience, with_counts: bool) -> Operation[list[AudienceEntry]]:  # noqa: FBT001 - a callable's argument
@@ -38,7 +38,10 @@ def list_audiences(account: Audience, with_counts: bool) -> Operation[list[Audie
         return entries
     counted: list[AudienceEntry] = []
     for entry in entries:
-        stats = as_object(read_json((yield get(f"{account.base_url}/lists/{entry.id}/stats.json"))))
+        response = yield get(f"{account.base_url}/lists/{entry.id}/stats.json")
+        if response.status >= 400 and error_of(response)[0] == NO_SUCH_LIST:  # noqa: PLR2004 - deleted by now
+            continue
+        stats = as_object(read_json(response))
         counted.append(replace(entry, member_count=as_int(stats.get("TotalActiveSubscribers"))))
     return counted
 
