@@ -103,6 +103,8 @@ def check_exported(context: ExportContext, audience: Audience) -> None:
     """
     why_not = context.vendor.why_not_exported
     reason = why_not(audience) if why_not is not None else ""
+    if not reason and (context.config.mode == "mirror" or context.config.undo is not None):
+        reason = context.vendor.why_not_removed(audience) if context.vendor.why_not_removed is not None else ""
     rule = context.vendor.consent_proof
     if not reason and context.config.consent.proof is not None and rule is not None and rule.why_not is not None:
         reason = rule.why_not(audience)

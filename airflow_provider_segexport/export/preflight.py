@@ -70,6 +70,8 @@ def check(context: ExportContext) -> Preflight:
     if config.consent.proof is not None:
         mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files)[1])
     audience = resolve_audience(context)
+    if vendor.check_reads is not None:
+        context.run_operation(vendor.check_reads(audience))
     audience, mapping, missing = _resolve_mapping(context, mapped, files, audience)
     log.info(
         "Checking done (files=%d rows=%d columns=%d fields_to_create=%d)",

@@ -115,6 +115,8 @@ class ProbeReport:
         for result in self.results:
             if result.outcome == "differs":
                 yield f"{result.question.name}: {_consequence(result)}"
+                if result.question.fact and not result.recorded:
+                    yield probe_of(self.vendor).without_id
             elif result.reason and result.reason != STOPPED:
                 yield f"{result.question.name}: {result.outcome}: {result.reason}"
 

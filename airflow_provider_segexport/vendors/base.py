@@ -270,6 +270,11 @@ class Vendor:
     """Returns the vendor as its account behaves, by what a probe has found out (`Audience.extra`)."""
     why_not_exported: Callable[[Audience], str] | None = None
     """Returns why exports send nothing to an account, by what is known of it; empty if they may."""
+    why_not_removed: Callable[[Audience], str] | None = None
+    """Returns why exports remove no person of an account, by what is known of it; empty if they may."""
+    check_reads: Callable[[Audience], Operation[None]] | None = None
+    """Makes the reads of a run that resolving the audience does not make, so that a missing permission stops the run
+    before its first batch."""
     extra_calls: Callable[[Audience], Mapping[str, int]] | None = None
     """Calls that each upsert batch makes beside its own, by `Request.rate_scope`; for the estimate."""
     date_format: str = "%Y-%m-%d"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.probe import Answer
 
 
@@ -21,6 +22,38 @@ def email_case(person: str, holder: str) -> Mapping[str, Answer]:
             f"Exports send addresses in lower case. A {person} that the {holder} has in upper case becomes two.",
         ),
     }
+
+
+GONE = "gone"
+
+
+def removal_deletes(of_last: str) -> Answer:
+    """Return the answer `GONE`: a removal deletes the contact.
+
+    Args:
+        of_last: what the contact is taken out of, such as `off its last list`.
+    """
+    return Answer(
+        f"A contact that is taken {of_last} is deleted.",
+        "Exports with `mode='mirror'`, and undoing a run, send nothing, because a removal would delete the contact.",
+    )
+
+
+def why_not_removed(title: str, fact: str, audience: Audience) -> str:
+    """Return why exports remove no person of an account, by what is known of it; empty if they may.
+
+    Args:
+        title: of the vendor.
+        fact: the key of the account record that may be `GONE`.
+        audience: with what is known of its account.
+    """
+    if audience.extra.get(fact) != GONE:
+        return ""
+    return (
+        f"At this account, {title} deletes a contact that a removal takes out of its last audience: `airflow segexport "
+        f"probe` found this out ({fact}). To fix: export with `mode='upsert'`, or ask {title}'s support, and run the "
+        "probe again after a change."
+    )
 
 
 DECIMALS_AND_TIMES: Mapping[str, Answer] = {

@@ -114,6 +114,15 @@ def test_a_reply_without_failures_whose_counters_add_up():
     assert upsert(Response(201, {}, b'{"TotalNewSubscribers":1,"TotalExistingSubscribers":2}')).unattributed == 0
 
 
+@pytest.mark.parametrize(("new", "existing", "rejected", "open_rows"), [(2, 3, 1, 0), (0, 0, 2, 4), (1, 1, 1, 3)])
+def test_rows_that_the_counters_leave_out_are_found_by_reading_the_list_back(new, existing, rejected, open_rows):
+    """A vendor that drops a person silently would otherwise have the person reported as delivered."""
+    failures = [{"EmailAddress": f"p{n}@example.com", "Code": 206, "Message": ""} for n in range(rejected)]
+    counters = {"TotalNewSubscribers": new, "TotalExistingSubscribers": existing, "FailureDetails": failures}
+    settled = upsert(answer(210, ResultData=counters), rows=6)
+    assert (len(settled.rejected), settled.unattributed) == (rejected, open_rows)
+
+
 def test_a_failure_without_an_address_is_counted():
     """It is found by reading the list back, also where the failure is null."""
     assert upsert(answer(210, ResultData={"FailureDetails": [{"Code": 206}, None]})).unattributed == 2

@@ -178,7 +178,7 @@ def test_tags_that_are_not_shown_in_time(brand):
 
     def after(response: Response) -> Response:
         posts.append(response.url.endswith("/batches"))
-        return without_tags(response) if sum(posts) else response
+        return without_tags(response) if sum(posts) > 1 else response  # after the read before the plan
 
     with pytest.raises(VendorUnavailable, match="does not show the tags"):
         brand.day(1, ["p0@example.com", "p1@example.com"], environment=brand.watched("day-1", after=after))

@@ -56,6 +56,7 @@ VENDOR = Vendor(
     # (`TotalExistingSubscribers`), which is harmless because no autoresponder is queued.
     audience_link=account.audience_link,
     probe=probe.PROBE,
+    why_not_exported=probe.why_not_exported,
     form=ConnectionForm(
         credential_label="API key",
         placeholders={"host": account.BASE_URL, "password": "from Account settings > API keys"},
@@ -72,8 +73,8 @@ VENDOR = Vendor(
                 "client_id",
                 "Client id",
                 "For a key of one client: the id from the client's API settings. It lets exports read the suppression "
-                "list, to report opt-outs and to add people again that an export removed. Empty for a key of the whole "
-                "account.",
+                "list, to report opt-outs and to add people again that an export removed, and obey the "
+                "answers of a probe. Empty for a key of an account with one client.",
             ),
         ),
     ),

@@ -68,11 +68,12 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # A list does not name its client, which is therefore known only if the account has a single one.
     only_client = client_id_of(entries[0]) if len(entries) == 1 else ""
+    client_id = endpoint.options.get("client_id", "").strip() or only_client
     account = Audience(
         base_url=api,
         account="all",  # list ids are unique over all accounts
         account_name=account_name or "one client",
-        extra={"client_id": endpoint.options.get("client_id", "").strip() or only_client},
+        extra={"client_id": client_id} | ({"account_id": client_id} if client_id else {}),
     )
     if audience is None:
         return account

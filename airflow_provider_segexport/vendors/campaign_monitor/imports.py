@@ -117,13 +117,14 @@ def import_batch(audience: Audience, batch: Batch, suffix: str) -> Operation[Bat
 def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
     """Return the result of each row: `FailureDetails` lists the rejected ones, and all others were added.
 
-    Without `FailureDetails`, the counters show whether all rows were added. If not, or if a failure has no address, the
-    rows are found by reading the list back.
+    The counters show whether all other rows were added. If not, or if a failure has no address, the rows are found by
+    reading the list back.
     """
     failures = result.get("FailureDetails")
+    counts = [as_int(result.get(name)) for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
+    added = None if None in counts else sum(count or 0 for count in counts)
     if not isinstance(failures, list):
-        counts = [as_int(result.get(name)) or 0 for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]
-        return BatchResult(unattributed=0 if sum(counts) == len(batch) else len(batch))
+        return BatchResult(unattributed=0 if added == len(batch) else len(batch))
     unattributed = 0
     index = index_by_email(batch) if failures else {}
     rejected: dict[int, RowRejection] = {}
@@ -141,4 +142,7 @@ def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
         code = code_of(failure)
         reason = REASONS.get(code, Reason.REJECTED_BY_VENDOR)
         rejected[row] = RowRejection(row, reason, str(code or ""), as_text(failure.get("Message")))
-    return BatchResult(rejected=tuple(rejected.values()), unattributed=min(unattributed, len(batch) - len(rejected)))
+    others = len(batch) - len(rejected)
+    if added is not None:
+        unattributed = max(unattributed, others - added)
+    return BatchResult(rejected=tuple(rejected.values()), unattributed=min(unattributed, others))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
 from airflow_provider_segexport.vendors.probe_answers import email_case
 
 API_VERSION = "v3.3"
+REJECTIONS_FACT, ADDED = "rejections", "added"
 
 REJECTIONS = {
     "by_row": Answer("An import returns codes 204 to 206 row by row, and adds all others.", "Nothing changes."),
@@ -15,12 +17,9 @@ REJECTIONS = {
     ),
     "silent": Answer(
         "An import leaves such people out and does not say so.",
-        "Exports count them as delivered. Compare the list's active subscribers with the report.",
+        "Exports see it in the counters of the response, and read the list back to find the people.",
     ),
-    "added": Answer(
-        "An import adds people again who are deleted, unsubscribed or suppressed.",
-        "Do not export to this account until Campaign Monitor's support has explained it.",
-    ),
+    ADDED: Answer("An import adds people again who are deleted, unsubscribed or suppressed.", "Exports send nothing."),
 }
 CONFIRMED_OPT_IN = {
     "active": Answer("An import adds people as active, and sends no mail.", "Nothing changes."),
@@ -45,8 +44,21 @@ RATE_HEADERS = {
     "epoch": Answer("Headers announce calls left until an epoch time.", "After a 429, exports wait until that time."),
 }
 
+
+def why_not_exported(audience: Audience) -> str:
+    """Return why exports send nothing to an account, by what is known of it; empty if they may."""
+    if audience.extra.get(REJECTIONS_FACT) != ADDED:
+        return ""
+    return (
+        "At this client, an import at Campaign Monitor adds people again who have opted out. `airflow segexport probe` "
+        "found this out. To fix: ask Campaign Monitor's support, and run the probe again after a change."
+    )
+
+
 PROBE = Probe(
     api_version=API_VERSION,
+    without_id="The connection has no 'Client id', and the login sees several clients or none. To fix: enter 'Client "
+    "id' in the connection, and run the probe again.",
     clean_up=calls.clean_up,
     leaves="The addresses stay in the list as Deleted, and one as Unsubscribed. Delete the test list afterwards.",
     questions=(
@@ -66,13 +78,14 @@ PROBE = Probe(
             undo=calls.undo_confirmed_opt_in,
         ),
         Question(
-            name="rejections",
+            name=REJECTIONS_FACT,
             text="Do codes 204 to 206 come back row by row, and does no import bring such people back?",
             confidence="assumed",
             source="the error registry words them for adding; a forum report (8733) fits. 207 is not asked, because no "
             "call makes a person bounced",
             answers=REJECTIONS,
             assumed="by_row",
+            fact=REJECTIONS_FACT,
             people=4,
             calls=45,
             seconds=5,

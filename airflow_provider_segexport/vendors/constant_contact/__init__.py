@@ -5,6 +5,8 @@ An audience is a list. Sources: the published specification (3.0.178) and the ve
 
 from __future__ import annotations
 
+from functools import partial
+
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.vendors.auth import ConnectionForm, ConnectionFormField, OAuth
 from airflow_provider_segexport.vendors.base import Limits, Vendor
@@ -22,6 +24,7 @@ from airflow_provider_segexport.vendors.constant_contact import (
     removals,
     responses,
 )
+from airflow_provider_segexport.vendors.probe_answers import why_not_removed
 from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
@@ -70,6 +73,7 @@ VENDOR = Vendor(
     api_paths=("/v3",),
     import_readds_leavers=True,
     probe=probe.PROBE,
+    why_not_removed=partial(why_not_removed, "Constant Contact", probe.NO_LIST_FACT),
     form=ConnectionForm(
         credential_label="Client secret",
         login_label="Client id (API key)",

@@ -9,9 +9,10 @@ from __future__ import annotations
 from airflow_provider_segexport.vendors.constant_contact import probe_calls as calls
 from airflow_provider_segexport.vendors.constant_contact.imports import ERROR_LINES_FACT
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, email_case
+from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, GONE, email_case, removal_deletes
 
 API_VERSION = "v3"
+NO_LIST_FACT = "no_list"
 
 NEW_STATUS = {
     "implicit": Answer("A new contact has implied permission.", "Send only people who have agreed to receive mail."),
@@ -41,10 +42,7 @@ ERROR_LINES = {
 NO_LIST = {
     "empty": Answer("A contact on no list has an empty list of memberships.", "Exports look people up one by one."),
     "left_out": Answer("The record of a contact on no list names no memberships.", "Exports read the list's pages."),
-    "gone": Answer(
-        "A contact that is taken off its last list is deleted.",
-        "Exports go on, but a removal deletes the contact. Use `mode='upsert'` if you do not want that.",
-    ),
+    GONE: removal_deletes("off its last list"),
 }
 RATE_HEADERS = {
     "absent": Answer("No header announces calls left.", "Exports count the calls themselves."),
@@ -132,12 +130,13 @@ PROBE = Probe(
             ask=calls.ask_error_lines,
         ),
         Question(
-            name="no_list",
+            name=NO_LIST_FACT,
             text="What does the record of a contact on no list say?",
             confidence="assumed",
             source="the member `list_memberships` is optional in the specification (3.0.178)",
             answers=NO_LIST,
             assumed="empty",
+            fact=NO_LIST_FACT,
             people=1,
             calls=20,
             seconds=25,

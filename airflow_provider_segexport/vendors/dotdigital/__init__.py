@@ -5,6 +5,8 @@ An audience is an address book. Sources: developer.dotdigital.com and the publis
 
 from __future__ import annotations
 
+from functools import partial
+
 from airflow_provider_segexport.vendors.auth import ConnectionForm
 from airflow_provider_segexport.vendors.base import Limits, Vendor
 from airflow_provider_segexport.vendors.dotdigital import (
@@ -20,6 +22,7 @@ from airflow_provider_segexport.vendors.dotdigital import (
     removals,
     responses,
 )
+from airflow_provider_segexport.vendors.probe_answers import why_not_removed
 from airflow_provider_segexport.vendors.verification import Verification
 
 VENDOR = Vendor(
@@ -60,6 +63,7 @@ VENDOR = Vendor(
     audience_link=account.audience_link,
     probe=probe.PROBE,
     with_facts=probe.with_facts,
+    why_not_removed=partial(why_not_removed, "dotdigital", probe.NO_BOOK_FACT),
     form=ConnectionForm(
         login_label="API user",
         credential_label="Password",

@@ -10,11 +10,12 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.dotdigital import probe_calls as calls
 from airflow_provider_segexport.vendors.dotdigital.members import list_without_leavers
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, email_case
+from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, GONE, email_case, removal_deletes
 
 API_VERSION = "v3"
 
 LEFT_BOOK, IDS, TWO_REMOVALS = "left_book", "ids_per_removal", "two_removals"
+NO_BOOK_FACT = "no_book"
 
 NEW_STATUS = {
     "subscribed": Answer("A new contact is subscribed.", "Send only people who have agreed to receive mail."),
@@ -48,10 +49,7 @@ TWO_REMOVALS_ANSWERS = {
 NO_BOOK = {
     "empty": Answer("A contact in no book has an empty list of books.", "Exports look people up one by one."),
     "left_out": Answer("The record of a contact in no book does not name books.", "Exports read the book's pages."),
-    "gone": Answer(
-        "A contact that is taken out of its last book is deleted.",
-        "Exports go on, but a removal deletes the contact. Use `mode='upsert'` if you do not want that.",
-    ),
+    GONE: removal_deletes("out of its last book"),
 }
 RATE_HEADERS = {
     "epoch": Answer("Headers announce the calls left until an epoch time.", "Exports use them."),
@@ -164,12 +162,13 @@ PROBE = Probe(
             ask=calls.ask_two_removals,
         ),
         Question(
-            name="no_book",
+            name=NO_BOOK_FACT,
             text="What does the record of a contact in no book say?",
             confidence="assumed",
             source="the member `lists` is optional in the contacts specification (3.4.3)",
             answers=NO_BOOK,
             assumed="empty",
+            fact=NO_BOOK_FACT,
             people=1,
             calls=20,
             seconds=20,

@@ -71,6 +71,7 @@ VENDOR = Vendor(
     ),
     # No `directory`: no call of the API returns the tags in use (OpenAPI 2026-03-15, read 2026-11).
     check_permissions=permissions.check_permissions,
+    check_reads=permissions.check_reads,
     removal=removals.REMOVAL,
     find_lost_jobs=lost_jobs.find_lost_jobs,
     list_optouts=optouts.list_optouts,

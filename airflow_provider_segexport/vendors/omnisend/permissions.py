@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_segexport.errors import PermissionDenied
-from airflow_provider_segexport.model import Operation
+from airflow_provider_segexport.model import Audience, Operation
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.omnisend.account import API_PATH, read_store
 from airflow_provider_segexport.vendors.omnisend.responses import FORBIDDEN, read_json, versioned
@@ -19,6 +19,22 @@ READS: tuple[tuple[str, dict[str, str], str], ...] = (
     ("batches", {"endpoint": "contacts", "limit": "1"}, f"one of {BATCH_PERMISSIONS} (the results of batches)"),
 )
 """Path and query of a read, and the permission that it shows."""
+
+
+def check_reads(audience: Audience) -> Operation[None]:
+    """Read one batch, because only a batch's result shows who was accepted.
+
+    Raises:
+        PermissionDenied: the key may not read batches.
+    """
+    response = yield versioned(get(f"{audience.base_url}/batches", endpoint="contacts", limit="1"))
+    if response.status == FORBIDDEN:
+        raise PermissionDenied(
+            f"The API key may not read the results of batches. It lacks one of {BATCH_PERMISSIONS}. Nothing was sent. "
+            "To fix: grant them in the store's settings under API keys (app.omnisend.com/integrations/api-keys), and "
+            "wait a few minutes."
+        )
+    read_json(response)
 
 
 def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:

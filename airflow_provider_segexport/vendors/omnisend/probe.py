@@ -14,7 +14,7 @@ BATCH_PERMISSION = {
     "enough": Answer("The key may read batches.", "Exports read the results of batches."),
     "more": Answer(
         "The key lacks a permission for reading batches.",
-        "An export stops after its first batch. Grant the key products.read and events.read, too.",
+        "An export stops before its first batch. Grant the key products.read and events.read, too.",
     ),
 }
 TAGS = {
