@@ -11,6 +11,7 @@ from airflow_provider_segexport.json_values import text as as_text
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins.health import span
 from airflow_provider_segexport.reasons import MEANINGS as REASONS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 OUTCOMES = {
     "delivered": "Delivered",
@@ -46,6 +47,18 @@ ACCOUNT_FACTS = {
 }
 """Label of every fact that an experiment finds out about an account, and of its values."""
 
+
+def fact_labels() -> dict[str, tuple[str, Mapping[str, str]]]:
+    """Return the label of every fact about an account, and those of its values; a probe's questions have their own."""
+    questions = [question for vendor in VENDORS.values() if vendor.probe for question in vendor.probe.questions]
+    asked = {
+        question.fact: (question.text, {name: answer.meaning for name, answer in question.answers.items()})
+        for question in questions
+        if question.fact
+    }
+    return {**asked, **ACCOUNT_FACTS}
+
+
 YEAR_10000_S = 253_402_300_800.0
 """Epoch seconds of the first moment that a date cannot hold."""
 
@@ -53,7 +66,7 @@ YEAR_10000_S = 253_402_300_800.0
 def account_facts(facts: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """Return label, label of the value, and time of the facts of a report; unknown facts and values are left out."""
     lines = []
-    for name, (title, values) in ACCOUNT_FACTS.items():
+    for name, (title, values) in fact_labels().items():
         fact = mapping(facts.get(name))
         value = values.get(as_text(fact.get("value")))
         if value:

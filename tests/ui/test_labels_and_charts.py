@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins import charts, labels
 from airflow_provider_segexport.plugins.charts import BarPart
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 
 def test_every_reason_has_words():
@@ -125,6 +126,20 @@ def test_what_was_found_out_about_an_account(facts, lines):
     assert [(labels_by_value[value], moment) for value, moment in lines] == [
         line[1:] for line in labels.account_facts(facts)
     ]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_fact_that_a_probe_records_has_a_label(vendor):
+    """Also each of its values; no two vendors have a fact of one name."""
+    facts = VENDORS[vendor].probe.facts()
+    for name, values in facts.items():
+        for value in values:
+            [(title, text, moment)] = labels.account_facts({name: {"value": value, "learnt_at": 9}})
+            assert title
+            assert text
+            assert moment == 9
+    others = {name for other, each in VENDORS.items() if other != vendor for name in each.probe.facts()}
+    assert not others & set(facts)
 
 
 def heights(svg: str) -> list[float]:

@@ -60,7 +60,7 @@ class Account(VendorHarness):
         assert OTHERS in self.of_others()
 
     def assert_true(self, report) -> None:
-        """The counts add up, and each person whom the ledger has as a member without a rejection is one."""
+        """The counts add up, and the members in the ledger without a rejection are members."""
         counts = report["counts"]
         assert counts["profiles"] == sum(number for name, number in counts.items() if name != "profiles")
         delivered = {email for email, row in self.ledger().items() if row["state"] == MEMBER and not row["reason"]}
