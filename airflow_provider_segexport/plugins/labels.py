@@ -51,12 +51,12 @@ ACCOUNT_FACTS = {
 def fact_labels() -> dict[str, tuple[str, Mapping[str, str]]]:
     """Return the label of every fact about an account, and those of its values; a probe's questions have their own."""
     questions = [question for vendor in VENDORS.values() if vendor.probe for question in vendor.probe.questions]
-    asked = {
+    by_question = {
         question.fact: (question.text, {name: answer.meaning for name, answer in question.answers.items()})
         for question in questions
         if question.fact
     }
-    return {**asked, **ACCOUNT_FACTS}
+    return {**by_question, **ACCOUNT_FACTS}
 
 
 YEAR_10000_S = 253_402_300_800.0
