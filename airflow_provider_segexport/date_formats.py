@@ -27,17 +27,20 @@ YEAR = "[0-9]{4}"
 FRACTION = "[0-9]{1,9}"
 """Digits of `%f`: SQL Server writes seven, Java nine."""
 
-BLANKS = r"[ \t\n\v\f\r]+"
-"""A run of blanks in a format matches any run of them in a text, as in `strptime`."""
+BLANKS = r"[ \t-\r\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}]+"
+"""Regular expression (RE2) of what a blank in a format matches: any run of blanks. Java and browsers write U+202F
+before AM and PM since 2023 (Unicode's CLDR 42)."""
 
 _CODE = re.compile(r"%-?(.)", re.DOTALL)
-_PIECE = re.compile(rf"%(.)|({BLANKS})|(.)", re.DOTALL)
+_PIECE = re.compile(r"%(.)|(.)", re.DOTALL)
 _DIGITS = {"d": 2, "m": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
 """Most digits of a code."""
 
 
 def check(given: str, column: str) -> str:
-    """Return a format without the `-` of codes such as `%-d`, which changes nothing when a text is read.
+    """Return a format without the `-` of codes such as `%-d`, and with one space for each run of blanks.
+
+    Neither changes anything when a text is read.
 
     Args:
         given: the format, such as `%d.%m.%Y`.
@@ -50,7 +53,7 @@ def check(given: str, column: str) -> str:
     problem = _problem(text)
     if problem:
         raise InvalidArgument(f"`date_formats` gives column {column!r} the format {text[:40]!r}, which {problem}.")
-    return _CODE.sub(r"%\1", text)
+    return " ".join(_CODE.sub(r"%\1", text).split())
 
 
 def _problem(text: str) -> str:
@@ -106,12 +109,11 @@ def pattern(text: str, *, year: str = YEAR, fraction: str = FRACTION) -> str:
         elif code:
             result.append("[A-Za-z]+")
         else:
-            result.append(BLANKS if re.match(BLANKS, sign) else re.escape(sign))
+            result.append(BLANKS if sign == " " else re.escape(sign))
     return "".join(result)
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each code, or each other character or run of blanks, as a pair of which one is empty."""
-    for match in _PIECE.finditer(text):
-        code, blanks, sign = match.groups()
-        yield ("", "%") if code == "%" else (code or "", blanks or sign or "")
+    """Yield each code and each other character, as a pair of which one is empty."""
+    for code, sign in _PIECE.findall(text):
+        yield ("", "%") if code == "%" else (code, sign)

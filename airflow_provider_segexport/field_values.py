@@ -102,6 +102,10 @@ def _from_format(sql: str, column: MappedColumn) -> str:
     if date_formats.has(text_format, "f"):
         pattern = date_formats.pattern(text_format, fraction="[0-9]{1,6})[0-9]*(")
         read = f"regexp_replace(text, {literal(f'^({pattern})$')}, '\\1\\2')"
+    if " " in text_format:
+        read = f"regexp_replace({read}, {literal(date_formats.BLANKS)}, ' ', 'g')"
+    if date_formats.has(text_format, "b"):  # Java writes `Sept` in British English since version 16
+        read = f"regexp_replace({read}, '(?i)sept([^a-z]|$)', 'Sep\\1')"
     moment = f"try_strptime({read}, {literal(text_format)})"
     tests.append(f"{moment} >= timestamp '1000-01-01'")
     if date_formats.has(text_format, "aA"):

@@ -32,6 +32,7 @@ FORMATS = [
 
 def dates_of(tmp_path, texts, text_format):
     """Return the dates by row, and the rows that are rejected."""
+    text_format = date_formats.check(text_format, "born")
     file = tmp_path / "segment.parquet"
     emails = [f"p{number}@example.com" for number in range(len(texts))]
     pq.write_table(pa.table({"email": emails, "born": pa.array(texts, pa.string())}), file)
@@ -104,6 +105,29 @@ def test_a_day_of_the_week_that_is_not_the_date_s_is_rejected(tmp_path):
         "Mon, 31 December 1990",
     ]
     assert [2, 3] == dates_of(tmp_path, texts, "%A, %d %B %Y")[1]
+
+
+def test_names_and_blanks_of_newer_unicode_locales(tmp_path):
+    """`Sept` in British English, and a narrow blank before PM, of Java and browsers."""
+    texts = [
+        "1 Sep 1990",
+        "1 Sept 1990",
+        "1 SEPT 1990",
+        "1 September 1990",
+        "1 Sepp 1990",
+        "1 Septe 1990",
+        "1 Augt 1990",
+    ]
+    dates, rejected = dates_of(tmp_path, texts, "%d %b %Y")
+    assert ["1990-09-01"] * 3 == dates[:3]
+    assert [3, 4, 5, 6] == rejected
+    assert ["1990-09-01"] * 2 == dates_of(tmp_path, ["01sept1990", "1Sep1990"], "%d%b%Y")[0]
+    assert ["1990-09-01"] == dates_of(tmp_path, ["1990 1 Sept"], "%Y %d %b")[0]
+    texts = [f"9/1/1990,{blank}11:59:59{blank}PM" for blank in (" ", "\u202f", "\u00a0", "\u2009 \t", "\u3000")]
+    texts += ["9/1/1990, 11:59:59PM", "9/1/1990,\u200b11:59:59 PM"]
+    dates, rejected = dates_of(tmp_path, texts, "%m/%d/%Y, %I:%M:%S %p")
+    assert ["1990-09-01"] * 5 == dates[:5]
+    assert [5, 6] == rejected
 
 
 def test_fractions_of_seconds_have_up_to_nine_digits(tmp_path):
@@ -182,7 +206,7 @@ def test_the_sign_that_only_writing_knows_is_left_out():
 
 def test_blanks_around_a_format_are_left_out():
     """The texts are trimmed, too, so no text would have the format."""
-    assert {"born": "%d.%m. %Y"} == arguments.date_formats({"born": "\ufeff %d.%m. %Y\u00a0\r\n"}, "date_formats")
+    assert {"born": "%d.%m. %Y"} == arguments.date_formats({"born": "\ufeff %d.%m.\u202f %Y\u00a0\r\n"}, "date_formats")
 
 
 def test_a_format_of_another_column_or_type_is_refused(tmp_path):
