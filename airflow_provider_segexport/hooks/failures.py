@@ -18,11 +18,11 @@ from airflow_provider_segexport.errors import (
     SegexportError,
     StaleSnapshot,
 )
+from airflow_provider_segexport.storage.private import DISK_FULL_ERRNOS
 from airflow_provider_segexport.storage.sealing import NO_FILES
 
 log = logging.getLogger(__name__)
 
-DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_SPACE = "No space left on device"
 """The operating system's text for a full disk, which DuckDB quotes."""
 

@@ -77,5 +77,15 @@ def state_path() -> StoragePath:
 
 
 def default_root() -> pathlib.Path:
-    """Return `$AIRFLOW_HOME/segexport`."""
-    return pathlib.Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "segexport"
+    """Return `$AIRFLOW_HOME/segexport`.
+
+    Raises:
+        InvalidArgument: neither AIRFLOW_HOME nor the user's home directory is known.
+    """
+    try:
+        return pathlib.Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "segexport"
+    except RuntimeError:  # a container's user id without an entry in /etc/passwd
+        raise InvalidArgument(
+            "The default of `[segexport] state_path` is below AIRFLOW_HOME, but neither AIRFLOW_HOME nor the home "
+            "directory of this user is known. To fix: set AIRFLOW_HOME, or `[segexport] state_path`."
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import stat
@@ -12,6 +13,9 @@ from typing import IO, Any
 from airflow_provider_segexport.errors import FatalError
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk or quota without space."""
+
 OTHERS_MODE_BITS = 0o077
 """Mode bits that give access to the group or to all users."""
 
@@ -35,11 +39,18 @@ def own_folder(name: str) -> pathlib.Path:
     """Return this user's folder of that name in the temporary directory, to which every user of the machine can write.
 
     Raises:
-        FatalError: the path is a symbolic link or no folder, belongs to another user, or gives others access.
+        FatalError: the path is a symbolic link or no folder, belongs to another user, gives others access, or cannot be
+            created.
+        OSError: the disk is full.
     """
-    path = pathlib.Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
-    with suppress(FileExistsError):
-        path.mkdir(mode=FOLDER_MODE)
+    try:
+        path = pathlib.Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+        with suppress(FileExistsError):
+            path.mkdir(mode=FOLDER_MODE)
+    except OSError as error:
+        if error.errno in DISK_FULL_ERRNOS:
+            raise
+        raise _unusable(name, error.errno or errno.ENOENT) from None
     try:
         opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -52,7 +63,16 @@ def own_folder(name: str) -> pathlib.Path:
         raise _unsafe(path, f"belongs to the user with the id {status.st_uid}")
     if status.st_mode & OTHERS_MODE_BITS:
         raise _unsafe(path, f"has the mode {stat.S_IMODE(status.st_mode):04o}, which gives other users access")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise _unusable(name, errno.EACCES)
     return path
+
+
+def _unusable(name: str, number: int) -> FatalError:
+    return FatalError(
+        f"The folder {name}-{os.getuid()} cannot be used in the directory for temporary files ({os.strerror(number)}). "
+        "To fix: set TMPDIR to a directory in which this user can create folders and files."
+    )
 
 
 def _unsafe(path: pathlib.Path, reason: str) -> FatalError:

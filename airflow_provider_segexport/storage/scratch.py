@@ -111,11 +111,21 @@ def _create() -> _Own:
         path = folder.with_name(folder.name + LOCK)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(OSError):
-            if path.lstat().st_ino == os.fstat(lock).st_ino:  # no other process deleted the lock in between
+        if _is_in_place(path, lock):
+            try:
                 folder.mkdir(mode=FOLDER_MODE)
-                return _Own(os.getpid(), folder, lock)
+            except OSError:  # the disk is full
+                _remove(folder, lock)
+                raise
+            return _Own(os.getpid(), folder, lock)
         os.close(lock)
+
+
+def _is_in_place(path: pathlib.Path, lock: int) -> bool:
+    """Return whether a lock file still has its name: no other process has deleted it before it was locked."""
+    with suppress(FileNotFoundError):
+        return path.lstat().st_ino == os.fstat(lock).st_ino
+    return False
 
 
 def _remove(folder: pathlib.Path, lock: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -141,3 +143,48 @@ def test_a_link_in_the_place_of_a_lock(temporary):
     with pytest.raises(OSError, match="symbolic links"):
         private.open_private(folder / "a.lock", "w")
     assert victim.read_text() == "content"
+
+
+@pytest.mark.parametrize("directory", ["/no/such/directory", "/proc", "/dev/null"])
+@pytest.mark.parametrize("use", [variable_lock.file_locks, remove_stale_folders], ids=["locks", "scratch"])
+def test_a_temporary_directory_that_cannot_be_used(monkeypatch, directory, use):
+    """Missing, without new folders, or no directory: the error names the variable to set."""
+    monkeypatch.setattr(tempfile, "tempdir", directory)
+    with pytest.raises(FatalError, match="To fix: set TMPDIR"):
+        use()
+
+
+def test_no_temporary_directory_at_all(monkeypatch):
+    """Python finds none that is writable."""
+
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(FatalError, match="To fix: set TMPDIR"):
+        remove_stale_folders()
+
+
+@pytest.mark.parametrize("number", sorted(private.DISK_FULL_ERRNOS))
+@pytest.mark.parametrize("at", ["own folder", "folder of the process"])
+def test_a_full_temporary_directory_is_an_error_at_once(temporary, monkeypatch, number, at):
+    """A lock file still fits, and a folder does not: no endless loop, and no lock file is left."""
+    make, folder = Path.mkdir, private.own_folder(NAME)
+
+    def full(path: Path, *args, **options) -> None:
+        if (path == folder) == (at == "own folder"):
+            raise OSError(number, os.strerror(number), str(path))
+        make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OSError, match=os.strerror(number)), scratch("rows"):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_an_engine_without_a_home_directory():
+    """As in a container whose user id has no entry in /etc/passwd."""
+    module = "airflow_provider_segexport.storage.duckdb_engine"
+    code = f"from {module} import engine\nwith engine() as sql: sql.rows('select 1')"
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pwd
+
 import pytest
 
-from airflow_provider_segexport.hooks.paths import resolve
+from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.hooks.paths import default_root, resolve
 
 
 @pytest.mark.parametrize("key", ["a?b.parquet", "q?", "x#y", "x#", "a [1]/b*.parquet", "tab\tx", "e%20f", "day=1/x"])
@@ -13,3 +16,18 @@ def test_a_key_is_taken_as_it_is_written(key):
     path = resolve(f"memory://bucket/{key}")
     assert f"/bucket/{key}" == path.path
     assert path.name == key.rpartition("/")[2]
+
+
+def test_without_a_home_directory_the_default_state_path_is_an_error(monkeypatch):
+    """A container's user id may have no entry in /etc/passwd. With AIRFLOW_HOME, no home directory is needed."""
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setenv("AIRFLOW_HOME", "/opt/airflow")
+    assert str(default_root()) == "/opt/airflow/segexport"
+    monkeypatch.delenv("AIRFLOW_HOME")
+    with pytest.raises(InvalidArgument, match="To fix: set AIRFLOW_HOME"):
+        default_root()

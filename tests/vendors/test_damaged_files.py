@@ -19,6 +19,7 @@ from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import DamagedState, RetryableError, StaleSnapshot
 from airflow_provider_segexport.export import repair
+from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.person.files import run_folders
 from airflow_provider_segexport.storage import sealing
 from airflow_provider_segexport.storage.history import ledger_paths
@@ -114,8 +115,12 @@ def account(request, sim, tmp_path) -> Account:
         root = UPath(f"memory://{tmp_path.name}-{os.getpid()}/state")
         made = Account(sim, vendor, tmp_path, root, lambda text: UPath(text) if "://" in text else local_path(text))
     made.export_day(1, people(5))
-    with pytest.raises(KeyboardInterrupt):
-        made.export_day(2, people(3), environment=made.environment("day-2", pause=dies))
+    if vendor == "campaign_monitor":  # it has no jobs to wait for
+        made.fault(drop=True, when="after")
+    environment = made.environment("day-2", pause=dies, patience=RetryLimits(attempts=1))
+    with pytest.raises((KeyboardInterrupt, RetryableError)):
+        made.export_day(2, people(3), environment=environment)
+    sim.clear_faults()
     sim.clock.advance(3600)
     return made
 
@@ -157,6 +162,8 @@ def test_the_audience_of_a_run_that_has_no_plan_yet(account: Account, damage: st
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
+    if account.name == "omnisend":
+        pytest.skip("an audience is a tag, which is not looked up")
     account.export_day(2, people(3))
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "write_plan", stopped)
