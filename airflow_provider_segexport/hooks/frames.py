@@ -165,9 +165,16 @@ def _from_pandas(frame: pd.DataFrame, columns: Sequence[str]) -> pa.RecordBatchR
 def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     """Return a pandas column as Arrow; a column with several types as text."""
     try:
-        return pa.array(series, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([_value_as_text(name, value) for value in series], pa.string())
+        try:
+            return pa.array(series, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            return pa.array([_value_as_text(name, value) for value in series], pa.string())
+    except UnicodeEncodeError:  # its text has the value
+        raise InvalidSegment(
+            f"Column {name!r} of the DataFrame contains text that is not Unicode: half of a surrogate pair, as from a "
+            "file that was read with errors='surrogateescape'. To fix: replace such characters, for example with "
+            f"frame[{name!r}].str.encode('utf-8', 'replace').str.decode('utf-8')."
+        ) from None
 
 
 def _value_as_text(name: str, value: Any) -> str | None:

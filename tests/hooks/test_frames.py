@@ -126,6 +126,26 @@ def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
     assert "1234567" not in str(caught.value)
 
 
+@pytest.mark.parametrize("values", [["Ann", "B\ud83d", None], ["Ann", "B\udc80", 7]])
+def test_text_that_is_not_unicode_is_refused_without_its_values(values):
+    """Half of an emoji, from JSON or a text that was cut. The message names the column, and how to mend it."""
+    frame = pd.DataFrame({"email": EMAILS, "name": pd.Series(values, dtype=object)})
+    with (
+        pytest.raises(
+            InvalidSegment, match=r"Column 'name' of the DataFrame contains text that is not Unicode"
+        ) as caught,
+        frames.as_file({**GIVEN, "segment": frame}),
+    ):
+        pass
+    assert "Ann" not in str(caught.value)
+    assert "To fix" in str(caught.value)
+    mended = frame.assign(
+        name=frame["name"].astype(object).map(lambda value: str(value).encode("utf-8", "replace").decode())
+    )
+    with frames.as_file({**GIVEN, "segment": mended}) as (given, _):
+        assert pq.read_table(given["segment"]).column("name").to_pylist()[1] == "B?"
+
+
 @pytest.mark.parametrize(
     "kind", [lambda: pd.DataFrame({f"c{n}": [1] for n in range(2_000)}), lambda: table(mail=[1, 2, 3])]
 )
