@@ -8,10 +8,12 @@ from dataclasses import replace
 
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import consent, proof, readback, suppression
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.plan import CleanResult
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS, PROVEN_ROWS
+from airflow_provider_segexport.vendors.probe_answers import DIFFERENT, EMAIL_CASE_FACT
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,23 @@ def withhold(
         for tally in lists:
             log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
     return consent_counts, lists
+
+
+def withhold_opted_out(context: ExportContext, audience: Audience, sql: Engine) -> None:
+    """Withhold people who have opted out, where a probe has found that upper and lower case are two people.
+
+    Elsewhere the vendor recognises the person by the address that is sent, and keeps the opt-out.
+
+    Args:
+        context: the export.
+        audience: with what is known of its account.
+        sql: holds the cleaned rows.
+    """
+    vendor = context.vendor
+    if audience.extra.get(EMAIL_CASE_FACT) == DIFFERENT and vendor.list_optouts is not None:
+        context.run_operation(vendor.list_optouts(audience, 0.0, readback.OptOuts(sql)))
+        count = readback.withhold_opted_out(sql)
+        log.info("Withholding people who have opted out in any case of their address (rows=%d)", count)
 
 
 def add_unclear_consent(cleaned: CleanResult, column: str, consent_counts: Mapping[str, int]) -> CleanResult:

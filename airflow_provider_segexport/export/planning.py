@@ -97,6 +97,7 @@ def _prepare(
         if vendor.import_readds_leavers and version:
             context.run_operation(vendor.list_members(checked.audience, readback.Pages(sql)))
             readback.withhold_leavers(sql)
+        consent_rules.withhold_opted_out(context, checked.audience, sql)
         _write_existing(context, checked, sql, ledger, version)
         rows, cleaned = consent_rules.prove(context, checked, sql, cleaned)
         encoded = row_sql(vendor.item_template(checked.mapped, checked.audience), rows)

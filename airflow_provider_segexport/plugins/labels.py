@@ -11,6 +11,7 @@ from airflow_provider_segexport.json_values import text as as_text
 from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.plugins.health import span
 from airflow_provider_segexport.reasons import MEANINGS as REASONS
+from airflow_provider_segexport.vendors.probe_answers import DIFFERENT, EMAIL_CASE_FACT
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 OUTCOMES = {
@@ -42,6 +43,13 @@ ACCOUNT_FACTS = {
             "merge": "are added to a contact's tags",
             "replace": "replace a contact's tags, so they are sent separately",
             "unknown": "not clear, so they are sent separately",
+        },
+    ),
+    EMAIL_CASE_FACT: (
+        "Upper and lower case of an address",
+        {
+            "same": "are the same person",
+            DIFFERENT: "are two people, so those who have opted out in any case are withheld",
         },
     ),
 }

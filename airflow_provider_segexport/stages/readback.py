@@ -23,6 +23,7 @@ from airflow_provider_segexport.storage.tables import (
     LEFT_BEFORE,
     LEFT_ON_THEIR_OWN,
     LISTED_OPTOUTS,
+    NOT_SENT,
     add_not_sent,
 )
 
@@ -92,6 +93,20 @@ def withhold_leavers(engine: Engine) -> int:
     )
     add_not_sent(engine, "left_rows", Outcome.WITHHELD, Reason.LEFT_AUDIENCE, "email")
     return int(engine.single_row("select count(*) from left_rows")[0])
+
+
+def withhold_opted_out(engine: Engine) -> int:
+    """Withhold the people in `LISTED_OPTOUTS`; return how many.
+
+    Where upper and lower case are two people, a person may have opted out under an address in upper case.
+    """
+    engine.run(
+        f"""create or replace table opted_out_rows as
+        select c.row from {CLEAN_ROWS} c semi join {LISTED_OPTOUTS} o on o.email = c.email
+        anti join {NOT_SENT} n on n.row = c.row"""
+    )
+    add_not_sent(engine, "opted_out_rows", Outcome.WITHHELD, Reason.UNSUBSCRIBED, "email")
+    return int(engine.single_row("select count(*) from opted_out_rows")[0])
 
 
 def find_left(engine: Engine) -> None:

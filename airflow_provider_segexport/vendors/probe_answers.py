@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.probe import Answer
 
+EMAIL_CASE_FACT, DIFFERENT = "email_case", "different"
+
 
 def email_case(person: str, holder: str) -> Mapping[str, Answer]:
     """Return the answers to whether upper and lower case are the same person.
@@ -17,9 +19,10 @@ def email_case(person: str, holder: str) -> Mapping[str, Answer]:
     """
     return {
         "same": Answer(f"Upper and lower case are the same {person}.", "Exports send addresses in lower case."),
-        "different": Answer(
+        DIFFERENT: Answer(
             f"Upper and lower case are two {person}s.",
-            f"Exports send addresses in lower case. A {person} that the {holder} has in upper case becomes two.",
+            "Exports send addresses in lower case, and withhold people who have opted out in any case. "
+            f"A {person} that the {holder} has in upper case becomes two.",
         ),
     }
 

@@ -118,7 +118,7 @@ def test_an_account_without_an_id(sim, tmp_path, published):
     audience = prober.context().audience
     planned = planning.plan(prober.probe, (), prober.emails, audience)
     before = " ".join(describe_plan(prober.vendor, prober.probe, planned, audience))
-    assert "Exports will not follow the answer to error_lines" in before
+    assert "Exports will not follow the answer to email_case, error_lines, no_list" in before
     assert "scope account_read, which the login probably lacks" in before
     report = prober.ask("error_lines")
     assert [result.recorded for result in report.results] == [False]

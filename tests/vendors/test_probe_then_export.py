@@ -8,6 +8,7 @@ from vendors.probing import ANSWERS, CASES, Prober, audience_for, question_of, r
 
 from airflow_provider_segexport.errors import FatalError, PermissionDenied
 from airflow_provider_segexport.storage.ledger_schema import MEMBER
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 SENT_NOTHING = {
     ("campaign_monitor", "rejections", "added"): (FatalError, "adds people again who have opted out"),
@@ -106,3 +107,18 @@ def test_exports_after_an_answer(account, vendor, name, answer):
     held = {email for email, member in account.members().items() if member["status"] != "Deleted"}
     assert (LEFT in held) is (mode == "upsert")
     assert {"p0@example.com", "p2@example.com", "p3@example.com"} <= held
+
+
+@pytest.mark.parametrize(("name", "answer"), [("email_case", "different")])
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_person_who_has_opted_out_under_an_address_in_upper_case(account, answer):
+    """The vendor would make a new contact of the address in lower case, and that one would get mail."""
+    account.sim.seed(account.name, [{"email": "P2@EXAMPLE.COM", "status": account.row.opted_out}], account.main)
+    for dry_run in (True, False):
+        report = account.day(1, people(6), name=f"dry-{dry_run}", dry_run=dry_run)
+        assert report["reasons"]["withheld"] == {"unsubscribed": 2}, answer
+    account.assert_true(report)
+    assert not account.is_mailable("p2@example.com")
+    account.assert_true(account.day(2, people(6), first={"p2@example.com": "New", "p3@example.com": "New"}))
+    assert not account.is_mailable("p2@example.com")
+    account.assert_unharmed()

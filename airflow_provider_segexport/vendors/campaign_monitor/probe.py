@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import email_case
+from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case
 
 API_VERSION = "v3.3"
 REJECTIONS_FACT, ADDED = "rejections", "added"
@@ -104,6 +104,7 @@ PROBE = Probe(
             source="no page says it",
             answers=email_case("subscriber", "list"),
             assumed="same",
+            fact=EMAIL_CASE_FACT,
             people=1,
             calls=20,
             seconds=5,

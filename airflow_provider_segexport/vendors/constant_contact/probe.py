@@ -9,7 +9,13 @@ from __future__ import annotations
 from airflow_provider_segexport.vendors.constant_contact import probe_calls as calls
 from airflow_provider_segexport.vendors.constant_contact.imports import ERROR_LINES_FACT
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, GONE, email_case, removal_deletes
+from airflow_provider_segexport.vendors.probe_answers import (
+    DECIMALS_AND_TIMES,
+    EMAIL_CASE_FACT,
+    GONE,
+    email_case,
+    removal_deletes,
+)
 
 API_VERSION = "v3"
 NO_LIST_FACT = "no_list"
@@ -81,6 +87,7 @@ PROBE = Probe(
             source="no page says it; clients compare in lower case",
             answers=email_case("contact", "account"),
             assumed="same",
+            fact=EMAIL_CASE_FACT,
             people=1,
             calls=25,
             seconds=25,

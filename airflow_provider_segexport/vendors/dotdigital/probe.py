@@ -10,7 +10,13 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.dotdigital import probe_calls as calls
 from airflow_provider_segexport.vendors.dotdigital.members import list_without_leavers
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import DECIMALS_AND_TIMES, GONE, email_case, removal_deletes
+from airflow_provider_segexport.vendors.probe_answers import (
+    DECIMALS_AND_TIMES,
+    EMAIL_CASE_FACT,
+    GONE,
+    email_case,
+    removal_deletes,
+)
 
 API_VERSION = "v3"
 
@@ -99,6 +105,7 @@ PROBE = Probe(
             source="no page says it",
             answers=email_case("contact", "account"),
             assumed="same",
+            fact=EMAIL_CASE_FACT,
             people=1,
             calls=20,
             seconds=20,

@@ -8,7 +8,7 @@ from airflow_provider_segexport.vendors.omnisend.probe_consent import CONSENT_QU
 from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
 from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import email_case
+from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case
 
 BATCH_PERMISSION = {
     "enough": Answer("The key may read batches.", "Exports read the results of batches."),
@@ -122,6 +122,7 @@ PROBE = Probe(
             source="the v5 page says that email identifiers are case-sensitive; the page of 2026-03-15 does not",
             answers=email_case("contact", "brand"),
             assumed="same",
+            fact=EMAIL_CASE_FACT,
             people=1,
             calls=30,
             seconds=20,
