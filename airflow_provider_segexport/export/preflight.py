@@ -61,14 +61,15 @@ def check(context: ExportContext) -> Preflight:
     copy = partial(copy_snapshot, resolve=environment.resolve, to=environment.run_folder.path)
     paths = find_files(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
     files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
-    files = date_columns.with_dates(configured, files)
+    consented_at = config.consent.proof.consented_at if config.consent.proof is not None else ""
+    files = date_columns.with_dates(configured, files, consented_at)
     _check_row_count(context, files)
     suppression = tuple(
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
     mapped = map_fields.resolve_types(vendor, configured, files)
     if config.consent.proof is not None:
-        mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files)[1])
+        mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files, config.date_formats)[1])
     audience = resolve_audience(context)
     if vendor.check_reads is not None:
         context.run_operation(vendor.check_reads(audience))
@@ -119,7 +120,9 @@ def _resolve_mapping(
 def _with_proof(context: ExportContext, files: SegmentFiles, mapping: ResolvedMapping) -> ResolvedMapping:
     """Return the field mapping with the columns of the proof of consent, if the export sends it."""
     configured = context.config.consent.proof
-    return mapping if configured is None else replace(mapping, proof=proof.resolve(configured, files)[0])
+    if configured is None:
+        return mapping
+    return replace(mapping, proof=proof.resolve(configured, files, context.config.date_formats)[0])
 
 
 def with_fields(context: ExportContext, checked: Preflight) -> Preflight:

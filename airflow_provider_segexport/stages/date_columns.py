@@ -9,16 +9,21 @@ from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegmen
 from airflow_provider_segexport.storage.plan import FieldMapping, SegmentFiles
 
 
-def with_dates(mapping: FieldMapping, files: SegmentFiles) -> SegmentFiles:
+def with_dates(mapping: FieldMapping, files: SegmentFiles, consented_at: str = "") -> SegmentFiles:
     """Return the files with the type of a date for each text column that has a date format.
 
+    Args:
+        mapping: the field mapping, with the formats.
+        files: of the segment.
+        consented_at: the column with the moment of consent, which is read, too; empty if there is none.
+
     Raises:
-        InvalidFieldMapping: a date format is of a column that is not mapped.
+        InvalidFieldMapping: a date format is of a column that is not read.
         InvalidSegment: it is of a column that is no text.
     """
     columns, type_names = dict(files.columns), dict(files.type_names)
     for column, text_format in mapping.date_formats.items():
-        if column not in {*mapping.fields.values(), *mapping.custom.values()}:
+        if column not in {*mapping.fields.values(), *mapping.custom.values(), consented_at}:
             raise InvalidFieldMapping(
                 f"`date_formats` names the column {column!r}, which feeds no field. To fix: map it, or leave it out."
             )

@@ -97,14 +97,22 @@ def check(vendor: Vendor, proof: ProofColumns, consent_column: str | None) -> No
         )
 
 
-def resolve(proof: ProofColumns, files: SegmentFiles) -> tuple[tuple[MappedColumn, ...], MappedProof]:
+def resolve(
+    proof: ProofColumns, files: SegmentFiles, date_formats: Mapping[str, str]
+) -> tuple[tuple[MappedColumn, ...], MappedProof]:
     """Return the columns of the proof as they are read, and the proof as the vendor's template sees it.
+
+    Args:
+        proof: the columns that the export names.
+        files: of the segment.
+        date_formats: format by text column with dates. It may name the column with the moment.
 
     Raises:
         InvalidSegment: a column's type cannot hold its part.
     """
     _check_type(files, proof.consented_at, CONSENTED_AT_COLUMN, MOMENT_TYPES)
-    columns = [MappedColumn(PROOF_AT, proof.consented_at, "text", CONSENTED_AT_COLUMN)]
+    text_format = date_formats.get(proof.consented_at, "")
+    columns = [MappedColumn(PROOF_AT, proof.consented_at, "text", CONSENTED_AT_COLUMN, text_format=text_format)]
     for part, column in proof.columns.items():
         _check_type(files, column, ARGUMENTS[part], PART_TYPES)
         columns.append(MappedColumn(PROOF_PARTS[part], column, "text", ARGUMENTS[part]))

@@ -14,7 +14,7 @@ from core.factories import PLAIN, inspected, shared, written
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.model import OptOut, Reason
-from airflow_provider_segexport.stages import clean, map_fields, proof, readback
+from airflow_provider_segexport.stages import clean, date_columns, map_fields, proof, readback
 from airflow_provider_segexport.storage.plan import FieldMapping
 from airflow_provider_segexport.storage.proof_columns import ProofColumns
 from airflow_provider_segexport.vendors.base import Audience, MappedFields
@@ -28,14 +28,16 @@ TAKES_ALL = ConsentProof(parts=frozenset({"source", "text", "ip", "user_agent"})
 def judged(tmp_path):
     """Judge rows by these columns; state and moment of each row, in order."""
 
-    def go(consented_at, rule=TAKES_ALL, optouts=(), columns=None, files=()):
+    def go(consented_at, rule=TAKES_ALL, optouts=(), columns=None, files=(), *, text_format=""):
         count = len(consented_at)
         content = {"email": [f"p{number}@example.com" for number in range(count)], "consented_at": consented_at}
         path = written(tmp_path / "in.parquet", content | (columns or {}))
-        mapping = FieldMapping({"email": "email"})
+        formats = {"consented_at": text_format} if text_format else {}
+        mapping = FieldMapping({"email": "email"}, date_formats=formats)
         named_columns = ProofColumns("consented_at", {name: name for name in columns or {}})
         read = inspected(path, *files, wanted=["email", *named_columns.names()])
-        plan_columns, mapped = proof.resolve(named_columns, read)
+        read = date_columns.with_dates(mapping, read, named_columns.consented_at)
+        plan_columns, mapped = proof.resolve(named_columns, read, formats)
         audience = Audience("https://x", "1", "Shop")
         resolved = map_fields.resolve(PLAIN, mapping, MappedFields(("email",)), read, audience)
         sql = shared()
@@ -103,6 +105,34 @@ def test_moments_as_text(judged):
     texts = [text for text, _, _ in MOMENTS]
     results = judged(pa.array(texts, pa.string()))
     assert [(text, *row) for text, row in zip(texts, results, strict=True)] == MOMENTS
+
+
+def test_moments_in_a_form_of_their_own(judged):
+    """By the export's date format alone; without a zone, an opt-out in the 14 hours before counts as later."""
+    texts = [
+        "31.12.2025 10:30",
+        " 1.6.2025 9:05",
+        "2025-06-01T09:05",
+        "31.12.25 10:30",
+        "1.1.1970 0:00",
+        "2.1.2026 0:00",
+        "",
+    ]
+    optouts = [OptOut("p0@example.com", Reason.UNSUBSCRIBED, "2025-12-30T21:00:00Z")]
+    assert judged(pa.array([*texts, None]), optouts=optouts, text_format="%d.%m.%Y %H:%M") == [
+        ("opted_out_later", None),
+        ("with_proof", "2025-06-01T09:05:00Z"),
+        ("unreadable_moment", None),
+        ("unreadable_moment", None),
+        ("moment_before_1995", None),
+        ("moment_in_future", None),
+        ("no_moment", None),
+        ("no_moment", None),
+    ]
+    assert judged(pa.array(["06/01/2025", "06/31/2025"]), text_format="%m/%d/%Y") == [
+        ("with_proof", "2025-06-01T00:00:00Z"),
+        ("unreadable_moment", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,16 @@ class TestOmnisend:
         (consent_record,) = omnisend.members()[ANN]["consents"]
         assert consent_record["ip"] == COMPLETE_PROOF["ip"]
 
+    def test_a_moment_in_the_form_that_the_export_names(self, omnisend):
+        """By `date_formats`; a moment in any other form is no proof."""
+        omnisend.sim.clock.advance(60)
+        moments = {ANN: "02.12.2025 08:30", BOB: "2025-12-02T08:30:00Z"}
+        formats = {"consented_at": "%d.%m.%Y %H:%M"}
+        report = export(omnisend, moments, consent=consent(omnisend), date_formats=formats)
+        assert identifier(omnisend, ANN)["channels"]["email"]["statusChangedAt"] == "2025-12-02T08:30:00Z"
+        assert "channels" not in identifier(omnisend, BOB)
+        assert counts(report) == {"with_proof": 1, "unreadable_moment": 1}
+
     def test_parts_that_a_row_lacks_are_left_out(self, omnisend):
         """The moment alone is a proof; an address that is none is left out and counted."""
         columns = {"url": [None, " "], "ip": ["not an address", None], "agent": [None, "x\ty"]}
