@@ -12,11 +12,13 @@ from airflow.api_fastapi.core_api.routes.public.connections import _ensure_test_
 from airflow.cli.commands.connection_command import connections_test
 from airflow.configuration import conf
 from airflow.dag_processing.dagbag import DagBag
+from airflow_fixtures import export_dag
 from docs.pages import DOCS, blocks
 from fastapi import HTTPException
 from packaging.requirements import Requirement
 
 from airflow_provider_segexport import get_provider_info
+from airflow_provider_segexport.hooks import get_hook
 
 PAGES = sorted((DOCS / "first-export").glob("*.md"))
 QUOTED = re.compile(r"`(Of 1 profile: [^`]*)`")
@@ -95,6 +97,25 @@ def test_airflow_refuses_to_test_a_connection_unless_it_is_enabled(airflow_db, m
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
     _ensure_test_connection_enabled()
     assert all("AIRFLOW__CORE__TEST_CONNECTION=Enabled" in page.read_text() for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=vendor_of)
+def test_each_page_says_what_to_do_if_a_step_fails(page, stage):
+    """A connection without allowed DAGs and a refused DAG: the page quotes what the test and the task show."""
+    text = page.read_text()
+    vendor = vendor_of(page)
+    rows = text.split("If a step does not show what it should:\n\n")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(rows) >= 9
+    hook = get_hook(stage.connection(vendor, f"{vendor}_first", extra={"allowed_dags": ""}))
+    reached, message = hook.test_connection()
+    assert reached
+    assert "Not ready for exports: " in message
+    assert "Allowed DAGs" in message
+    assert "| The test says `Not ready for exports: ...` |" in text
+    dag = export_dag("not_allowed", stage.folder, conn_id=f"{vendor}_first", segment=stage.segment(1))
+    run = stage.run(dag)
+    pattern = re.search(r"\| `(DAG … may not use connection …)` \|", text)[1].replace("…", ".*")
+    assert re.search(pattern, run.error)
 
 
 def test_airflow_looks_for_new_files_as_rarely_as_the_pages_say():
