@@ -44,8 +44,8 @@ CASES = [(run_id, TASK_IDS[number % len(TASK_IDS)]) for number, run_id in enumer
 def test_every_page_of_a_run_with_odd_ids_is_found_by_its_links(client, root, odd):
     """List, page of the audience, tab and history name the run; each link has its ids, and leads to it."""
     run_id, task_id, report = odd
-    place = ledger_path(root, report).relative_to(root / "ledgers").parts
-    params = dict(zip(("vendor", "account", "audience"), place, strict=True))
+    folders = ledger_path(root, report).relative_to(root / "ledgers").parts
+    params = dict(zip(("vendor", "account", "audience"), folders, strict=True))
     pages = [client("audiences"), client("audience", params=params)]
     task = {"dag_id": "exports", "run_id": run_id, "task_id": task_id, "map_index": "-1"}
     pages.append(client("task", params=task))
