@@ -27,6 +27,11 @@ SLOW_TESTS = (
     r"ui/test_person_page\.py::test_500_audiences",
     r"ui/test_lineage\.py::test_no_person",
     r"vendors/test_damaged_files\.py::test_every_file",
+    r"vendors/test_odd_hosts\.py::test_no_call_leaves_the_server_of_the_connection\[(?!constant_contact)",
+    r"vendors/test_hostile_replies\.py::test_a_reply_of_any_size\w*\[(?!constant_contact)",
+    r"airflow/test_canary_of_commands\.py::test_commands_at_debug\[(?!omnisend)",
+    r"airflow/test_canary_of_commands\.py::test_a_probe_at_debug\[(?!dotdigital)",
+    r"airflow/test_canary_of_commands\.py::test_a_notifier_at_debug\[(?!failure-omnisend)",
     r"core/test_rate_limiter\.py::test_the_more_calls_a_window_takes_the_more_parts_it_has\[(postgresql|redis)",
     r"core/test_rate_limiter\.py::test_a_window_that_takes_many_calls_is_used_in_parts\[(postgresql|redis)",
 )

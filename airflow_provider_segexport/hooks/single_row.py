@@ -28,7 +28,7 @@ from airflow_provider_segexport.hooks import options
 from airflow_provider_segexport.hooks.paths import resolve_argument, state_path
 from airflow_provider_segexport.hooks.run_folders import ExportRequest
 from airflow_provider_segexport.hooks.runner import run_export
-from airflow_provider_segexport.person.explain import read_row
+from airflow_provider_segexport.person.explain import row as row_in_ledger
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
@@ -185,10 +185,11 @@ def _check_not_in_ledger(hook: SegmentExportHook, audience: Audience, person: Pe
 
     Raises:
         InvalidArgument: an export has.
+        DamagedState: the ledger cannot be read.
     """
     ledger = Ledger.of(state_path(), hook.vendor.name, audience)
     version = ledger.version()
-    if version and read_row(ledger, version, person):
+    if version and row_in_ledger(ledger, version, person):
         raise InvalidArgument(
             "An export has already sent this address to the audience, and a test row would change its values without "
             "the ledger's knowledge. Nothing was sent. To fix: pass an address that is in no segment, such as "

@@ -85,12 +85,13 @@ class SqliteQuotaStore(BaseQuotaStore):
                     raise
                 if connection.in_transaction:
                     connection.execute("commit")
-            except sqlite3.OperationalError as error:
-                raise RetryableError(f"The rate limit store {self._path} cannot be reached ({error}).") from None
-            except sqlite3.DatabaseError as error:
-                # A power failure cut the file. At most the counts of one day are lost.
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if not _is_damage(error):
+                    raise RetryableError(f"The rate limit store {self._path} cannot be reached ({error}).") from None
+                # A power failure cut the file, or another version wrote it. At most the counts of one day are lost.
                 self._disconnect()
                 self._path.unlink(missing_ok=True)
+                self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
                 raise RetryableError(
                     f"The rate limit store {self._path} was damaged ({error}). It was deleted; the next attempt makes "
                     "a new one."
@@ -200,3 +201,12 @@ class SqliteQuotaStore(BaseQuotaStore):
             connection.close()
             raise
         return connection
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether an error is about the file's content: no database, other tables, or a text that is no UTF-8.
+
+    Other errors, such as a lock of another process or a full disk, may pass.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    return not isinstance(error, sqlite3.OperationalError) or code is None or code & 0xFF == sqlite3.SQLITE_ERROR
