@@ -21,6 +21,7 @@ from airflow_provider_segexport.plugins.audiences import (
 )
 from airflow_provider_segexport.storage import attempts as storage
 from airflow_provider_segexport.storage.attempts import Status
+from airflow_provider_segexport.storage.folder_reader import FOLDER_READER
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -63,8 +64,7 @@ def read(root: StoragePath, overviews: Iterable[AudienceOverview], may_see: MayS
         now: epoch seconds.
     """
     overviews = list(overviews)
-    with ThreadPoolExecutor(READER_THREADS) as readers:
-        files = list(readers.map(storage.attempts, storage.attempt_files(root)))
+    files = _stored(root)
     by_name = _by_name(overviews)
     tasks_of = {overview.key: {_task(point.identity) for point in overview.points} for overview in overviews}
     targets: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -122,9 +122,7 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
         run: the task instance.
         conn_id: its connection, whose attempts alone are read; empty reads those of every connection.
     """
-    files = storage.attempt_files(root, conn_id)
-    with ThreadPoolExecutor(READER_THREADS) as readers:
-        stored = [item for items in readers.map(storage.attempts, files) for item in items]
+    stored = [item for items in _stored(root, conn_id) for item in items]
     task = "/".join((run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
     own = (item for item in stored if item.run == task or item.run.startswith(f"{task}."))
     newest = max(own, key=lambda item: item.at, default=None)
@@ -132,6 +130,18 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
     if newest is None or attempt is None or len(newest.ledger) != KEY_PARTS:
         return attempt
     return replace(attempt, key=AudienceKey(*newest.ledger))
+
+
+def _stored(root: StoragePath, conn_id: str = "") -> list[list[storage.Attempt]]:
+    """Return the attempts of each export, or of each through one connection."""
+    with ThreadPoolExecutor(READER_THREADS) as listers, ThreadPoolExecutor(READER_THREADS) as readers:
+        folders = storage.attempt_folders(root, conn_id)
+        return [
+            storage.parse(content)
+            for contents in listers.map(lambda folder: FOLDER_READER.read(folder, readers), folders)
+            for name, content in contents.items()
+            if name.endswith(".json")
+        ]
 
 
 def with_attempts(overviews: Sequence[AudienceOverview], attempts: Attempts) -> list[AudienceOverview]:

@@ -124,7 +124,7 @@ def _unplanned(audience: AudienceOverview) -> list[Attempt]:
 
 
 def _merged(history: Sequence[RunPoint], latest: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
-    """Merge the runs of history and `latest.json`; after an interrupted write one of them lacks a run."""
+    """Merge the runs of history and of the newest state; after an interrupted write one of them lacks a run."""
     by_run = {point.run_folder or f"{point.identity}": point for point in (*latest, *history)}
     return tuple(sorted(by_run.values(), key=lambda point: point.ended_at))
 

@@ -1,4 +1,4 @@
-"""Reads audiences from `latest.json` and history: `state root -> audiences`, limited to runs that a user may see.
+"""Reads audiences from their newest states and history: `state root -> audiences`, limited to runs that a user may see.
 
 Another version of this provider, or a person, may have written these files. Values that are missing or of another type
 are read as empty, so that the page still opens.
@@ -10,16 +10,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from airflow_provider_segexport.json_values import array, integer, mapping, number, text
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.attempts import Status
+from airflow_provider_segexport.storage.folder_reader import FOLDER_READER
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 READER_THREADS = 16
-"""Audiences read at a time: in object storage each takes a round trip."""
+"""Files read at a time: in object storage each takes a round trip."""
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_@=~-][A-Za-z0-9_.@=~-]*")
 """Names that a ledger's folder may have. No other text from a request is joined to a path."""
@@ -197,17 +199,35 @@ class AudienceOverview:
 
 def list_audiences(root: StoragePath, may_see: MaySee) -> list[AudienceOverview]:
     """Return every audience with a run that the user may see."""
-    paths = list(history.ledger_paths(root))
-    with ThreadPoolExecutor(READER_THREADS) as readers:
-        overviews = readers.map(lambda path: read(path, may_see), paths)
-        return [overview for overview in overviews if overview is not None]
+
+    def of_account(account: StoragePath) -> list[AudienceOverview | None]:
+        contents = FOLDER_READER.read(history.latest_folder(account), readers)
+        newest = {name: history.json_object(content) for name, content in contents.items()}
+        paths = [account / audience for audience in history.list_folders(account)]
+        return [_overview(path, newest.get(history.latest_file(path).name), may_see) for path in paths]
+
+    with ThreadPoolExecutor(READER_THREADS) as listers, ThreadPoolExecutor(READER_THREADS) as readers:
+        vendors = (root / "ledgers" / name for name in history.list_folders(root / "ledgers"))
+        accounts = listers.map(lambda vendor: [vendor / name for name in history.list_folders(vendor)], vendors)
+        overviews = listers.map(of_account, chain.from_iterable(list(accounts)))
+        return [overview for overview in chain.from_iterable(overviews) if overview is not None]
 
 
 def read(path: StoragePath, may_see: MaySee) -> AudienceOverview | None:
-    """Return one audience from its `latest.json`; None if the user may see none of its runs."""
-    latest: Any = history.latest(path)
+    """Return one audience by its ledger's folder; None if the user may see none of its runs."""
+    return _overview(path, history.latest(path), may_see)
+
+
+def _overview(path: StoragePath, latest: Mapping[str, Any] | None, may_see: MaySee) -> AudienceOverview | None:
+    """Return an audience.
+
+    Args:
+        path: its ledger's folder.
+        latest: its newest state; None without a run.
+        may_see: whether the user may see a run.
+    """
     key = AudienceKey.of(path)
-    if not isinstance(latest, Mapping) or key.vendor not in VENDORS:
+    if latest is None or key.vendor not in VENDORS:
         return None
     points = visible_points(array(latest.get("runs")), may_see)
     if not points:

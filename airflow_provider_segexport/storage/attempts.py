@@ -97,9 +97,16 @@ def attempts(path: StoragePath) -> list[Attempt]:
     An attempt with a time that no calendar has is damage too, because a page cannot show it.
     """
     try:
-        content = parse_object(read(path)) or {}
-        stored = msgspec.convert(content.get("attempts"), list[Attempt])
-    except (OSError, msgspec.ValidationError):
+        return parse(read(path))
+    except OSError:
+        return []
+
+
+def parse(content: bytes) -> list[Attempt]:
+    """Return the attempts in a file's content, oldest first; none if it is damaged, or another version wrote it."""
+    try:
+        stored = msgspec.convert((parse_object(content) or {}).get("attempts"), list[Attempt])
+    except msgspec.ValidationError:
         return []
     return [item for item in stored if all(0.0 <= at_s < END_OF_TIME_S for at_s in _times(item))]
 
@@ -121,11 +128,16 @@ def record(path: StoragePath, attempt: Attempt, earlier: Sequence[Attempt] | Non
     write(path, json.dumps({"attempts": [asdict(item) for item in newest]}).encode())
 
 
-def attempt_files(root: StoragePath, conn_id: str = "") -> Iterator[StoragePath]:
-    """Yield the files of all exports' attempts, or of those through one connection."""
+def attempt_folders(root: StoragePath, conn_id: str = "") -> Iterator[StoragePath]:
+    """Yield the folders with the attempts through each connection, or through one."""
     folder = root / "attempts"
-    for connection in [safe_name(conn_id)] if conn_id else list_folders(folder):
-        yield from (folder / connection / name for name in list_folders(folder / connection) if name.endswith(".json"))
+    yield from (folder / connection for connection in ([safe_name(conn_id)] if conn_id else list_folders(folder)))
+
+
+def attempt_files(root: StoragePath) -> Iterator[StoragePath]:
+    """Yield the files of all exports' attempts."""
+    for folder in attempt_folders(root):
+        yield from (folder / name for name in list_folders(folder) if name.endswith(".json"))
 
 
 def old_files(root: StoragePath, before: float) -> Iterator[StoragePath]:

@@ -1,8 +1,9 @@
-"""Records an audience's runs beside its ledger, for display: its newest state, and one file for each run.
+"""Records an audience's runs for display: its newest state, and beside its ledger one file for each run.
 
-    <root>/ledgers/<vendor>/<account>/<audience>/latest.json                     the newest state, with recent runs
+    <root>/latest/<vendor>/<account>/<audience>.json                             the newest state, with recent runs
     <root>/ledgers/<vendor>/<account>/<audience>/history/<ms>-<run hash>.json    one run's summary
 
+The newest states of an account's audiences lie in one folder, so that one listing shows which have changed.
 Neither file holds a row or an email address. No decision depends on these files: the ledger is authoritative.
 """
 
@@ -27,7 +28,7 @@ from airflow_provider_segexport.storage.paths import (
 )
 
 RECENT_RUNS = 30
-"""Recent runs in `latest.json`."""
+"""Recent runs in the newest state."""
 
 MAX_RUNS = 400
 """Runs whose files stay in `history`."""
@@ -48,7 +49,7 @@ RUN_FIELDS = (
     "seconds",
     "ledger_version",
 )
-"""The fields of a summary that `latest.json` holds for each recent run."""
+"""The fields of a summary that the newest state holds for each recent run."""
 
 
 def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -> None:
@@ -68,9 +69,10 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
     remove(history, earlier - {new})
     before = [point for point in recent_runs(path) if point["run_folder"] != summary["run_folder"]]
     point = {name: summary.get(name) for name in RUN_FIELDS} | {"members": members, "run_folder": summary["run_folder"]}
+    ensure_folder(latest_folder(path.parent))
     newest = {name: value for name, value in summary.items() if name not in {"warnings", "versions", "estimate"}}
     write(
-        path / "latest.json",
+        latest_file(path),
         json.dumps({**newest, "members": members, "runs": [*before, point][-RECENT_RUNS:]}).encode(),
     )
 
@@ -91,13 +93,19 @@ def recorded_run(path: StoragePath, name: str) -> dict[str, Any] | None:
 
 
 def latest(path: StoragePath) -> dict[str, Any] | None:
-    """Return the newest state of an audience; None without a run.
+    """Return the newest state of an audience; None without a run."""
+    return newest_state(path, _json(latest_file(path)))
 
-    If `latest.json` cannot be read, or is of another audience, the state is that of the history.
+
+def newest_state(path: StoragePath, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the newest state of an audience; that of the history if its file cannot be read or is of another audience.
+
+    Args:
+        path: the audience's ledger.
+        state: the content of `latest_file`; None if it is no JSON object.
     """
-    newest = _json(path / "latest.json")
-    if newest is not None and _is_of(newest, path) and isinstance(newest.get("runs"), list):
-        return newest
+    if state is not None and _is_of(state, path) and isinstance(state.get("runs"), list):
+        return state
     runs = run_history(path, RECENT_RUNS)
     return {**runs[-1], "runs": runs} if runs else None
 
@@ -108,6 +116,26 @@ def recent_runs(path: StoragePath) -> list[dict[str, Any]]:
     runs = (mapping(run) for run in array((latest(path) or {}).get("runs")))
     points = ({**run, **{name: text(run.get(name)) for name in texts}} for run in runs)
     return [point for point in points if point["run_folder"]]
+
+
+def latest_file(path: StoragePath) -> StoragePath:
+    """Return the file with the newest state of an audience.
+
+    Args:
+        path: the audience's ledger.
+    """
+    account = path.parent
+    return latest_folder(account) / f"{path.name}.json"
+
+
+def latest_folder(account: StoragePath) -> StoragePath:
+    """Return the folder with the newest states of an account's audiences.
+
+    Args:
+        account: the folder with the ledgers of the account's audiences.
+    """
+    vendor, root = account.parent, account.parent.parent.parent
+    return root / "latest" / vendor.name / account.name
 
 
 def run_history(path: StoragePath, max_runs: int = MAX_RUNS) -> list[dict[str, Any]]:

@@ -85,12 +85,24 @@ def download(store: Any, name: str, to: pathlib.Path) -> None:
     store.get_file(name, str(to))
 
 
+ETAGS = ("ETag", "etag")
+"""Where a listing has an object's ETag: s3fs; gcsfs and adlfs (their sources, 2026.9)."""
+
+
 def names_in(store: Any, folder: str) -> list[str]:
-    """Return the unsorted names in a folder.
+    """Return the unsorted names in a folder. Arguments and errors are those of `tags_in`."""
+    return list(tags_in(store, folder))
+
+
+def tags_in(store: Any, folder: str) -> dict[str, str]:
+    """Return the unsorted names in a folder, each with its ETag, which changes with its content.
 
     Args:
         store: fsspec's file system.
         folder: its name there.
+
+    Returns:
+        ETags by name; an empty one for a folder, and where the store has none.
 
     Raises:
         FileNotFoundError: nothing is in it.
@@ -100,8 +112,11 @@ def names_in(store: Any, folder: str) -> list[str]:
     entries = store.ls(folder, detail=True)
     if [folder] == [entry["name"] for entry in entries if entry["type"] == "file"]:
         raise NotADirectoryError(folder)
-    names = [str(entry["name"]).rstrip("/") for entry in entries]
-    return [name.rpartition("/")[2] for name in names if name != folder]  # an object may stand for the folder itself
+    return {
+        name.rpartition("/")[2]: next((str(entry[tag]) for tag in ETAGS if entry.get(tag)), "")
+        for entry in entries
+        if (name := str(entry["name"]).rstrip("/")) != folder  # an object may stand for the folder itself
+    }
 
 
 def delete(store: Any, names: Sequence[str]) -> None:

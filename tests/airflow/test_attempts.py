@@ -39,7 +39,7 @@ def test_a_run_that_finished_is_recorded_with_its_audience(stage):
     assert "success" == run.state
     (attempt,) = recorded(conn_id)
     assert (Status.FINISHED, "", "Customers") == (attempt.status, attempt.error, attempt.audience_name)
-    assert (state_path() / "ledgers" / "/".join(attempt.ledger) / "latest.json").exists()
+    assert (state_path() / "latest" / f"{'/'.join(attempt.ledger)}.json").exists()
     assert attempt.audience == stage.audience("dotdigital")
     assert 0 < attempt.started_at <= attempt.ended_at
 

@@ -96,7 +96,7 @@ def stored_by_airflow() -> dict[str, str]:
 
 
 def state(stage) -> dict[str, str]:
-    """Texts in the state root besides rows: leases, cards, histories, states, plans, journals, reports, quotas.
+    """Texts in the state root besides rows: leases, newest states, histories, states, plans, journals, reports, quotas.
 
     Rows are in Parquet and Arrow files, and nowhere else.
     """
@@ -154,7 +154,7 @@ def test_a_run_that_succeeds(real_time, planted, capfd, vendor):
     expected_words = {
         "xcom": "delivered",
         "asset_event": "optouts.parquet",
-        "latest.json": "removed",
+        f"latest/{vendor}": "removed",
         "audience_state-": "canary",
     }
     expected_words |= {

@@ -19,6 +19,7 @@ from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.stages.report import REJECTS
 from airflow_provider_segexport.storage.files import write_parquet
+from airflow_provider_segexport.storage.history import latest_file
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
@@ -325,7 +326,7 @@ class TestDamage:
         """The history is all that the list needs."""
         exported(3)
         [ledger] = Path(exported(4)["run_folder"].split("/runs/")[0]).glob("ledgers/*/*/*")
-        for path in [*ledger.glob("audience_state*"), ledger / "latest.json"]:
+        for path in [*ledger.glob("audience_state*"), latest_file(ledger)]:
             path.write_text("[1]")
         assert len(listed()) == 2
         assert command("runs", "name:Customers")[0] == 0

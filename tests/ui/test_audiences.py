@@ -1,4 +1,4 @@
-"""Audiences as cards and histories tell them, without Airflow."""
+"""Audiences as their newest states and histories describe them, without Airflow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from ui_factories import NOW, ledger_path, stories, story, summary, write_run
 
 from airflow_provider_segexport.plugins import audiences
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
+from airflow_provider_segexport.storage.history import latest_file
+
+
+def write_latest(ledger, content):
+    file = latest_file(ledger)
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
 
 
 def everything(identity: RunIdentity) -> bool:
@@ -44,7 +51,7 @@ def test_an_empty_root_has_no_audiences(tmp_path):
 
 
 def test_an_audience_is_listed_with_its_runs_oldest_first(tmp_path):
-    """The card alone is enough for the list."""
+    """The newest state alone is enough for the list."""
     story(0, runs=5, root=tmp_path)
     (audience,) = audiences.list_audiences(tmp_path, everything)
     assert ("Newsletter", "Campaign Monitor", "list0000") == (audience.name, audience.vendor, audience.audience)
@@ -79,7 +86,7 @@ def test_a_shared_audience_is_listed_with_the_own_runs_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "card",
+    "newest",
     [
         "",
         "{",
@@ -89,11 +96,11 @@ def test_a_shared_audience_is_listed_with_the_own_runs_only(tmp_path):
         json.dumps({"runs": [1, None, "x", {"run": 5}, {"run": "a/b"}]}),
     ],
 )
-def test_a_card_that_is_none_is_passed_over(tmp_path, card):
+def test_a_newest_state_that_is_none_is_passed_over(tmp_path, newest):
     """Half written, of another version, or made by a hand."""
     folder = ledger_path(tmp_path, summary())
     folder.mkdir(parents=True)
-    (folder / "latest.json").write_text(card)
+    write_latest(folder, newest)
     assert [] == audiences.list_audiences(tmp_path, everything)
 
 
@@ -102,7 +109,7 @@ def test_a_record_of_wrong_types_becomes_noughts(tmp_path):
     folder = ledger_path(tmp_path, summary())
     folder.mkdir(parents=True)
     point = {"run": "a/b/c/0", "ended_at": "yesterday", "counts": [1], "members": float("nan"), "removals": "no"}
-    (folder / "latest.json").write_text(json.dumps({"runs": [point], "optouts": 3, "audience_name": {"a": 1}}))
+    write_latest(folder, json.dumps({"runs": [point], "optouts": 3, "audience_name": {"a": 1}}))
     (audience,) = audiences.list_audiences(tmp_path, everything)
     assert (0, 0.0, 0, 0) == (
         audience.newest.members,

@@ -354,7 +354,7 @@ def test_hostile_words_stay_words(client, root):
 def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
     """A file that does not exist is not found, whatever its name."""
     (root.parent / "secret").mkdir(exist_ok=True)
-    (root.parent / "secret" / "latest.json").write_text(json.dumps({**summary(), "runs": []}))
+    (root.parent / "secret.json").write_text(json.dumps({**summary(), "runs": []}))
     params = {"vendor": "campaign_monitor", "account": evil, "audience": evil}
     assert 404 == client("audience", params=params).status_code
     params = {"dag_id": "exports", "run_id": evil, "task_id": evil, "map_index": evil}

@@ -151,7 +151,7 @@ class VendorHarness:
         return Consent(column, tuple(map(str, suppression)))
 
     def latest_summary(self) -> dict[str, Any]:
-        """Return the audience's latest.json."""
+        """Return the newest state of the audience."""
         target = self.call(self.vendor.resolve_audience(self.endpoint, self.audience))
         latest = history.latest(Ledger.of(self.home, self.name, target).path)
         assert latest
