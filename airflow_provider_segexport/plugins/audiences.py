@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from airflow_provider_segexport.json_values import array, integer, mapping, number, text
+from airflow_provider_segexport.json_values import array, integer, mapping, number, parse_object, text
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.folder_reader import FOLDER_READER
@@ -202,9 +202,10 @@ def list_audiences(root: StoragePath, may_see: MaySee) -> list[AudienceOverview]
 
     def of_account(account: StoragePath) -> list[AudienceOverview | None]:
         contents = FOLDER_READER.read(history.latest_folder(account), readers)
-        newest = {name: history.json_object(content) for name, content in contents.items()}
+        states = {name: parse_object(content) for name, content in contents.items()}
         paths = [account / audience for audience in history.list_folders(account)]
-        return [_overview(path, newest.get(history.latest_file(path).name), may_see) for path in paths]
+        newest = ((path, states.get(history.latest_file(path).name)) for path in paths)
+        return [_overview(path, history.newest_state(path, state), may_see) for path, state in newest]
 
     with ThreadPoolExecutor(READER_THREADS) as listers, ThreadPoolExecutor(READER_THREADS) as readers:
         vendors = (root / "ledgers" / name for name in history.list_folders(root / "ledgers"))

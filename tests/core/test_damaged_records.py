@@ -32,7 +32,7 @@ from airflow_provider_segexport.storage.paths import local_path, write
 from airflow_provider_segexport.storage.retention import Retention
 
 NOW = 1_767_225_600.0
-LEDGER = "ledgers/omnisend/shop/vip"
+LEDGER, LATEST = "ledgers/omnisend/shop/vip", "latest/omnisend/shop/vip.json"
 
 
 def summary(root: Path, number: int) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Kind:
 
 KINDS = {
     "latest": Kind(
-        f"{LEDGER}/latest.json",
+        LATEST,
         lambda root: [add_run(root, number) for number in (1, 2)],
         read_history,
         add_run,
