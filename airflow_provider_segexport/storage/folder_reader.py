@@ -17,7 +17,7 @@ from airflow_provider_segexport.storage.history import list_folders
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, read, uncached
 
 MAX_BYTES = 64_000_000
-"""Of files in memory: a thousand audiences with thirty runs each take 20 MB."""
+"""Limit of the contents in memory: a thousand audiences with thirty runs each take 20 MB."""
 
 
 class FolderReader:
@@ -78,4 +78,4 @@ def _tags(folder: StoragePath) -> Mapping[str, str]:
 
 
 FOLDER_READER = FolderReader()
-"""The one of this process."""
+"""The reader that all pages of this process share."""
