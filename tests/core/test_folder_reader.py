@@ -64,7 +64,7 @@ def test_each_reading_has_the_files_as_they_are(folder, read):
 
 
 def test_a_folder_in_it_and_a_file_instead_of_it_hold_nothing(folder, read):
-    """What a file manager or a person has left there."""
+    """A file manager or a person may have left them there."""
     write(folder, "a.json", b"1")
     write(folder / "inner", "b.json", b"2")
     assert b"1" == read(folder).pop("a.json")
