@@ -12,7 +12,7 @@ PLACES ?= 80
 UI_PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-fast test-all test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench docs lock dist dist-check sbom audit clean
+.PHONY: help setup check test test-fast test-all test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench bench-quota docs lock dist dist-check sbom audit clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl
 
 bench: .bench/.ready  ## speed, memory, quotas, beside peers: QUICK=1 for a minute's worth
 	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+bench-quota: setup  ## a hundred export tasks on ten worker processes share one account's quota, in each store (20 minutes)
+	@$(BIN)/python benchmarks/shared_quota.py --write
 
 .docs/.ready: requirements/docs.txt .venv/.ready
 	@rm -rf .docs/venv && $(UV) venv --quiet --python $(BIN)/python .docs/venv

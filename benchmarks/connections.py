@@ -55,6 +55,8 @@ def environment(case: dict[str, Any]) -> dict[str, str]:
         "AIRFLOW__SEGEXPORT__STATE_PATH": str(case.get("root") or f"{home}/state"),
         "PYTHONWARNINGS": "ignore",
     }
+    if "rate_limit_store" in case:
+        variables["AIRFLOW__SEGEXPORT__RATE_LIMIT_STORE"] = case["rate_limit_store"]
     if "vendor" in case:
         variables |= _connection(case)
     return variables

@@ -74,7 +74,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         dag_id="bench",
         task_id="export",
         run_id=case["as_of"],
-        map_index=-1,
+        map_index=case.get("map_index", -1),
         try_number=1,
         max_tries=0,
         start_date=None,
