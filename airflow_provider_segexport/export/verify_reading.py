@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airflow_provider_segexport.errors import FatalError, NeedsMemory, RateLimited, RetryableError, VendorUnavailable
+from airflow_provider_segexport.errors import (
+    FatalError,
+    NeedsMemory,
+    RateLimited,
+    RetryableError,
+    VendorUnavailable,
+)
 from airflow_provider_segexport.export.config import ExportContext, Verify
 from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.export.preflight import Preflight
@@ -72,7 +78,7 @@ def open_reading(context: ExportContext, target: Target, sql: Engine) -> tuple[P
     """
     folder, clock = context.environment.run_folder.path, context.environment.clock
     key = _key(context, target)
-    progress = reading.load_progress(folder)
+    progress = reading.intact_progress(folder, SEGMENT_FILE)
     if progress is not None and (progress.key != key or clock() - progress.written_at > MAX_READING_AGE_S):
         progress = None
     if progress is None:
@@ -81,7 +87,6 @@ def open_reading(context: ExportContext, target: Target, sql: Engine) -> tuple[P
         _write_people(context, target, sql, version)
         progress = Progress(key, clock(), clock(), version, is_whole=True)
     else:
-        verify(folder / reading.KNOWN_FILE)
         log.info("Continuing the reading of an earlier try (people=%d)", progress.section(MEMBERS).people)
     people_to_read.load_known(sql, folder / reading.KNOWN_FILE)
     members = int(sql.single_row(f"select count(*) from {reading.KNOWN_PEOPLE} where state = '{MEMBER}'")[0])

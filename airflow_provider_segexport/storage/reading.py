@@ -9,16 +9,21 @@ Only people in `known.parquet` are written. All others are counted.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.duckdb_engine import Engine
+from airflow_provider_segexport.storage.durable import move_aside
 from airflow_provider_segexport.storage.files import write_parquet
-from airflow_provider_segexport.storage.paths import StoragePath, exists, list_names
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, exists, list_names
 from airflow_provider_segexport.storage.sealing import read_as, verify, write_json
+
+log = logging.getLogger(__name__)
 
 PROGRESS_FILE, KNOWN_FILE, PARTS_FOLDER = "reading.json", "known.parquet", "reading"
 
@@ -102,6 +107,29 @@ def load_progress(folder: StoragePath) -> Progress | None:
     return read_as(path, Progress) if exists(path) else None
 
 
+def intact_progress(folder: StoragePath, segment_file: str) -> Progress | None:
+    """Return the progress of a reading; None if it has not begun, or if a file of it cannot be used.
+
+    To read again from the beginning loses nothing but time.
+
+    Args:
+        folder: of the run.
+        segment_file: name of another file of the reading, if it exists.
+    """
+    try:
+        progress = load_progress(folder)
+        if progress is not None:
+            verify(folder / KNOWN_FILE)
+            for kind in SCHEMAS:
+                part_files(folder, progress, kind)
+            if exists(folder / segment_file):
+                verify(folder / segment_file)
+    except DamagedState as damaged:
+        log.warning("Reading the audience from the beginning (file=%s why=%s)", damaged.file, damaged.why)
+        return None
+    return progress
+
+
 def save_progress(folder: StoragePath, progress: Progress) -> None:
     """Replace the progress of a reading."""
     write_json(folder / PROGRESS_FILE, asdict(progress))
@@ -126,10 +154,13 @@ def part_files(folder: StoragePath, progress: Progress, kind: str) -> list[Stora
 
 def discard(folder: StoragePath) -> None:
     """Delete what a reading has written, except its report."""
-    for name in list_names(folder / PARTS_FOLDER):
-        (folder / PARTS_FOLDER / name).unlink(missing_ok=True)
-    for name in (PROGRESS_FILE, KNOWN_FILE, "segment.parquet"):
-        (folder / name).unlink(missing_ok=True)
+    files = [folder / PARTS_FOLDER / name for name in list_names(folder / PARTS_FOLDER)]
+    for file in (*files, *(folder / name for name in (PROGRESS_FILE, KNOWN_FILE, "segment.parquet"))):
+        local = as_local_path(file)
+        if local is not None and local.is_dir():  # damage, and a folder may hold what is not ours
+            move_aside(local, f"damaged-{file.name}")
+        else:
+            file.unlink(missing_ok=True)
 
 
 def _part(folder: StoragePath, kind: str, number: int) -> StoragePath:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pytest
 from airflow.sdk import DAG, Asset, task
+from airflow.sdk.exceptions import AirflowFailException
 from airflow_fixtures import FIELD_MAPPING, people
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,3 +198,15 @@ def test_a_vendor_without_an_audience_is_refused(uri):
     """When the DAG is parsed."""
     with pytest.raises(ValueError, match="To fix: write segexport://<vendor>/<account>/<audience>"):
         sanitize_uri(urlsplit(uri))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"[" * 100_000, b'{"segment": 5}', b'{"segment": null}', b"\xff", b"{}", None]
+)
+def test_a_deferred_task_never_takes_the_run_folder_for_its_segment(tmp_path, content):
+    """The file that names the segment is damaged or gone: the function has to be called again."""
+    operator = SegmentExportDecoratedOperator.__new__(SegmentExportDecoratedOperator)
+    if content is not None:
+        (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(AirflowFailException, match=r"config\.json.* To fix: clear the task"):
+        operator._restore(str(tmp_path))
