@@ -102,7 +102,7 @@ docs: setup .docs/.ready  ## the documentation as a site in .docs/site; a dead l
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/ui.txt
 	@touch $@
 
-test-ui: setup .venv/.ui-ready  ## the UI in headless Chromium (6 minutes); SHOTS=docs/screenshots renews the docs' pictures
+test-ui: setup .venv/.ui-ready  ## the UI in headless Chromium (10 minutes); SHOTS=docs/screenshots renews the docs' pictures
 	@$(BIN)/python scripts/ui_browser.py >/dev/null
 	SEGEXPORT_BROWSER=1 SEGEXPORT_SCREENSHOTS=$(SHOTS) $(BIN)/python -m pytest tests/browser
 

@@ -26,8 +26,8 @@ USERS = "ann:admin,cem:viewer"
 class Site:
     """The running site, and the actions of a test on it."""
 
-    def __init__(self, ui: Any, browser: Any) -> None:
-        self.ui, self.browser = ui, browser
+    def __init__(self, ui: Any, browser: Any, dags: Path) -> None:
+        self.ui, self.browser, self.dags = ui, browser, dags
         self.api = ui.api
 
     @contextmanager
@@ -118,8 +118,12 @@ def site(browser: Any) -> Iterator[Site]:
 
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")] + ["AIRFLOW_HOME", "SEGEXPORT_DEMO_ROOT"]:
         os.environ.pop(name, None)  # of the other tests; this Airflow has a home of its own
+    dags = REPO / ".ui-test" / "dags"  # a copy, to which a test adds files
+    shutil.rmtree(dags, ignore_errors=True)
+    shutil.copytree(REPO / "dags", dags)
     extra = {
         "AIRFLOW__CORE__AUTH_MANAGER": "ui_auth_manager.PickyAuthManager",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests")]),
     }
     wanted = int(os.environ.get("UI_PORT", "0"))
@@ -128,6 +132,6 @@ def site(browser: Any) -> Iterator[Site]:
         ui.start()
         ui.run_days(2)
         ui.wait(lambda: ui.days_exported(2), "the exports are not done", 600)
-        yield Site(ui, browser)
+        yield Site(ui, browser, dags)
     finally:
         ui.processes.stop()
