@@ -46,6 +46,11 @@ STALE_NAME = re.compile(
 MAX_NAMES_SHOWN = 5
 """File names that an error shows."""
 
+NO_FILE_HINT = (
+    "To fix: check that the task that writes the segment has run, and that it writes where this worker reads: to "
+    "object storage, or to a disk that both mount."
+)
+
 
 @dataclass(slots=True)
 class _Search:
@@ -69,7 +74,7 @@ class _Search:
         self.pattern = pattern
         start = find_entry(resolve(base))
         if start is None and not pattern:
-            raise InvalidSegment(f"{self.text} does not exist. Did the task that writes the segment run?")
+            raise InvalidSegment(f"{self.text} does not exist. {NO_FILE_HINT}")
         entries = [] if start is None else list(self._walk(start, pattern))
         self._raise_if_rejected()
         check_no_table_above([entry.path for entry in entries], self.clean)
@@ -220,7 +225,7 @@ def find_files(
         with _translate_errors(text):
             entries = _Search(text.strip()).run(resolve)
         if not entries:
-            raise InvalidSegment(f"{text} holds no Parquet file. Did the task that writes the segment run?")
+            raise InvalidSegment(f"{text} holds no Parquet file. {NO_FILE_HINT}")
         for entry in entries:
             files.setdefault(entry.identity, (entry.path, display_path(entry.path)))
     return list(files.values())
