@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections import defaultdict
@@ -11,6 +12,7 @@ SLOW_TESTS = (
     r"bench/test_bench\.py::test_a_round_brings_every_figure",
     r"bench/test_bench\.py::test_an_export_whose_state_is_on_a_slow_store",
     r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
+    r"docs/test_cookbook\.py::test_ci_with_the_simulator",
     r"chaos/test_model\.py::test_a_planted_bug_is_caught\[(?!a suppression|a field|a repair|an undo|two runs)",
     r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest",
     r"airflow/test_failures\.py::TestDisk::test_a_full_disk_is_named_and_the_next_try_goes_on\[(?!0-28)",
@@ -41,11 +43,12 @@ SLOW = re.compile("|".join(SLOW_TESTS))
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 ONE_VENDOR_MODULES = {
     "vendors": (
-        "adopt_existing|audience_names|damaged_state|ledger_states|mirror|power_loss|preflight|report_schema|resume|sharers"
-        "|suppression_lists|takeovers|unfinished_runs|withdrawal|withdrawn_elsewhere"
+        "adopt_existing|audience_names|changed_addresses|damaged_reading|damaged_state|hostile_replies|ledger_states"
+        "|mirror|power_loss|preflight|report_schema|resume|sharers|suppression_lists|takeovers|unfinished_runs|withdrawal"
+        "|withdrawn_elsewhere"
     ),
     "chaos": "kills",
-    "airflow": "failures|hook_runs|order|plan_command|plans|refusals|runs_commands|undo",
+    "airflow": "calls|failures|hook_runs|order|person|plan_command|plans|refusals|runs_commands|undo",
 }
 """Modules with tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor
 each, another from test to test. `airflow/test_exports.py` runs every vendor."""
@@ -56,6 +59,8 @@ SAMPLES = {
     r"airflow/test_segments_in_s3\.py::test_a_store_that_fails_for_a_while": 3,
     r"chaos/test_invariants\.py::test_calm_days_break_nothing": 3,
     r"vendors/test_damaged_state\.py::test_a_file_that_is_cut_empty_or_gone": 3,
+    r"vendors/test_damaged_state\.py::test_a_folder_or_link": 4,
+    r"vendors/test_probe_then_export\.py::test_exports_after_an_answer": 4,
     r"vendors/test_damaged_files\.py::test_the_audience_of_a_run_that_has_no_plan_yet": 3,
     r"vendors/test_power_loss\.py::test_the_promises_hold_after_a_loss_of_power": 2,
     r"vendors/test_probe\.py::test_a_killed_probe": 3,
@@ -64,7 +69,7 @@ SAMPLES = {
     r"vendors/test_omnisend_tags\.py::test_damaged_notes_stop_the_audience_until_they_are_repaired": 3,
     r"vendors/test_omnisend_tags\.py::test_a_damaged_record": 4,
 }
-"""Tests of one function that differ in the moment of a fault: of so many, one remains."""
+"""Tests of one function that differ in the moment or kind of a fault: of so many cases, one remains."""
 
 
 FAST = re.compile(
@@ -90,19 +95,29 @@ def not_fast(names: Iterable[str]) -> Iterator[str]:
 
 def left_out(names: Iterable[str]) -> Iterator[str]:
     """Yield the names of the tests that `make test` leaves out; the choice depends on nothing but the names."""
-    repeated: dict[tuple[str, str], list[str]] = defaultdict(list)
+    by_case: dict[tuple[str, str], list[str]] = defaultdict(list)
+    by_test: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name in names:
+        test, _, values = name.partition("[")
         if SLOW.search(name):
             yield name
-        elif ONE_VENDOR.search(name) and "[" in name:
-            test, _, values = name.partition("[")
+        elif ONE_VENDOR.search(name) and values:
             others = "-".join(value for value in values.rstrip("]").split("-") if value not in VENDORS)
-            repeated[test, others].append(name)
-        elif any(re.search(pattern, name) and _number(name) % of for pattern, of in SAMPLES.items()):
-            yield name
-    for (test, others), group in repeated.items():
-        remaining = sorted(group)[_number(test + others) % len(group)]
-        yield from (name for name in group if name != remaining)
+            by_case[test, others].append(name)
+        else:
+            by_test[test, _sample(name)].append(name)
+    for (test, others), cases in by_case.items():
+        kept = sorted(cases)[_number(test + others) % len(cases)]
+        by_test[test, _sample(kept)].append(kept)
+        yield from (name for name in cases if name != kept)
+    for (_, sample), cases in by_test.items():
+        kept_cases = math.ceil(len(cases) / sample)
+        yield from sorted(cases, key=lambda name: (_number(name), name))[kept_cases:]
+
+
+def _sample(name: str) -> int:
+    """Return of how many cases of a test one remains."""
+    return next((of for pattern, of in SAMPLES.items() if re.search(pattern, name)), 1)
 
 
 def _number(text: str) -> int:
