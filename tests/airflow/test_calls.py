@@ -80,7 +80,7 @@ def test_a_task_that_is_rescheduled_adds_its_calls(stage):
     """Airflow gives it the same try number, so the number does not tell whether there was an earlier process."""
     stage.segment(6)
     stage.sim.act("constant_contact", "spend", {"calls": 9_998})
-    dag = export_dag("waits", stage.folder, conn_id=stage.connection("constant_contact"), deferrable=False)
+    dag = export_dag("waits_with_calls", stage.folder, conn_id=stage.connection("constant_contact"), deferrable=False)
     run = stage.begin(dag)
     assert run.go(dag) == "up_for_reschedule"
     [file] = (stage.folder / "state" / "runs").rglob(FILE)

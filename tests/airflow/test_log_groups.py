@@ -86,7 +86,7 @@ def test_a_failed_run_folds_none_of_the_lines_that_say_why(stage, view, changes,
 def test_a_run_that_fails_while_it_sends(stage, view):
     """The report is in a group of its own, which is closed before Airflow logs the error."""
     stage.segment(40)
-    stage.sim.faults([{"path": "/batches", "count": 0, "status": 401, "body": {"message": "no"}}])
+    stage.sim.faults([{"method": "POST", "path": "/batches", "count": 0, "status": 401, "body": {"message": "no"}}])
     run = stage.export(conn_id=stage.connection("omnisend"))
     assert "failed" == run.state
     shown = view()

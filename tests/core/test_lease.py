@@ -150,7 +150,7 @@ def test_a_check_is_one_listing(audience, monkeypatch):
     plain = lease_files.listing
     with monkeypatch.context() as patch:
         patch.setattr(lease_files, "listing", lambda path: looks.append(path) or plain(path))
-        patch.setattr(lease_files, "read", None)
+        patch.setattr(lease_files, "read_file", None)
         patch.setattr(leases, "write", None)
         for _ in range(100):
             lease.check()

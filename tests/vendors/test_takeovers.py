@@ -175,6 +175,11 @@ def test_a_state_that_is_written_late_is_never_read(account: VendorHarness):
     assert AudienceState.of(ledger.path).run == "dag/task/day-2/0"
 
 
+def is_upsert(account: VendorHarness, request) -> bool:
+    method, path = account.row.upsert
+    return request.method == method and str(request.url).endswith(path)
+
+
 def journalled_late(account: VendorHarness, day_3):
     """Day 2 journals the answer to a call that was under way when day 3 had read its journal."""
     taken = []
@@ -183,7 +188,7 @@ def journalled_late(account: VendorHarness, day_3):
 
     def call(session, request):
         response = plain(session, request)
-        if str(request.url).endswith(account.row.upsert[1]) and not taken:
+        if is_upsert(account, request) and not taken:
             taken.append(True)
             day_3()
         return response
@@ -238,9 +243,7 @@ def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account:
 
     sender = account.sender()
     plain = sender._call
-    sender._call = lambda session, request: (
-        killed() if str(request.url).endswith(account.row.upsert[1]) else plain(session, request)
-    )
+    sender._call = lambda session, request: killed() if is_upsert(account, request) else plain(session, request)
     monkeypatch.setattr(Lease, "release", lambda lease: lease._done.set())  # a killed process gives nothing back
     with pytest.raises(Killed):
         account.day(2, people(6), environment=account.environment("day-2", send=sender))
