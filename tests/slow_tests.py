@@ -107,12 +107,12 @@ def left_out(names: Iterable[str]) -> Iterator[str]:
         else:
             by_test[test, _sample(name)].append(name)
     for (test, others), cases in by_case.items():
-        kept = sorted(cases)[_number(test + others) % len(cases)]
-        by_test[test, _sample(kept)].append(kept)
-        yield from (name for name in cases if name != kept)
+        remaining = sorted(cases)[_number(test + others) % len(cases)]
+        by_test[test, _sample(remaining)].append(remaining)
+        yield from (name for name in cases if name != remaining)
     for (_, sample), cases in by_test.items():
-        kept_cases = math.ceil(len(cases) / sample)
-        yield from sorted(cases, key=lambda name: (_number(name), name))[kept_cases:]
+        remaining_cases = math.ceil(len(cases) / sample)
+        yield from sorted(cases, key=lambda name: (_number(name), name))[remaining_cases:]
 
 
 def _sample(name: str) -> int:
