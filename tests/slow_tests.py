@@ -13,7 +13,6 @@ SLOW_TESTS = (
     r"bench/test_bench\.py::test_an_export_whose_state_is_on_a_slow_store",
     r"docs/test_simulator_in_ci\.py::test_(a_dag_is_tested_at_every_vendor|no_test_sees)",
     r"docs/test_cookbook\.py::test_ci_with_the_simulator",
-    r"docs/test_cookbook\.py::test_state_and_segments_in_s3_with_a_role",
     r"chaos/test_model\.py::test_a_planted_bug_is_caught\[(?!a suppression|a field|a repair|an undo|two runs)",
     r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest",
     r"airflow/test_failures\.py::TestDisk::test_a_full_disk_is_named_and_the_next_try_goes_on\[(?!0-28)",

@@ -227,6 +227,8 @@ class Policy:
             return self.app(environ, start_response)
         self.refused.append((*call, bool(token)))
         start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []  # the client would take a body for the beginning of the next response
         return [b"<Error><Code>AccessDenied</Code></Error>"]
 
 
