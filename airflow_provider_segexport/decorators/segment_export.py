@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -112,13 +112,11 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         """
         from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - imports the core
         from airflow_provider_segexport.hooks.run_folders import CONFIG_FILE, is_content  # noqa: PLC0415
-        from airflow_provider_segexport.json_values import parse_object  # noqa: PLC0415
-        from airflow_provider_segexport.storage.paths import exists, read  # noqa: PLC0415
+        from airflow_provider_segexport.storage.json_file import read_object  # noqa: PLC0415
+        from airflow_provider_segexport.storage.paths import exists  # noqa: PLC0415
 
         folder = resolve(run_folder)
-        segment: Any = None
-        with suppress(OSError):
-            segment = (parse_object(read(folder / CONFIG_FILE)) or {}).get("segment")
+        segment: Any = (read_object(folder / CONFIG_FILE) or {}).get("segment")
         if not isinstance(segment, str | list) and exists(folder):
             raise AirflowFailException(
                 f"The task resumes after a deferral, but {folder / CONFIG_FILE}, which names the segment of its plan, "

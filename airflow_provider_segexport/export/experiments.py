@@ -101,15 +101,15 @@ def check_exported(context: ExportContext, audience: Audience) -> None:
     Raises:
         FatalError: it does not; the message says why.
     """
-    why_not = context.vendor.why_not_exported
-    reason = why_not(audience) if why_not is not None else ""
-    if not reason and (context.config.mode == "mirror" or context.config.undo is not None):
-        reason = context.vendor.why_not_removed(audience) if context.vendor.why_not_removed is not None else ""
-    rule = context.vendor.consent_proof
-    if not reason and context.config.consent.proof is not None and rule is not None and rule.why_not is not None:
-        reason = rule.why_not(audience)
-    if reason:
-        raise FatalError(f"{reason} Nothing is sent.")
+    vendor, config = context.vendor, context.config
+    checks = [vendor.why_not_exported]
+    if config.mode == "mirror" or config.undo is not None:
+        checks.append(vendor.why_not_removed)
+    if config.consent.proof is not None and vendor.consent_proof is not None:
+        checks.append(vendor.consent_proof.why_not)
+    for why_not in checks:
+        if why_not is not None and (reason := why_not(audience)):
+            raise FatalError(f"{reason} Nothing is sent.")
 
 
 def account_facts(context: ExportContext, audience: Audience) -> dict[str, Any]:

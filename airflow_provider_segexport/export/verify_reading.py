@@ -11,13 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airflow_provider_segexport.errors import (
-    FatalError,
-    NeedsMemory,
-    RateLimited,
-    RetryableError,
-    VendorUnavailable,
-)
+from airflow_provider_segexport.errors import FatalError, NeedsMemory, RateLimited, RetryableError, VendorUnavailable
 from airflow_provider_segexport.export.config import ExportContext, Verify
 from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.export.preflight import Preflight

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.json_values import integer, mapping, parse_object
+from airflow_provider_segexport.json_values import integer, mapping
 from airflow_provider_segexport.plugins.audiences import OUTCOMES, RunIdentity
 from airflow_provider_segexport.plugins.charts import BarPart
 from airflow_provider_segexport.plugins.labels import OUTCOMES as OUTCOME_LABELS
@@ -20,7 +20,8 @@ from airflow_provider_segexport.plugins.run_facts import facts_of
 from airflow_provider_segexport.plugins.verification_history import KINDS
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
-from airflow_provider_segexport.storage.paths import StoragePath, list_names, read
+from airflow_provider_segexport.storage.json_file import read_object
+from airflow_provider_segexport.storage.paths import StoragePath, list_names
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.rejects_csv import any_rows
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -102,7 +103,7 @@ def report(folder: StoragePath, *, at_work: bool) -> Report | None:
         folder: the run folder.
         at_work: the task instance has not ended, so the summary of an earlier try that failed does not count.
     """
-    summary = _json(folder / "summary.json")
+    summary = read_object(folder / "summary.json")
     if summary is not None and (summary.get("finished") or not at_work):
         return _ended(folder, summary)
     with suppress(OSError, DamagedState):
@@ -267,11 +268,3 @@ def _reasons(by_outcome: Any) -> dict[str, dict[str, int]]:
         for outcome, reasons in counts.items()
         if reasons
     }
-
-
-def _json(path: StoragePath) -> dict[str, Any] | None:
-    """Return the file's object; None if it is gone, half written or no object."""
-    try:
-        return parse_object(read(path))
-    except OSError:
-        return None

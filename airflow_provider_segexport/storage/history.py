@@ -15,14 +15,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_segexport.json_values import array, mapping, parse_object, text
+from airflow_provider_segexport.json_values import array, mapping, text
 from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.json_file import read_object
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
     ensure_folder,
     list_names,
-    read,
     remove,
     write,
 )
@@ -89,12 +89,12 @@ def history_names(path: StoragePath) -> list[str]:
 
 def recorded_run(path: StoragePath, name: str) -> dict[str, Any] | None:
     """Return the summary of one recorded run; None if it cannot be read."""
-    return _json(path / "history" / name)
+    return read_object(path / "history" / name)
 
 
 def latest(path: StoragePath) -> dict[str, Any] | None:
     """Return the newest state of an audience; None without a run."""
-    return newest_state(path, _json(latest_file(path)))
+    return newest_state(path, read_object(latest_file(path)))
 
 
 def newest_state(path: StoragePath, state: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -141,7 +141,7 @@ def latest_folder(account: StoragePath) -> StoragePath:
 def run_history(path: StoragePath, max_runs: int = MAX_RUNS) -> list[dict[str, Any]]:
     """Return the summaries of an audience's last runs, oldest first."""
     history = path / "history"
-    summaries = (_json(history / name) for name in list_folders(history)[-max_runs:])
+    summaries = (read_object(history / name) for name in list_folders(history)[-max_runs:])
     return [summary for summary in summaries if summary is not None and _is_of(summary, path)]
 
 
@@ -179,11 +179,3 @@ def _is_of(summary: Mapping[str, Any], path: StoragePath) -> bool:
     """Return whether a summary is of the audience with this ledger, and no copy from another one."""
     audience = text(summary.get("audience"))
     return not audience or safe_name(audience) == path.name
-
-
-def _json(path: StoragePath) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None if it is incomplete, was deleted or is no object."""
-    try:
-        return parse_object(read(path))
-    except OSError:
-        return None

@@ -23,13 +23,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import ledger_paths, list_folders, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.paths import (
-    PathResolver,
-    StoragePath,
-    as_local_path,
-    list_names,
-    modified_at,
-)
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 DAY_S = 86_400.0

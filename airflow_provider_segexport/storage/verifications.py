@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_segexport.json_values import array, parse_object
-from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, read, write
+from airflow_provider_segexport.json_values import array
+from airflow_provider_segexport.storage.json_file import read_object
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, write
 
 FILE = "verifications.json"
 
@@ -50,8 +51,5 @@ def record(path: StoragePath, report: Mapping[str, Any]) -> None:
 
 def recorded(path: StoragePath) -> list[dict[str, Any]]:
     """Return the recorded verifications of an audience, oldest first; none if the file cannot be read."""
-    try:
-        content = parse_object(read(path / FILE))
-    except OSError:
-        return []
-    return [entry for entry in array((content or {}).get("verifications")) if isinstance(entry, dict)]
+    content = read_object(path / FILE) or {}
+    return [entry for entry in array(content.get("verifications")) if isinstance(entry, dict)]

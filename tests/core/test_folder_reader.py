@@ -11,14 +11,6 @@ from airflow_provider_segexport.storage.folder_reader import FolderReader
 from airflow_provider_segexport.storage.paths import local_path
 
 
-@pytest.fixture(scope="module")
-def server():
-    from s3 import s3_server  # noqa: PLC0415 - who runs other tests does not wait for it
-
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture(params=["disk", "s3", "memory"])
 def folder(request, tmp_path):
     """A folder on a disk, in a store with ETags, and in one without."""

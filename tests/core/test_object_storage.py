@@ -27,14 +27,6 @@ PART = 5 << 20
 """The smallest part of an upload that S3 takes."""
 
 
-@pytest.fixture(scope="module")
-def server():
-    from s3 import s3_server  # noqa: PLC0415 - who runs other tests does not wait for it
-
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture(params=["s3", "heedless"])
 def bucket(request, server):
     """A bucket of the test's own, at a server that heeds the condition, and at one that does not."""

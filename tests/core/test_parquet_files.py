@@ -84,14 +84,6 @@ class Bucket:
             client.put_object(Bucket=self.name, Key=f"top/{name}", Body=body)
 
 
-@pytest.fixture(scope="module")
-def server():
-    from s3 import s3_server  # noqa: PLC0415 - as above
-
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture(params=["disk", "bucket"])
 def store(request, tmp_path):
     if request.param == "disk":

@@ -27,14 +27,6 @@ pytest.importorskip("pyiceberg")
 PEOPLE = {"email": ["a@x.org", "b@x.org", "c@x.org"], "country": ["DE", "FR", "DE"], "points": [1, 2, 3]}
 
 
-@pytest.fixture(scope="module")
-def server():
-    from s3 import s3_server  # noqa: PLC0415 - brings moto
-
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture(params=["disk", "bucket"])
 def store(request, tmp_path):
     if request.param == "disk":

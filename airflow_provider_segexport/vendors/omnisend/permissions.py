@@ -20,6 +20,8 @@ READS: tuple[tuple[str, dict[str, str], str], ...] = (
 )
 """Path and query of a read, and the permission that it shows."""
 
+GRANT = "To fix: grant them in the store's settings under API keys (app.omnisend.com/integrations/api-keys)"
+
 
 def check_reads(audience: Audience) -> Operation[None]:
     """Read one batch, because only a batch's result shows who was accepted.
@@ -27,12 +29,12 @@ def check_reads(audience: Audience) -> Operation[None]:
     Raises:
         PermissionDenied: the key may not read batches.
     """
-    response = yield versioned(get(f"{audience.base_url}/batches", endpoint="contacts", limit="1"))
+    path, query, _ = READS[-1]
+    response = yield versioned(get(f"{audience.base_url}/{path}", **query))
     if response.status == FORBIDDEN:
         raise PermissionDenied(
             f"The API key may not read the results of batches. It lacks one of {BATCH_PERMISSIONS}. Nothing was sent. "
-            "To fix: grant them in the store's settings under API keys (app.omnisend.com/integrations/api-keys), and "
-            "wait a few minutes."
+            f"{GRANT}, and wait a few minutes."
         )
     read_json(response)
 
@@ -57,7 +59,6 @@ def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
             read_json(response)
     if missing:
         raise PermissionDenied(
-            f"The API key lacks: {'; '.join(missing)}. To fix: grant them in the store's settings under API keys "
-            "(app.omnisend.com/integrations/api-keys), also contacts.write, and wait a few minutes."
+            f"The API key lacks: {'; '.join(missing)}. {GRANT}, also contacts.write, and wait a few minutes."
         )
     return "Permission contacts.write is not proven, because only a write shows it."
