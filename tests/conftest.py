@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from airflow_home import HOME
+from hypothesis import settings
 from memory_folder import remove_folders
 from slow_tests import left_out, not_fast
 
 pytest.register_assert_rewrite("airflow_fixtures", "airflow_worker")
+
+# `make test` gives the same result each time; `make test-all` tries other examples in each run.
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.register_profile("exploring", print_blob=True)
+settings.load_profile("exploring" if os.environ.get("SEGEXPORT_ALL_TESTS") else "repeatable")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

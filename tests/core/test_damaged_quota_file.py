@@ -28,14 +28,21 @@ def acquire(folder: Path, vendor: str, at: float) -> float:
         return store.acquire(QuotaCall(f"call-{next(NUMBERS)}", (ACCOUNT_SCOPE,), at))
 
 
-def is_counted_again(folder: Path, vendor: str) -> bool:
-    """Return whether the second attempt counts calls, and the first one either counts or says that it will."""
-    message = "was damaged"
-    try:
-        acquire(folder, vendor, NOW + 101)
-    except RetryableError as error:
-        message = str(error)
-    return "was damaged" in message and acquire(folder, vendor, NOW + 102) >= 0
+def failures(folder: Path, vendor: str) -> list[str]:
+    """Return the errors of three attempts: a page that no earlier statement reads fails in a later one."""
+    messages = []
+    for attempt in range(3):
+        try:
+            assert acquire(folder, vendor, NOW + 101 + attempt) >= 0
+        except RetryableError as error:
+            messages.append(str(error))
+    return messages
+
+
+def costs_one_attempt(folder: Path, vendor: str) -> bool:
+    """Return whether at most one of three attempts fails, and says that the file was damaged."""
+    messages = failures(folder, vendor)
+    return len(messages) <= 1 and all("was damaged" in message for message in messages)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -48,7 +55,7 @@ def test_any_damage_costs_one_attempt(tmp_path, vendor: str, data: st.DataObject
     acquire(tmp_path, vendor, NOW)
     file = tmp_path / "account.sqlite"
     file.write_bytes(data.draw(other_bytes(file.read_bytes())))
-    assert is_counted_again(tmp_path, vendor)
+    assert costs_one_attempt(tmp_path, vendor)
 
 
 def test_every_bit_of_the_schema(tmp_path):
@@ -59,7 +66,7 @@ def test_every_bit_of_the_schema(tmp_path):
     page = int.from_bytes(content[16:18], "big")
     for at in range(100, page, 13):
         file.write_bytes(content[:at] + bytes([content[at] ^ 0x80]) + content[at + 1 :])
-        assert is_counted_again(tmp_path, "dotdigital")
+        assert costs_one_attempt(tmp_path, "dotdigital")
 
 
 @pytest.mark.parametrize(
@@ -77,4 +84,4 @@ def test_a_file_of_another_version(tmp_path, change):
     acquire(tmp_path, "dotdigital", NOW)
     with closing(sqlite3.connect(tmp_path / "account.sqlite")) as file:
         file.executescript(change)
-    assert is_counted_again(tmp_path, "dotdigital")
+    assert costs_one_attempt(tmp_path, "dotdigital")
