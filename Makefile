@@ -35,8 +35,8 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/house
 
-test: setup  ## the tests
-	$(BIN)/python -m pytest tests -n 3 --dist worksteal
+test: setup  ## the tests; the house rules are a part of `make check`
+	$(BIN)/python -m pytest tests --ignore tests/house -n 3 --dist worksteal
 
 test-fast: setup  ## the core and the vendors' quick tests, for the inner loop (30 seconds)
 	SEGEXPORT_FAST_TESTS=1 $(BIN)/python -m pytest tests/core tests/vendors -n 2 --dist worksteal

@@ -17,11 +17,9 @@ SLOW_TESTS = (
     r"airflow/test_kills\.py::test_killed_between_calls_the_next_try_sends_the_rest",
     r"airflow/test_failures\.py::TestDisk::test_a_full_disk_is_named_and_the_next_try_goes_on\[(?!0-28)",
     r"vendors/test_quota\.py::test_four_processes_share_one_accounts_quota\[(?!file)",
-    r"airflow/test_person_in_s3\.py::test_a_person_is_in_no_object_afterwards\[(?!dotdigital)",
     r"airflow/test_person_in_s3\.py::test_the_ledger_that_is_left",
     r"airflow/test_person\.py::test_an_erased_person_who_returns_is_put_in_again\[(?!dotdigital)",
     r"airflow/test_canary\.py::test_a_run_at_debug\[(?!omnisend)",
-    r"airflow/test_canary\.py::test_a_run_that_succeeds\[(?!constant_contact)",
     r"vendors/test_lost_journal\.py::test_plan_and_journal_that_are_both_lost\[.*s3",
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair\[s3",
     r"vendors/test_journal_in_store\.py::test_a_journal_that_fails\w*\[(?!campaign_monitor-[034]|omnisend-[25])",
@@ -30,29 +28,37 @@ SLOW_TESTS = (
     r"ui/test_lineage\.py::test_no_person",
     r"vendors/test_damaged_files\.py::test_every_file",
     r"vendors/test_odd_hosts\.py::test_no_call_leaves_the_server_of_the_connection\[(?!constant_contact)",
-    r"vendors/test_hostile_replies\.py::test_a_reply_of_any_size\w*\[(?!constant_contact)",
     r"airflow/test_canary_of_commands\.py::test_commands_at_debug\[(?!omnisend)",
     r"airflow/test_canary_of_commands\.py::test_a_probe_at_debug\[(?!dotdigital)",
     r"airflow/test_canary_of_commands\.py::test_a_notifier_at_debug\[(?!failure-omnisend)",
     r"core/test_rate_limiter\.py::test_the_more_calls_a_window_takes_the_more_parts_it_has\[(postgresql|redis)",
     r"core/test_rate_limiter\.py::test_a_window_that_takes_many_calls_is_used_in_parts\[(postgresql|redis)",
+    r"airflow/test_canary\.py::test_a_run_that_succeeds",
+    r"airflow/test_person_in_s3\.py::test_a_person_is_in_no_object_afterwards",
+    r"airflow/test_undo\.py::test_it_goes_on_after_it_has_waited",
+    r"chaos/test_model\.py::test_an_undo_is_what_the_model_says",
+    r"core/test_object_storage\.py::test_of_(many_runs|two_at_once)\w*\[heedless",
+    r"docs/test_cookbook\.py::test_state_and_segments_in_s3",
+    r"docs/test_simulator_in_ci\.py::test_the_first_line",
+    r"ui/test_lineage\.py::test_an_export_has_lineage",
+    r"vendors/test_constant_contact_kills\.py::test_a_second_run",
+    r"vendors/test_hostile_replies\.py::test_a_reply_of_any_size",
+    r"vendors/test_withdrawn_elsewhere\.py::TestTries::test_two_exports",
 )
 """Tests of several seconds."""
 SLOW = re.compile("|".join(SLOW_TESTS))
 
 VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
-ONE_VENDOR_MODULES = {
-    "vendors": (
-        "adopt_existing|audience_names|changed_addresses|damaged_reading|damaged_state|hostile_replies|ledger_states"
-        "|mirror|power_loss|preflight|report_schema|resume|sharers|suppression_lists|takeovers|unfinished_runs|withdrawal"
-        "|withdrawn_elsewhere"
-    ),
-    "chaos": "kills",
-    "airflow": "calls|failures|hook_runs|order|person|plan_command|plans|refusals|runs_commands|undo",
-}
-"""Modules with tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor
-each, another from test to test. `airflow/test_exports.py` runs every vendor."""
-ONE_VENDOR = re.compile("|".join(rf"{room}/test_({names})\.py::" for room, names in ONE_VENDOR_MODULES.items()))
+ONE_VENDOR = re.compile(
+    r"tests/(airflow|chaos|dags|docs|hooks|ui|vendors)/(?!test_(campaign_monitor|constant_contact|contract|dotdigital|exports"
+    r"|omnisend|optional_fields|spec_checks)\w*\.py)"
+)
+"""Tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor each, another
+from test to test. `airflow/test_exports.py` and `vendors/test_contract.py` run every vendor."""
+
+SAMPLED = re.compile(r"tests/(airflow|chaos|vendors)/(?!test_(contract|exports)\.py)")
+"""Tests of which each case is a whole run. Of those that are not in `SAMPLES`, a third of the cases remains."""
+SAMPLE = 3
 
 SAMPLES = {
     r"hooks/test_connection_mistakes\.py::test_an_extra_of_any_type": 4,
@@ -117,7 +123,8 @@ def left_out(names: Iterable[str]) -> Iterator[str]:
 
 def _sample(name: str) -> int:
     """Return of how many cases of a test one remains."""
-    return next((of for pattern, of in SAMPLES.items() if re.search(pattern, name)), 1)
+    default = SAMPLE if SAMPLED.search(name) else 1
+    return next((of for pattern, of in SAMPLES.items() if re.search(pattern, name)), default)
 
 
 def _number(text: str) -> int:
