@@ -84,12 +84,13 @@ class CallsUntilKill:
 class CallsWithRival:
     """Sends the calls of a run. Another run begins before the first call that carries people."""
 
-    def __init__(self, send: Any, path: str, begin: Callable[[], None]) -> None:
-        self._send, self._path, self._begin = send, path, begin
+    def __init__(self, send: Any, upsert: tuple[str, str], begin: Callable[[], None]) -> None:
+        self._send, self._upsert, self._begin = send, upsert, begin
         self._begun = False
 
     def __call__(self, request: Any) -> Any:
-        if not self._begun and request.url.endswith(self._path):
+        method, path = self._upsert
+        if not self._begun and request.method == method and request.url.endswith(path):
             self._begun = True
             self._begin()
         return self._send(request)
@@ -150,7 +151,7 @@ class ProductRuns:
         )
         environment = self.environment(name, step.trouble)
         if step.beside and step.trouble is None:
-            calls = CallsWithRival(account.sender(), account.row.upsert[1], lambda: self.run_rival(config, name))
+            calls = CallsWithRival(account.sender(), account.row.upsert, lambda: self.run_rival(config, name))
             environment = replace(environment, http=calls)
         try:
             report = Product(account.vendor, account.endpoint, config, environment).run()

@@ -279,6 +279,11 @@ def test_undo_and_release_among_sharers_are_what_the_model_says(simulator: Simul
 
 
 SMALLEST = {
+    "a run that has checked what it may read, and has not sent anything, does not keep its audience": Sequence(
+        "omnisend",
+        shared=False,
+        steps=[segment("ann", mode="upsert", beside=True)],
+    ),
     "a run whose removals had no response is the one that an undo takes back": Sequence(
         "dotdigital",
         shared=False,
