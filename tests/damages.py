@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -108,13 +109,23 @@ def link_to_a_folder(path: Path) -> None:
     path.symlink_to(path.parent)
 
 
-NO_FILES = (folder, link_to_itself, link_to_nothing, link_to_a_folder)
+def pipe(path: Path) -> None:
+    """To open it blocks until a writer opens it."""
+    os.mkfifo(path)
+
+
+def link_to_a_device(path: Path) -> None:
+    """To read it never ends."""
+    path.symlink_to("/dev/zero")
+
+
+NO_FILES = (folder, link_to_itself, link_to_nothing, link_to_a_folder, pipe, link_to_a_device)
 """Things that may have the name of a file. Each is called with a path that does not exist."""
 
 
 def remove(path: Path) -> None:
     """Remove whatever has the name."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

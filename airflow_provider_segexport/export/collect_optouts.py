@@ -16,6 +16,7 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.local_copies import is_written, readable
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.tables import LISTED_OPTOUTS
 
@@ -77,7 +78,7 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
     path = folder.path / "optouts.parquet"
     if not is_written(path):
         return None
-    with readable(path).open("rb") as file:
+    with open_file(readable(path)) as file:
         return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 

@@ -99,13 +99,14 @@ class SegmentExportEraseOperator(DocumentedOperator):
 
         from airflow_provider_segexport.hooks.paths import open_storage_path  # noqa: PLC0415
         from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
+        from airflow_provider_segexport.storage.opening import open_file  # noqa: PLC0415
         from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
 
         path = open_storage_path(emails_path, "`emails_path`")
         if not path.exists():
             raise InvalidSegment(f"`emails_path` {emails_path} does not exist. To fix: correct the path.")
         if path.name.endswith(".parquet"):
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()
         else:
             texts = read(path).decode().splitlines()

@@ -13,6 +13,7 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.history import latest, ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
 from airflow_provider_segexport.storage.retention import KEPT_RUNS
 from airflow_provider_segexport.storage.sealing import verify
@@ -161,7 +162,7 @@ def read_row(ledger: Ledger, version: int, person: Person) -> dict[str, Any]:
         version: its number, from 1.
         person: to look up.
     """
-    with uncached(ledger.file(version)).open("rb") as file:
+    with open_file(uncached(ledger.file(version))) as file:
         rows = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
     return dict(rows[0]) if rows else {}
 
@@ -186,7 +187,7 @@ def undelivered(
             unread.append(str(run["run"]))
             continue
         path = folder / "rejects.parquet"
-        with path.open("rb") as file:
+        with open_file(path) as file:
             rejects = pq.ParquetFile(file)
             is_person = person.rows(rejects.read(["email"]).column("email"))
             if not pc.any(is_person).as_py():

@@ -17,6 +17,7 @@ from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
@@ -58,7 +59,7 @@ def _emails(path: StoragePath) -> Iterator[pa.Array | pa.ChunkedArray]:
         finally:
             reader.close()
         return
-    with uncached(path).open("rb") as file:
+    with open_file(uncached(path)) as file:
         parquet = pq.ParquetFile(file)
         if _has_emails(parquet):
             yield from (batch.column("email") for batch in parquet.iter_batches(columns=["email"]))
@@ -70,7 +71,7 @@ def _has_emails(parquet: pq.ParquetFile) -> bool:
 
 
 def _parquet(path: StoragePath, person: Person) -> int:
-    with uncached(path).open("rb") as file:
+    with open_file(uncached(path)) as file:
         parquet = pq.ParquetFile(file)
         if not _has_emails(parquet):
             return 0

@@ -10,6 +10,7 @@ from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.plugins.audiences import MaySee, RunIdentity
 from airflow_provider_segexport.storage.ledger import FACTS, Ledger, taken_back
 from airflow_provider_segexport.storage.ledger_schema import metadata_of
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath
 
 
@@ -39,7 +40,7 @@ def versions(path: StoragePath, may_see: MaySee) -> list[Version]:
 
 def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             footer = pq.ParquetFile(file)
             rows, metadata = footer.metadata.num_rows, metadata_of(footer)
         facts = parse_object(metadata.get(FACTS, b"{}")) or {}

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, uncached
 
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "version_id", "checksum", "ino")
@@ -73,7 +74,7 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
     """
     try:
         with translate_storage_errors(path):
-            watched = WatchedFile(path.open("rb"))
+            watched = WatchedFile(open_file(path))
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise translate_error(error, name) from None
     footer = False

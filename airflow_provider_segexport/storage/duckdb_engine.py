@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_segexport.storage.local_copies import readable
+from airflow_provider_segexport.storage.opening import check_regular
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 from airflow_provider_segexport.storage.scratch import scratch
 
@@ -111,6 +112,7 @@ class Engine:
         path for a pattern.
         """
         path = readable(path)
+        check_regular(path)
         local = as_local_path(path)
         if local is not None and PLAIN_PATH.fullmatch(absolute := str(local.absolute())):
             return absolute

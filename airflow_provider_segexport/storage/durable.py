@@ -14,6 +14,7 @@ import secrets
 import shutil
 from contextlib import suppress
 
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.private import FOLDER_MODE, open_private
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -89,7 +90,7 @@ def publish(temp: pathlib.Path, path: pathlib.Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        with temp.open("rb") as source, open_private(path, "xb") as file:
+        with open_file(temp) as source, open_private(path, "xb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
         sync_file(path)
     sync_folder(path.parent)

@@ -18,6 +18,7 @@ from airflow_provider_segexport.storage import local_copies
 from airflow_provider_segexport.storage.arrow import int_array, raw_bytes
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, replace
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import check_regular, open_file
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, temp_name
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
@@ -70,7 +71,7 @@ class AtomicFile:
         if self._path is not None:
             replace(self._temp, self._path)
             return
-        with self._temp.open("rb") as source, translate_storage_errors(self._target), self._target.open("wb") as file:
+        with open_file(self._temp) as source, translate_storage_errors(self._target), self._target.open("wb") as file:
             shutil.copyfileobj(source, file, COPY_BYTES)
         local_copies.keep(self._target, self._temp)
 
@@ -197,6 +198,7 @@ class ArrowReader:
         self._target = path
         self._columns = tuple(columns) if columns is not None else None
         local = local_copies.local_of(path)
+        check_regular(local)
         self._file: Any = path.open("rb") if local is None else pa.OSFile(str(local))
         self._one_at_a_time = threading.Lock()
         self._readers: dict[tuple[str, ...] | None, pa.RecordBatchFileReader] = {}

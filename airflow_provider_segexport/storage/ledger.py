@@ -29,6 +29,7 @@ from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA, MemberCount, metadata_of
 from airflow_provider_segexport.storage.local_copies import readable
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
@@ -116,7 +117,7 @@ class Ledger:
             elif disk is not None and to is not None:
                 publish(disk, to)
             else:
-                with source.open("rb") as content:
+                with open_file(source) as content:
                     create_object(new, content)
 
     def _name(self, version: int) -> str:
@@ -167,7 +168,7 @@ class Ledger:
     def _metadata(self, path: StoragePath) -> dict[bytes, bytes]:
         """Return the metadata of a version's file after checking the file."""
         verify_once(path)
-        with uncached(readable(path)).open("rb") as file:
+        with open_file(uncached(readable(path))) as file:
             return metadata_of(pq.ParquetFile(file))
 
     def _publish(
@@ -206,7 +207,7 @@ class Ledger:
             temporary = scratch_folder / new.name
             write_parquet(local_path(str(temporary)), rows, schema, context_of(new), metadata=metadata)
             self._check_next(version)
-            with temporary.open("rb") as source:
+            with open_file(temporary) as source:
                 create_object(new, source)
         if self._metadata(self.file(version)).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
             raise FileExistsError

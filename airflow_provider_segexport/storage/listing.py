@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
@@ -177,7 +178,7 @@ def first_bytes(entries: Sequence[Entry], length: int) -> list[bytes]:
 def _head(path: StoragePath, length: int) -> bytes:
     local = as_local_path(path)
     if local is not None:
-        with local.open("rb") as file:
+        with open_file(local) as file:
             return file.read(length)
     stored: Any = path
     with translate_storage_errors(path):

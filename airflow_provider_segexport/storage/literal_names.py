@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 from fsspec import AbstractFileSystem
 
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import check_regular
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
 PROTOCOL = "segexport-file"
@@ -53,6 +54,7 @@ class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         registered = self._paths[int(path.removeprefix(f"{PROTOCOL}://"))]
         local, stored = as_local_path(registered), cast("Any", registered)
         try:
+            check_regular(local)
             with translate_storage_errors(registered):
                 file: IO[Any] = _LocalFile(local, mode) if local is not None else stored.fs.open(stored.path, mode)
                 self._sizes[path] = file.seek(0, 2)

@@ -18,6 +18,7 @@ from typing import IO, Any, Protocol, runtime_checkable
 from airflow_provider_segexport.storage import object_store
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, publish, replace
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.private import open_private
 
 
@@ -204,13 +205,10 @@ def _write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathl
 
 
 def _content(path: StoragePath) -> bytes:
-    local = as_local_path(path)
-    if local is not None:
-        return local.read_bytes()
-    stored = object_store.store_of(uncached(path))
+    stored = object_store.store_of(uncached(path)) if as_local_path(path) is None else None
     if stored is not None:
         return object_store.get(*stored)
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return bytes(file.read())
 
 

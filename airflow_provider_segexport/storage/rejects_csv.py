@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.sealing import verify
 
@@ -37,7 +38,7 @@ NOT_PARQUET = "it is not the Parquet file that was written"
 def any_rows(path: StoragePath) -> bool:
     """Return whether the file has rows; a damaged file counts as one, so that its download can say so."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return bool(pq.ParquetFile(file).metadata.num_rows)
     except FileNotFoundError:
         return False
@@ -56,7 +57,7 @@ class RejectsFile:
         """
         verify(path, bare=True)
         self._path = path
-        self._file: IO[Any] = path.open("rb")
+        self._file: IO[Any] = open_file(path)
         try:
             self._parquet = pq.ParquetFile(self._file)
             self.names: list[str] = self._parquet.schema_arrow.names

@@ -31,6 +31,7 @@ from airflow_provider_segexport.storage import row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State, is_part_of_journal
 from airflow_provider_segexport.storage.local_copies import is_written, readable
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     list_names,
@@ -210,7 +211,7 @@ class RunFolder:
         path = self.path / "returning.parquet"
         if not is_written(path):
             return frozenset()
-        with readable(path).open("rb") as file:
+        with open_file(readable(path)) as file:
             return frozenset(pq.read_table(file).column("row").to_pylist())
 
     def rejected_rows(self, batch: Batch) -> set[int]:
@@ -218,7 +219,7 @@ class RunFolder:
         path = self._results / f"{batch.id}.parquet"
         if not is_written(path):
             return set()
-        with readable(path).open("rb") as file:
+        with open_file(readable(path)) as file:
             results = pq.read_table(file, columns=["row", "reason"])
         return {row for row, reason in zip(*(column.to_pylist() for column in results.columns), strict=True) if reason}
 
@@ -226,7 +227,7 @@ class RunFolder:
         """Count the rejected rows by reason."""
         counts: Counter[str] = Counter()
         for path in self.result_files():
-            with readable(path).open("rb") as file:
+            with open_file(readable(path)) as file:
                 counts.update(pq.read_table(file, columns=["reason"]).column(0).drop_null().to_pylist())
         return counts
 

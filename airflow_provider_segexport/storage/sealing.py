@@ -21,6 +21,7 @@ import msgspec
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.local_copies import local_of
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, read, write
 
 T = TypeVar("T")
@@ -174,7 +175,7 @@ def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:
         if local is not None:
             with (
                 translate_no_file(path),
-                local.open("rb") as file,
+                open_file(local) as file,
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content,
             ):
                 is_intact = _is_intact(content, context, bare=bare)

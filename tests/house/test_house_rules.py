@@ -118,6 +118,15 @@ def test_no_file_knows_the_machine_it_was_written_on():
     assert [] == lines
 
 
+def test_files_are_read_through_the_function_that_opens_no_pipe():
+    """To open a pipe blocks for ever. `frames` reads what it has just written; pages and limits read the package's."""
+    opens = re.compile(r"""\.open\(["']rb?["']\)|\.read_(bytes|text)\(""")
+    own = {"storage/opening.py", "storage/files.py", "hooks/frames.py", "plugins/pages.py"}
+    system = {"ratelimit/clocks.py", "segment_files/memory.py"}
+    reading = {str(path.relative_to(PACKAGE)) for path in CORE if opens.search(path.read_text())}
+    assert reading - own - system == set()
+
+
 def test_names_in_the_folders_of_the_import_path_are_distinct():
     """Tests have several folders in the import path; of two modules of one name only one can be imported."""
     folders = [REPO / name for name in ("tests", "dags", "scripts", "benchmarks")]
