@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from chaos.run_records import CONFIGURATION, Call, Run, RunRecords
+from chaos.vendor_log_readers import LATE_S
 
 
 def older_never_overwrites_newer(evidence: RunRecords) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _restored(evidence: RunRecords, undo: Run) -> tuple[str, str]:
 
 
 def a_retry_goes_on(evidence: RunRecords) -> Iterator[str]:
-    """5. At most the batches that were in flight at a kill arrive twice, and those whose answer was lost."""
+    """5. At most the batches in flight at a kill arrive twice, those whose answer was lost, and those read too late."""
     for run in evidence.runs.values():
         if any(attempt.closed and attempt.ended == "killed" for attempt in run.tries):
             continue  # it was done, and died before it could say so: its next try looks like a wish to do it again
@@ -57,12 +58,26 @@ def a_retry_goes_on(evidence: RunRecords) -> Iterator[str]:
         extra = sum(times - 1 for times in arrived.values())
         in_flight = sum(attempt.in_flight for attempt in run.tries)
         lost_answers = sum(call.spoilt for call in calls)
-        allowed = in_flight + lost_answers + evidence.asked_again
+        late = sum(_is_late(first, second) for first, second in _first_two(calls))
+        allowed = in_flight + lost_answers + late + evidence.asked_again
         if extra > allowed:
             yield (
                 f"{run.name}: {extra} batches arrived again, and at most {allowed} may "
-                f"({in_flight} in flight at kills, {lost_answers} answers lost, {evidence.asked_again} asked for again)"
+                f"({in_flight} in flight at kills, {lost_answers} answers lost, {late} read too late, "
+                f"{evidence.asked_again} asked for again)"
             )
+
+
+def _first_two(calls: list[Call]) -> Iterator[list[Call]]:
+    """Yield the first two calls of each batch that arrived more than once."""
+    batches: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        batches[call.batch].append(call)
+    return (same[:2] for same in batches.values() if len(same) > 1)
+
+
+def _is_late(first: Call, second: Call) -> bool:
+    return first.dialect.resent_late(first.entry) and second.entry["time"] - first.entry["time"] > LATE_S
 
 
 def one_writer_an_audience(evidence: RunRecords) -> Iterator[str]:

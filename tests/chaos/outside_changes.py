@@ -30,7 +30,9 @@ def act(account: VendorHarness, email: str, action: str) -> None:
     if action in {"add", "recreate"}:
         if action == "recreate":
             sim.seed(name, [{"email": email, "status": "deleted"}], None)
-        value = {"name": "H"} if name == "campaign_monitor" else {"fields": {NAME_FIELDS[name]: "H"}}
+        value: dict[str, Any] = {"name": "H"}
+        if name != "campaign_monitor":
+            value = {"fields": {**_held_fields(account, email), NAME_FIELDS[name]: "H"}}
         status = {"omnisend": "nonSubscribed"}.get(name, "active")
         sim.seed(name, [{"email": email, "status": status, **value}], audience)
     elif name == "constant_contact" and action in {"unsubscribe", "leave"}:
@@ -40,6 +42,13 @@ def act(account: VendorHarness, email: str, action: str) -> None:
     else:
         inside = name == "campaign_monitor" or action in {"remove", "leave"}
         sim.seed(name, [{"email": email, "status": STATUSES[action]}], audience if inside else None)
+
+
+def _held_fields(account: VendorHarness, email: str) -> dict[str, Any]:
+    """Return the fields of a contact: a hand that adds a person to an audience leaves the other values as they are."""
+    views = ("all-contacts", "deleted") if account.name == "constant_contact" else ("all-contacts",)
+    contacts = [row for view in views for row in account.sim.members(account.name, view)["members"]]
+    return next((dict(row["fields"]) for row in contacts if row["email"] == email), {})
 
 
 def contact(vendor: str, member: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Contact | None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import shutil
+from collections import Counter
 
 import pytest
 from chaos.fault_injection import Between, KillSwitch
@@ -18,6 +19,7 @@ from airflow_provider_segexport.stages import read, record
 from airflow_provider_segexport.storage.journal import CREATED
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.vendors.campaign_monitor import imports as campaign_monitor
+from airflow_provider_segexport.vendors.omnisend import imports as omnisend
 
 
 @pytest.mark.parametrize("mode", ["full", "upsert", "mirror"])
@@ -74,6 +76,22 @@ def test_a_journal_that_forgets(story):
     (run.folder / "01" / "journal.jsonl").write_bytes(CREATED + b"\n")
     story.stage.attempt(run)
     assert "retry" in story.broken_invariants()
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "in time"])
+def test_batches_without_tags_that_are_sent_again(sim, tmp_path, monkeypatch, late):
+    """5: an hour after a batch, its tag might go to no person. Then its rows are sent again, once; before that, never."""
+    story = Story(sim, "omnisend", tmp_path)
+    sim.configure({"omnisend": {"update_tags": "replace"}})
+    if not late:
+        monkeypatch.setattr(omnisend, "ended_long_ago", lambda *_: True)
+    run = story.begin(0)
+    assert story.stage.attempt(run, Trouble(leaves=True)) == "waiting"
+    story.stage.sleep(4000 if late else 3000)
+    assert story.stage.attempt(run) == "finished"
+    sent = Counter(call.batch for call in story.evidence().calls_of(run) if call.items and call.arrived)
+    assert max(sent.values()) > 1
+    assert story.broken_invariants() == (set() if late else {"retry"})
 
 
 def race(story: Story) -> tuple[Run, Run]:

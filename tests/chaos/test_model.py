@@ -304,6 +304,11 @@ SMALLEST = {
         shared=False,
         steps=[segment("ann", mode="upsert"), Hand("ann", "unsubscribe"), Undo()],
     ),
+    "a hand that adds a person again leaves the values of other fields": Sequence(
+        "dotdigital",
+        shared=False,
+        steps=[segment("ann", gus=C, mode="upsert", field="create"), Undo(), Hand("gus", "add")],
+    ),
     "a sharer sends the values of a field that another one made": Sequence(
         "campaign_monitor",
         shared=True,

@@ -47,6 +47,7 @@ class LogReader:
         name: the first name that the vendor holds.
         looks: calls that read who is in the audience, where that is looked at before anything is sent.
         account: the simulator's view of every person; empty where there is none.
+        resent_late: whether a batch goes out once more if its result is read more than `LATE_S` after it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class LogReader:
     quota: tuple[Window, ...] = ()
     looks: str = r"(?!)"
     account: str = "all-contacts"
+    resent_late: Callable[[Entry], bool] = lambda _: False
 
     def is_upsert(self, entry: Entry) -> bool:
         return _is(entry, self.upsert)
@@ -82,6 +84,9 @@ class LogReader:
 def _is(entry: Entry, call: tuple[str, str]) -> bool:
     return entry["method"] == call[0] and re.search(call[1], str(entry["path"])) is not None
 
+
+LATE_S = 3600.0
+"""Seconds after which a batch without tags is sent again: docs/decisions/0034."""
 
 DAMAGE = frozenset(
     {
@@ -150,6 +155,11 @@ def omnisend_subscribes(item: Json) -> tuple[str, str] | None:
 def only_temporary_tags(entry: Entry) -> bool:
     tags = (entry["body"] or {}).get("tags", ())
     return bool(tags) and all(str(tag).startswith("segexport check ") for tag in tags)
+
+
+def has_no_tags(entry: Entry) -> bool:
+    """Whether the tag is added by address after the batch, to the contact that has the address then."""
+    return not any("tags" in item for item in (entry["body"] or {}).get("items", ()))
 
 
 def first_email(item: Json) -> str:
@@ -232,6 +242,7 @@ LOG_READERS = {
             mailable=lambda member: member["status"] != "unsubscribed",
             name_of=lambda member: str(member["fields"].get("firstName", "")),
             is_temporary=only_temporary_tags,
+            resent_late=has_no_tags,
             setup=r"/segments$",
             damage=DAMAGE,
             # 400 a minute a brand, 60 of them to the tags endpoints: contacts OpenAPI 2026-03-15
