@@ -80,7 +80,7 @@ def test_a_journal_that_forgets(story):
 
 @pytest.mark.parametrize("late", [True, False], ids=["late", "in time"])
 def test_batches_without_tags_that_are_sent_again(sim, tmp_path, monkeypatch, late):
-    """5: an hour after a batch, its tag might go to no person. Then its rows are sent again, once; before that, never."""
+    """5: an hour after a batch, its tag might go to no person. Then its rows are sent again, once; before, never."""
     story = Story(sim, "omnisend", tmp_path)
     sim.configure({"omnisend": {"update_tags": "replace"}})
     if not late:
