@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -18,6 +19,7 @@ from airflow.sdk.bases.decorator import _TaskDecorator
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.operators.base import as_text
 from airflow_provider_segexport.operators.documented import document_mapped
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
@@ -57,6 +59,7 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         **kwargs: Any,
     ) -> None:
         self._content = ""
+        self._returned: tuple[Any, ExitStack] | None = None
         super().__init__(
             python_callable=python_callable,
             op_args=op_args,
@@ -69,7 +72,9 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         """Call the function, and export what it returns."""
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
-        with self._segment(self.python_callable(*self.op_args, **arguments)):
+        returned = self.python_callable(*self.op_args, **arguments)
+        with ExitStack() as stack:
+            self._returned = returned, stack
             return self._run(context, resuming=False)
 
     def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
@@ -86,7 +91,14 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         return SegmentExportOperator.resume(self, context, event, run_folder)
 
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from the arguments after templates were rendered."""
+        """Return what to run, from what the function has returned and the arguments after templates were rendered.
+
+        Raises:
+            InvalidSegment: the function has returned something that is no segment.
+        """
+        if self._returned is not None:
+            (returned, stack), self._returned = self._returned, None
+            stack.enter_context(self._segment(returned))
         return replace(super().build_request(context), content=self._content)
 
     @contextmanager
@@ -95,6 +107,12 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
         from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
 
+        if inspect.iscoroutine(returned) or inspect.isgenerator(returned):
+            returned.close()
+            raise InvalidSegment(
+                f"The function of this task returned a {type(returned).__name__}. To fix: define it with `def`, and "
+                "`return` a path, an Asset or a frame."
+            )
         given = {**self.rendered_arguments(options.EXPORT), "segment": returned}
         with as_file(given) as (arguments, self._content):
             self.segment = as_text(arguments["segment"])

@@ -57,7 +57,21 @@ def text(given: Any, name: str) -> str:
         given = int(given)
     if isinstance(given, bool | float) or not isinstance(given, str | int):
         raise InvalidArgument(f"`{name}` is of type {type(given).__name__}. To fix: pass a text for `{name}`.")
-    return trimmed(str(given))
+    value = trimmed(str(given))
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidArgument(
+            f"`{name}` is {value!a}, which contains half of a surrogate pair and cannot be written as UTF-8. Nothing "
+            f"was sent. To fix: replace such characters in `{name}`."
+        )
+    return value
+
+
+def folder(given: Any, name: str) -> str:
+    """Return the path or URL of a folder."""
+    value = text(given, name)
+    if "\0" in value:
+        raise InvalidArgument(f"`{name}` is {value!a}, and no path contains NUL. To fix: remove it from `{name}`.")
+    return value
 
 
 def audience(given: Any, name: str) -> str:

@@ -61,7 +61,7 @@ AUDIENCE = Argument(
 )
 EXPORT_NAME = Argument("export_name", read.text, help="plan as this export, such as DAG.task; it owns the audience")
 DRY_RUN = Argument("dry_run", read.flag, default=False, of_task=True)
-REPORTS_PATH = Argument("reports_path", read.text, may_be_empty=True, of_task=True)
+REPORTS_PATH = Argument("reports_path", read.folder, may_be_empty=True, of_task=True)
 
 EXPORT = (
     Argument("segment", read.segment, required=True, help="Parquet: a file, a folder, a pattern or a table; several"),

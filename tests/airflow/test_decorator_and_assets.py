@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from airflow_provider_segexport import get_provider_info
 from airflow_provider_segexport.assets.audience import convert_asset_to_openlineage, create_asset, sanitize_uri
 from airflow_provider_segexport.decorators.segment_export import SegmentExportDecoratedOperator, segment_export_task
+from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.operators.lineage import segment_datasets
+from airflow_provider_segexport.storage.attempts import attempt_files, attempts
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -210,3 +212,32 @@ def test_a_deferred_task_never_takes_the_run_folder_for_its_segment(tmp_path, co
         (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(AirflowFailException, match=r"config\.json.* To fix: clear the task"):
         operator._restore(str(tmp_path))
+
+
+async def unawaited():
+    return people(3)
+
+
+def yielding():
+    yield people(3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: people(3)["email"], "A Series is a single column"),
+        (lambda: people(3)[["tier"]], "has no column 'email'"),
+        (unawaited, "returned a coroutine. To fix: define it with `def`"),
+        (yielding, "returned a generator. To fix: define it with `def`"),
+    ],
+)
+def test_what_cannot_be_a_segment_ends_the_task_without_another_try(stage, function, message):
+    """The page of exports has the attempt with its error, as of any other argument."""
+    conn_id = stage.connection("dotdigital")
+    dag = dag_of(function, conn_id=conn_id, retries=1, retry_delay=timedelta(0))
+    run = stage.run(dag)
+    assert "failed" == run.task().state
+    assert message in run.error
+    assert stage.nothing_was_sent()
+    [attempt] = (item for path in attempt_files(state_path()) if conn_id in str(path) for item in attempts(path))
+    assert ("failed", "invalid-segment") == (attempt.status, attempt.code)

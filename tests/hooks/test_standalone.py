@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import DAG, task
 from airflow_fixtures import FIELD_MAPPING, people
 
-from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConnection
+from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidArgument, InvalidConnection
 from airflow_provider_segexport.hooks import get_hook, get_hook_class
 from airflow_provider_segexport.vendors import campaign_monitor
 from airflow_provider_segexport.vendors.registry import VENDORS
@@ -168,3 +168,20 @@ class TestSignIn:
         oauth = stage.vendor("campaign_monitor")["credentials"]["oauth"]
         assert oauth["refresh_token"] in masked
         assert len({token for token in masked if len(token) == len(oauth["access_token"])}) >= 2
+
+
+@pytest.mark.parametrize("name", ["reports_path", "export_name", "consent_column"])
+def test_an_argument_with_half_of_a_surrogate_pair_is_refused_before_any_call(stage, name):
+    """No retry can write such a text as UTF-8."""
+    hook = get_hook(stage.connection("dotdigital"))
+    with pytest.raises(InvalidArgument, match=rf"`{name}` is 'r\\udc80', .* To fix: replace such characters"):
+        hook.export(stage.segment(3), FIELD_MAPPING, **{name: "r\udc80"})
+    assert not stage.sim.requests(vendor="dotdigital")
+
+
+def test_a_reports_path_with_nul_is_refused_before_any_call(stage):
+    """No file system has such a name."""
+    hook = get_hook(stage.connection("dotdigital"))
+    with pytest.raises(InvalidArgument, match=r"`reports_path` is .*, and no path contains NUL"):
+        hook.export(stage.segment(3), FIELD_MAPPING, reports_path=f"{stage.folder}/a\0b")
+    assert not stage.sim.requests(vendor="dotdigital")
