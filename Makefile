@@ -11,6 +11,9 @@ N ?= 200
 PLACES ?= 80
 UI_PORT ?= 8080
 
+# The tests start many processes, which share the bytecode of the first.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-fast test-all test-ui test-backfill test-cluster test-matrix chaos demo sim ui bench bench-quota docs lock dist dist-check sbom audit clean
 

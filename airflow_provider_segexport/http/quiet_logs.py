@@ -43,16 +43,20 @@ LIBRARIES = frozenset(
 _PROBE = "urllib3"
 _lock = threading.Lock()
 _open_blocks = 0
+_last_seen: Callable[..., logging.LogRecord] | None = None
+"""The log record factory that was found to withhold, so that it is not tried at every call."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Withhold the messages of those libraries, at every level and in every thread, until the block ends."""
-    global _open_blocks  # noqa: PLW0603 - logging is global to the process, too
+    global _open_blocks, _last_seen  # noqa: PLW0603 - logging is global to the process, too
     with _lock:
         _open_blocks += 1
-        if not _withholds(logging.getLogRecordFactory()):
-            logging.setLogRecordFactory(_withholding(logging.getLogRecordFactory()))
+        if logging.getLogRecordFactory() is not _last_seen:
+            if not _withholds(logging.getLogRecordFactory()):
+                logging.setLogRecordFactory(_withholding(logging.getLogRecordFactory()))
+            _last_seen = logging.getLogRecordFactory()
     try:
         yield
     finally:

@@ -24,6 +24,9 @@ MAX_DAY_LEAD_S = 93_600.0
 """Times of a daily limit that are further ahead than these 26 hours are ignored: a clock that is off by more than a day
 must not stop the account until its day comes."""
 
+ROUNDING_S = 1e-5
+"""Offsets that differ by less than these seconds are equal. Epoch seconds are exact to about a microsecond."""
+
 CLOCK_TOLERANCE_S = 0.02
 """Clocks that differ by no more than these seconds count as equal. Redis reports the time at which it began to look at
 its clients, which is milliseconds earlier."""
@@ -109,9 +112,12 @@ class MachineOffsets:
             uptime: of the machine at that time.
             wall: its wall clock.
         """
-        old = not 0 <= uptime - self.measured_at < REMEASURE_S
-        wall_offset, measured_at = (wall - uptime, uptime) if old else (self.wall, self.measured_at)
-        return MachineOffsets(moment.now - uptime, wall_offset, measured_at)
+        is_old = not 0 <= uptime - self.measured_at < REMEASURE_S
+        sliding = moment.now - uptime
+        if not is_old and abs(sliding - self.sliding) < ROUNDING_S:
+            return self
+        wall_offset, measured_at = (wall - uptime, uptime) if is_old else (self.wall, self.measured_at)
+        return MachineOffsets(sliding, wall_offset, measured_at)
 
 
 def join(uptime: float, wall: float, last: StoreTime | None, longest_window_s: float) -> MachineOffsets:

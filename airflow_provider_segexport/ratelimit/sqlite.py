@@ -70,6 +70,7 @@ class SqliteQuotaStore(BaseQuotaStore):
         self._path = pathlib.Path(folder) / f"{account}.sqlite"
         self._connection: _Connection | None = None
         self._offsets: MachineOffsets | None = None
+        self._stored_offsets: MachineOffsets | None = None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -115,7 +116,7 @@ class SqliteQuotaStore(BaseQuotaStore):
         rows = {name: fields for name, *fields in self._opened.execute(sql, [machine.id])}
         last = StoreTime(*rows[""][:2]) if "" in rows else None
         uptime, wall = machine.uptime(), machine.wall()
-        stored = MachineOffsets(*rows[machine.id]) if machine.id in rows else None
+        stored = self._stored_offsets = MachineOffsets(*rows[machine.id]) if machine.id in rows else None
         offsets = stored or join(uptime, wall, last, self._longest_window_s)
         moment = offsets.read(uptime, last)
         self._offsets = offsets.after(moment, uptime, wall)
@@ -127,8 +128,12 @@ class SqliteQuotaStore(BaseQuotaStore):
         return moment
 
     def _keep_time(self, moment: StoreTime) -> None:
-        if self._machine is not None and self._offsets is not None:
-            self._write_clocks({"": (*astuple(moment), 0.0), self._machine.id: astuple(self._offsets)})
+        if self._machine is None or self._offsets is None:
+            return
+        clocks: dict[str, Sequence[float]] = {"": (moment.now, moment.day_now, 0.0)}
+        if self._offsets != self._stored_offsets:
+            clocks[self._machine.id] = astuple(self._offsets)
+        self._write_clocks(clocks)
 
     def _write_clocks(self, clocks: Mapping[str, Sequence[float]]) -> None:
         rows = [(name, *fields) for name, fields in clocks.items()]

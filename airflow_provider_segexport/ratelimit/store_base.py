@@ -176,7 +176,8 @@ class BaseQuotaStore(ABC):
                 self._undo(call, item)
                 return wait_s
             after = {scope: state.after_call(now, self._max_concurrency) for scope, state in states.items()}
-            self._write_states({scope: state for scope, state in after.items() if state != states[scope]})
+            if changed := {scope: state for scope, state in after.items() if state != states[scope]}:
+                self._write_states(changed)
             self._keep_time(moment)
             self._cleaned_at = now if is_cleanup_due else self._cleaned_at
         if item is not None:

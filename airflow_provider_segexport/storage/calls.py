@@ -6,7 +6,7 @@ It holds no address and no id of a person, because paths are stored without ids 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
@@ -73,6 +73,10 @@ class CallGroup:
         return round(self.total_ms / self.calls) if self.calls else 0
 
 
+CALL_FIELDS = tuple(field.name for field in fields(Call))
+GROUP_FIELDS = tuple(field.name for field in fields(CallGroup))
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """The calls of a run: all of them as groups, the first that failed, and the newest."""
@@ -127,10 +131,15 @@ def as_json(calls: Calls) -> dict[str, Any]:
     """Return the calls as a JSON object."""
     return {
         "calls": calls.total,
-        "groups": [{**asdict(group), "mean_ms": group.mean_ms} for group in calls.groups],
-        "failed": [asdict(call) for call in calls.failed],
-        "latest": [asdict(call) for call in calls.latest],
+        "groups": [{**_values(group, GROUP_FIELDS), "mean_ms": group.mean_ms} for group in calls.groups],
+        "failed": [_values(call, CALL_FIELDS) for call in calls.failed],
+        "latest": [_values(call, CALL_FIELDS) for call in calls.latest],
     }
+
+
+def _values(item: Call | CallGroup, names: Iterable[str]) -> dict[str, Any]:
+    """Return fields as `dataclasses.asdict` does, without its copies of the values."""
+    return {name: getattr(item, name) for name in names}
 
 
 def read_calls(folder: StoragePath) -> Calls | None:

@@ -157,6 +157,12 @@ def started(site, page, guide):
     return run_id
 
 
+def task_log(site, guide, run_id):
+    """Return the end of the export's log, for the message of a test that fails."""
+    path = f"/api/v2/dags/{guide.dag_id}/dagRuns/{quote(run_id)}/taskInstances/export/logs/1"
+    return str(site.api.call("GET", path))[-3000:]
+
+
 def log_of(site, page, guide, run_id):
     """Open the log of the export."""
     page.goto(f"{site.ui.url}/dags/{guide.dag_id}/runs/{quote(run_id)}/tasks/export")
@@ -169,7 +175,7 @@ def test_a_reader_who_follows_the_page_exports_a_profile(site, path):
     guide = Guide(path)
     settings = dict(re.findall(r"export (AIRFLOW__\w+)=(\w+)", "\n".join(guide.commands)))
     assert settings.items() <= site.ui.processes.environment.items()
-    with site.page(size=(1300, 1000)) as page:
+    with site.root(lambda _: None), site.page(size=(1300, 1000)) as page:  # a reader's audience is no export's yet
         fill_in(site, page, guide)
         if any(command.startswith("airflow segexport login") for command in guide.commands):
             log_in(site, guide)
@@ -185,7 +191,7 @@ def test_a_reader_who_follows_the_page_exports_a_profile(site, path):
         page.get_by_test_id("toggle-pause").last.click()
         site.wait(lambda: not site.api.call("GET", f"/api/v2/dags/{guide.dag_id}")["is_paused"], "the DAG is paused")
         first = started(site, page, guide)
-        assert "success" == site.state(guide.dag_id, first)
+        assert "success" == site.state(guide.dag_id, first), task_log(site, guide, first)
         log_of(site, page, guide, first)
         page.get_by_text(EXPORTED).wait_for()
         page.get_by_text("Run folder, with every row that was not delivered").wait_for()
