@@ -113,9 +113,11 @@ def finish(
         removals = report.write_removals(sql, folder, planned)
         if not (end.waiting or end.superseded) and folder.has_plan():
             version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
-            state = _write_state(context, facts, ledger, finished=end.finished)
+            after = ledger.pinned()
+            state = _write_state(context, facts, after, finished=end.finished)
         else:
-            version = ledger.version()
+            after = ledger.pinned()
+            version = after.version()
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
     if facts.proof:
@@ -128,7 +130,7 @@ def finish(
         entries["optouts"] = optouts
     summary = report.summarize(counts, reasons, entries)
     if not (end.dry_run or end.waiting or is_missing(audience)):
-        _record_history(ledger, summary)
+        _record_history(after, summary)
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):
@@ -139,16 +141,22 @@ def finish(
 def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> AudienceState:
     """Note in the audience's state which fields were sent, and that the run is closed unless jobs of it may run.
 
+    Args:
+        context: the run.
+        facts: of the plan.
+        ledger: of the audience, pinned after the run's version was written.
+        finished: whether the run has finished.
+
     Returns:
         The state as it was written.
     """
     folder = context.environment.run_folder
-    state = AudienceState.of(ledger.path)
+    state = AudienceState.of(ledger.path, ledger.names)
     if finished:
         state = state.sent(context.config.export_name, facts.fields)
     if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
         state = replace(state, open_run_folder="")
-    state.write(ledger.path, ledger.fence)
+    state.write(ledger.path, ledger.fence, ledger.names)
     return state
 
 

@@ -26,7 +26,7 @@ from airflow_provider_segexport.export.config import (
 from airflow_provider_segexport.export.experiments import adapted, check_exported, learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
-from airflow_provider_segexport.export.preflight import Preflight, check, with_fields, with_new_audience
+from airflow_provider_segexport.export.preflight import Preflight, check, reads_tables, with_fields, with_new_audience
 from airflow_provider_segexport.export.preview import preview
 from airflow_provider_segexport.export.recover import recover
 from airflow_provider_segexport.export.sending import adopt_lost_jobs, recorder, send_all
@@ -55,6 +55,7 @@ class Export:
         self._context = ExportContext(vendor, endpoint, config, environment)
         self._is_deferred = False
         self._is_plan_approved = False
+        self._may_have_copies = reads_tables(config) or not environment.run_folder.is_new
         self._audience_id = config.audience
         for folder in (environment.run_folder, environment.run_folder.removals):
             folder.journal.clock = environment.clock
@@ -97,7 +98,8 @@ class Export:
             with self._lease(audience) as ledger:
                 return self._plan_and_run(audience, checked, ledger)
         finally:
-            discard_copies(folder.path)
+            if self._may_have_copies:
+                discard_copies(folder.path)
 
     def _note_audience(self, audience: Audience) -> None:
         """Keep the audience's id for errors, and report the audience, unless the run has yet to create it."""
@@ -134,7 +136,8 @@ class Export:
             take_over(lease, ledger, longest_call_s(context.vendor), environment.clock, folder)
             for part in (environment.run_folder, environment.run_folder.removals):
                 part.journal.reload()  # an earlier attempt may have written until now
-            with kept_copies(environment.run_folder.path, ledger.path):
+            new = environment.run_folder.path if environment.run_folder.is_new else None
+            with kept_copies(environment.run_folder.path, ledger.path, new=new):
                 yield ledger
         finally:
             self._context = context
@@ -149,9 +152,13 @@ class Export:
     ) -> dict[str, Any] | PendingJobs:
         """Recover an unfinished run, plan, freeze the plan, and execute it."""
         context = self._context
-        state = recover(context, ledger, AudienceState.of(ledger.path))
+        pinned = ledger.pinned()
+        found_state = AudienceState.of(ledger.path, pinned.names)
+        state = recover(context, ledger, found_state)
         if isinstance(state, PendingJobs):
             return self._defer(state, audience)
+        if state is not found_state or found_state.doubts:  # the ledger may have a new version
+            pinned = ledger.pinned()
         if checked is None:
             draft = undo.prepare(context, audience, ledger, state)
             state = state.began(draft.facts.export_name, draft.facts.restores.get("as_of", ""), state.segment)
@@ -159,27 +166,28 @@ class Export:
             state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
             undo.check_not_mirrored_twice(context, state)
             try:
-                check_not_stale(context, ledger, state)
+                check_not_stale(context, pinned, state)
             except StaleSnapshot:
                 if context.config.on_stale != "verify":
                     raise
-                draft = prepare(context, checked, ledger, state)
+                draft = prepare(context, checked, pinned, state)
                 return self._report_plan(draft, audience, checked, comparison_only=True)
-            draft = prepare(context, checked, ledger, state)
+            draft = prepare(context, checked, pinned, state)
         self._check_may_start(draft, audience)
         if checked is not None:
             if checked.missing_fields:
                 state = state.resending(checked.missing_fields)
                 state.write(ledger.path, ledger.fence)
                 checked = with_fields(context, checked)
-                audience, draft = checked.audience, prepare(context, checked, ledger, state)
+                audience, draft = checked.audience, prepare(context, checked, pinned, state)
             state = state.began(context.config.export_name, context.config.as_of, str(context.config.segment))
         folder = context.environment.run_folder
         state = state.opened(context.config.run, str(folder.path), context.fence.writer_token)
-        state.write(ledger.path, ledger.fence)
+        state.write(ledger.path, ledger.fence, pinned.names)
         folder.write_plan(draft.plan, draft.facts)
-        replace(state, is_planned=True).write(ledger.path, ledger.fence)
-        discard_copies(folder.path)
+        replace(state, is_planned=True).write(ledger.path, ledger.fence, pinned.version_names())
+        if self._may_have_copies:
+            discard_copies(folder.path)
         return self._execute(draft.plan, draft.facts, audience)
 
     def _check_may_start(self, draft: PlanDraft, audience: Audience) -> None:

@@ -116,7 +116,9 @@ def _prepare(
         proof_counts = consent_rules.record_proofs(context, checked, sql)
         leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
         _write_bars(context, sql, state, bit)
-        measured = _measure(context, sql, checked.audience, planned, leaver_count, lists=lists, version=version)
+        measured = _measure(
+            context, sql, checked.audience, ledger, planned=planned, leaver_count=leaver_count, lists=lists
+        )
         planned = removing.freeze(context, sql, planned, keep=guards.removal_guard(measured))
         samples = estimate.sample_rows(sql)
     _check_not_all_rejected(context, planned)
@@ -208,14 +210,14 @@ def _measure(  # noqa: PLR0913 - guards measure each
     context: ExportContext,
     sql: Engine,
     audience: Audience,
+    ledger: Ledger,
+    *,
     planned: Plan,
     leaver_count: int,
-    *,
     lists: Sequence[suppression.Tally],
-    version: int,
 ) -> list[GuardResult]:
-    """Measure the guards against the ledger version that was loaded; another run may have written one since."""
-    facts = context.ledger(audience).facts()
+    """Measure the guards against the ledger version that was loaded (`ledger` is pinned)."""
+    facts, version = ledger.facts(), ledger.version()
     exports = facts.get("exports", {})
     before = exports.get(context.config.export_name, {}).get("profiles", {}).get(context.config.segment_part)
     new = planned.upsert_rows

@@ -16,7 +16,7 @@ from airflow_provider_segexport.export.config import ExportConfig, ExportContext
 from airflow_provider_segexport.export.experiments import resolve_audience, with_account_facts
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.segment_files.parquet_files import find_files
-from airflow_provider_segexport.segment_files.snapshots import copy_snapshot
+from airflow_provider_segexport.segment_files.snapshots import copy_snapshot, is_table
 from airflow_provider_segexport.stages import date_columns, map_fields, proof, read
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
@@ -44,6 +44,12 @@ class Preflight:
     suppression: tuple[tuple[str, tuple[tuple[StoragePath, str], ...]], ...]
     fingerprint: str
     missing_fields: Mapping[str, FieldType] = field(default_factory=dict)
+
+
+def reads_tables(config: ExportConfig) -> bool:
+    """Return whether the segment or a suppression list is a table, whose snapshot is copied."""
+    segments = [config.segment] if isinstance(config.segment, str) else config.segment
+    return any(is_table(text) for text in (*segments, *config.consent.suppression_list))
 
 
 def check(context: ExportContext) -> Preflight:

@@ -24,7 +24,8 @@ from airflow_provider_segexport.stages import drift, report
 from airflow_provider_segexport.storage import reading, verifications
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
-from airflow_provider_segexport.storage.ledger import REVERTED_VERSION, Ledger
+from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import REVERTED_VERSION
 from airflow_provider_segexport.storage.paths import list_names
 from airflow_provider_segexport.storage.reading import MEMBERS, OPTOUTS, RECORDS, Progress
 from airflow_provider_segexport.storage.run_folder import RunFolder

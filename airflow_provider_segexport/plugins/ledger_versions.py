@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.json_values import parse_object
 from airflow_provider_segexport.plugins.audiences import MaySee, RunIdentity
-from airflow_provider_segexport.storage.ledger import FACTS, Ledger, taken_back
+from airflow_provider_segexport.storage.ledger import FACTS, Ledger
+from airflow_provider_segexport.storage.ledger_facts import taken_back
 from airflow_provider_segexport.storage.ledger_schema import metadata_of
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath

@@ -89,13 +89,17 @@ class AudienceState:
     is_planned: bool = False
 
     @classmethod
-    def of(cls, path: StoragePath) -> AudienceState:
+    def of(cls, path: StoragePath, names: Sequence[str] | None = None) -> AudienceState:
         """Read the state of an audience; an empty one if no run has started.
+
+        Args:
+            path: of the ledger.
+            names: in that folder, if they were just listed; None to list them.
 
         Raises:
             DamagedState: the state is damaged or deleted, or the ledger's newest version was deleted.
         """
-        names = listing(path)
+        names = listing(path) if names is None else names
         state = cls._newest(path, names)
         # A version that another process has written since the listing is only newer than the state.
         if state.version > max(files_of(names), default=0) and state.version > max(files_of(listing(path)), default=0):
@@ -140,18 +144,24 @@ class AudienceState:
             "The state of this audience changes faster than it can be read. The next attempt reads it again."
         )
 
-    def write(self, path: StoragePath, fence: Fence = NO_FENCE) -> None:
+    def write(self, path: StoragePath, fence: Fence = NO_FENCE, names: Sequence[str] | None = None) -> None:
         """Replace the state, while this run holds the audience.
 
         The file's name contains the fencing token, and the highest token is read. A superseded run's late file is
         therefore never read.
+
+        Args:
+            path: of the ledger.
+            fence: the lease under which the state is written.
+            names: in that folder, if they were listed since this run holds the audience and has written a version of
+                the ledger; None to list them. States of older tokens among them are deleted.
 
         Raises:
             Superseded: another run has taken the audience over.
         """
         fence.check()
         name = f"audience_state-{fence.number:08d}.json" if fence.number else "audience_state.json"
-        names = listing(path)
+        names = listing(path) if names is None else names
         version = max(files_of(names), default=0)
         write_json(ensure_folder(path) / name, asdict(replace(self, version=version)), indent=2)
         tokens = {other: fencing_token_of(other) for other in names}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,11 +81,11 @@ class Ledger:
         return cls(root / "ledgers" / vendor / safe_name(audience.account) / safe_name(audience.audience), fence)
 
     def pinned(self) -> Ledger:
-        """Return the ledger as it is now, to read one version several times with one listing.
+        """Return the ledger as it is now, or as it was pinned before, to read it several times with one listing.
 
         Later versions are not seen, so it must not be used to write.
         """
-        return replace(self, names=tuple(listing(self.path)))
+        return self if self.names is not None else replace(self, names=tuple(listing(self.path)))
 
     def version(self) -> int:
         """Return the newest version; 0 if there is none."""
@@ -94,6 +94,10 @@ class Ledger:
     def versions(self) -> list[int]:
         """Return the stored versions, oldest first."""
         return sorted(version for version in self._files() if version)
+
+    def version_names(self) -> list[str]:
+        """Return the names of the versions' files."""
+        return list(self._files().values())
 
     def file(self, version: int) -> StoragePath:
         """Return the file of a version. If there is none, it is named as this writer would name it."""
@@ -153,7 +157,7 @@ class Ledger:
         Args:
             version: None means the newest.
         """
-        ledger = self.pinned() if self.names is None else self
+        ledger = self.pinned()
         version = ledger.version() if version is None else version
         if not version:
             return {}
@@ -177,7 +181,7 @@ class Ledger:
         rows: Iterable[pa.RecordBatch],
         schema: pa.Schema,
         metadata: Callable[[], Mapping[bytes, bytes]],
-    ) -> None:
+    ) -> Sequence[str]:
         """Write a version to a temporary file, and publish it under its number if that is free.
 
         Args:
@@ -185,6 +189,9 @@ class Ledger:
             rows: in the columns of `SCHEMA`.
             schema: with the commit id as metadata.
             metadata: returns the facts, after the last row.
+
+        Returns:
+            The names in the ledger's folder afterwards.
 
         Raises:
             FileExistsError: the number is or was taken. The file there may be this writer's own or another's.
@@ -200,21 +207,23 @@ class Ledger:
                 publish(temporary, disk)
             finally:
                 temporary.unlink(missing_ok=True)
-            return
-        if new.name in listing(self.path):  # a store that ignores the condition would overwrite it
-            raise FileExistsError
+            return listing(self.path)
         with scratch("ledger") as scratch_folder:
             temporary = scratch_folder / new.name
             write_parquet(local_path(str(temporary)), rows, schema, context_of(new), metadata=metadata)
             self._check_next(version)
             with open_file(temporary) as source:
                 create_object(new, source)
-        if self._metadata(self.file(version)).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
+        names = listing(self.path)
+        if self._metadata(replace(self, names=tuple(names)).file(version)).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
             raise FileExistsError
+        return names
 
     def _check_next(self, version: int) -> None:
         """Raise if the version is no longer the next one, or this writer no longer holds the lease."""
-        if self.version() >= version:
+        names = listing(self.path)
+        # A store that ignores the condition of the put would overwrite a file with the same name.
+        if self._name(version) in names or max(files_of(names), default=0) >= version:
             raise FileExistsError
         self.fence.check()
 
@@ -239,19 +248,19 @@ class Ledger:
             return {FACTS: json.dumps({**(facts or {}), "members": str(counted.members)}).encode()}
 
         try:
-            self._publish(base + 1, counted, SCHEMA.with_metadata({COMMIT_ID: commit_id}), metadata)
+            names = self._publish(base + 1, counted, SCHEMA.with_metadata({COMMIT_ID: commit_id}), metadata)
         except FileExistsError:
             if base + 1 not in self._files() or self._metadata(self.file(base + 1)).get(COMMIT_ID) != commit_id:
                 raise RetryableError(
                     "Another run has written this audience's ledger since this run read it. The retry reads it again."
                 ) from None
+            names = listing(self.path)
         self.fence.check()  # a put may take minutes, and another run may have taken over during it
-        self._remove_old(base + 1)
+        self._remove_old(base + 1, names)
         return base + 1
 
-    def _remove_old(self, version: int) -> None:
+    def _remove_old(self, version: int, names: Sequence[str]) -> None:
         """Remove old versions and files that superseded writers left, but no file with a later token."""
-        names = listing(self.path)
         files, old = files_of(names), []
         for name in names:
             number, token = numbers_of(name) or (version, self.fence.number + 1)
@@ -281,15 +290,3 @@ def files_of(names: Iterable[str]) -> dict[int, str]:
         if not files or version <= max(files):
             files.setdefault(version, name)
     return files
-
-
-REVERTED_VERSION = "reverted_version"
-"""The fact of a version, a plan and a report that names the version which an undo took back."""
-
-MAX_VERSION_DIGITS = 8
-
-
-def taken_back(facts: Mapping[str, Any]) -> int:
-    """Return the version of the ledger that a version took back; 0 if it took none back, or the fact is no number."""
-    text = str(facts.get(REVERTED_VERSION) or "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_VERSION_DIGITS else 0

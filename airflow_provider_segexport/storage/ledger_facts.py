@@ -114,3 +114,15 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
     if origin.reverted_version:
         facts |= {"reverted_version": origin.reverted_version, "partial": not origin.finished}
     return facts
+
+
+REVERTED_VERSION = "reverted_version"
+"""The fact of a version, a plan and a report that names the version which an undo took back."""
+
+MAX_VERSION_DIGITS = 8
+
+
+def taken_back(facts: Mapping[str, Any]) -> int:
+    """Return the version of the ledger that a version took back; 0 if it took none back, or the fact is no number."""
+    text = str(facts.get(REVERTED_VERSION) or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_VERSION_DIGITS else 0

@@ -52,14 +52,19 @@ _active: list[_Copies] = []
 
 
 @contextmanager
-def kept_copies(*folders: StoragePath) -> Iterator[None]:
-    """Keep a copy of each file below these folders that is written, or read by this module, until the block ends."""
+def kept_copies(*folders: StoragePath, new: StoragePath | None = None) -> Iterator[None]:
+    """Keep a copy of each file below these folders that is written, or read by this module, until the block ends.
+
+    Args:
+        folders: in object storage; others are left out.
+        new: the one of them that did not exist, so all its files are written by this process; None if all did.
+    """
     remote = tuple(f"{folder}".rstrip("/") + "/" for folder in folders if as_local_path(folder) is None)
     if not remote:
         yield
         return
     with scratch("copies") as folder:
-        copies = _Copies(remote, folder)
+        copies = _Copies(remote, folder, names={} if new is None else {str(new): set()})
         _active.append(copies)
         try:
             yield

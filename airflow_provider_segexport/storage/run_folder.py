@@ -72,6 +72,9 @@ class RunFolder:
         self.path = path
         self.kind = kind
         self.journal = Journal(path, lenient=lenient)
+        self.is_new = False
+        """Whether the folder did not exist when it was opened: what this process has not written is not there."""
+        self._has_plan = False
 
     @cached_property
     def removals(self) -> RunFolder:
@@ -90,7 +93,9 @@ class RunFolder:
         if last is not None and not last.finished():
             remove_stale_temp_files(last.path)
             return last
-        return cls(home / f"{int(last.path.name) + 1 if last is not None else 1:02d}")
+        folder = cls(home / f"{int(last.path.name) + 1 if last is not None else 1:02d}")
+        folder.is_new = True
+        return folder
 
     @classmethod
     def latest(cls, home: StoragePath) -> RunFolder | None:
@@ -105,10 +110,11 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """Return the report; None if there is none."""
-        return self._json("summary.json")
+        return None if self.is_new else self._json("summary.json")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Replace the report."""
+        self.is_new = False
         write_json(self.path / "summary.json", summary, indent=2)
 
     def plan(self, *, check_journals: bool = True) -> tuple[Plan, PlanFacts] | None:
@@ -121,6 +127,8 @@ class RunFolder:
             DamagedState: the plan has changed since it was written, it is gone although something was sent, or one of
                 its journals is gone.
         """
+        if self.is_new:
+            return None
         content = self._json("plan.json")
         if content is None:
             names = listing(self.path)
@@ -139,7 +147,7 @@ class RunFolder:
 
     def has_plan(self) -> bool:
         """Return whether a plan is frozen."""
-        return (self.path / "plan.json").exists()
+        return self._has_plan or (not self.is_new and (self.path / "plan.json").exists())
 
     def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
         """Freeze the plan, after creating its journals: from here on the run carries it out."""
@@ -148,6 +156,7 @@ class RunFolder:
         names = [name for name in PLAN_FILES if planned.removal_batches or not name.startswith("removals/")]
         files = [name for name in names if is_written(self.path / name)]
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
+        self._has_plan, self.is_new = True, False
 
     def _parts(self, planned: Plan) -> list[RunFolder]:
         """Return the parts of the folder in which the plan has batches to journal."""
@@ -250,13 +259,15 @@ class RunFolder:
 
     def drop_bodies(self) -> None:
         """Remove the planned rows and row results of a finished run; plan, journal and reports stay."""
+        old: list[str] = []
         for part, prefix in ((self.path, ""), (self.removals.path, "removals/")):
             names = listing(part)
-            remove(part, [name for name in names if prefix + name in PLAN_FILES])
+            old += [prefix + name for name in names if prefix + name in PLAN_FILES]
             if "batch_results" in names:
-                remove(part / "batch_results", listing(part / "batch_results"))
+                old += [f"{prefix}batch_results/{name}" for name in listing(part / "batch_results")]
             if "removals" not in names:
                 break
+        remove(self.path, old)
 
     def record_kill(self) -> tuple[int, int]:
         """Write `killed.json`, the calls without a reply and the jobs without a result; return how many of each."""

@@ -20,7 +20,8 @@ from airflow_provider_segexport.storage import verifications
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts_file, record
 from airflow_provider_segexport.storage.calls import Call, write_calls
 from airflow_provider_segexport.storage.files import write_parquet
-from airflow_provider_segexport.storage.ledger import FACTS, REVERTED_VERSION, taken_back
+from airflow_provider_segexport.storage.ledger import FACTS
+from airflow_provider_segexport.storage.ledger_facts import REVERTED_VERSION, taken_back
 from airflow_provider_segexport.storage.paths import as_storage_path
 
 pytestmark = pytest.mark.airflow
