@@ -8,14 +8,14 @@ file is complete. The CRC-32 starts from the file's context, so the same file of
 from __future__ import annotations
 
 import errno
+import io
 import json
-import mmap
 import pathlib
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ T = TypeVar("T")
 SEAL, TAG = b"segexport-checksum", b"segexport-crc32:"
 EMPTY = TAG + b"00000000"
 """The placeholder of a checksum."""
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""Bytes of a file in memory while its checksum is computed. A ledger of a million people has 60 MB."""
 
 ENDS = (b"PAR1", b"ROW1")
 """The last four bytes of a Parquet file and of an Arrow file."""
@@ -136,10 +139,12 @@ def context_of(path: StoragePath | pathlib.Path) -> str:
 
 def seal(path: pathlib.Path, context: str) -> None:
     """Overwrite the placeholder in a complete file with the file's checksum."""
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-        at = content.rfind(EMPTY)
+    with path.open("r+b") as file:
+        at = _last_position(file, EMPTY)
         if at >= 0:
-            content[at + len(TAG) : at + len(EMPTY)] = b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))
+            checksum = _checksum(file, context, at)
+            file.seek(at + len(TAG))
+            file.write(checksum)
 
 
 def read_as(path: StoragePath, kind: type[T]) -> T:
@@ -173,18 +178,12 @@ def verify(path: StoragePath, context: str = "", *, bare: bool = False) -> None:
     try:
         local = local_of(path)
         if local is not None:
-            with (
-                translate_no_file(path),
-                open_file(local) as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content,
-            ):
-                is_intact = _is_intact(content, context, bare=bare)
+            with translate_no_file(path), open_file(local) as file:
+                is_intact = _is_intact(file, context, bare=bare)
         else:
-            is_intact = _is_intact(bytearray(read(path)), context, bare=bare)
+            is_intact = _is_intact(io.BytesIO(read(path)), context, bare=bare)
     except FileNotFoundError:
         raise DamagedState(str(path), "it is gone") from None
-    except ValueError:  # an empty file cannot be mapped
-        is_intact = False
     if not is_intact:
         raise DamagedState(str(path), "its checksum differs")
 
@@ -203,10 +202,43 @@ def verify_once(path: StoragePath) -> None:
         _verified[str(path)] = state
 
 
-def _is_intact(content: Any, context: str, *, bare: bool) -> bool:
-    at = content.rfind(TAG)
+def _is_intact(file: IO[bytes], context: str, *, bare: bool) -> bool:
+    at = _last_position(file, TAG)
     if at < 0:
-        return bare and bytes(content[-4:]) in ENDS and content.rfind(SEAL) < 0
-    checksum = bytes(content[at + len(TAG) : at + len(EMPTY)])
-    content[at + len(TAG) : at + len(EMPTY)] = b"0" * (len(EMPTY) - len(TAG))
-    return checksum == b"%08x" % zlib.crc32(content, zlib.crc32(context.encode()))
+        file.seek(max(0, file.seek(0, io.SEEK_END) - len(ENDS[0])))
+        return bare and file.read() in ENDS and _last_position(file, SEAL) < 0
+    file.seek(at + len(TAG))
+    return file.read(len(EMPTY) - len(TAG)) == _checksum(file, context, at)
+
+
+def _last_position(file: IO[bytes], text: bytes) -> int:
+    """Return where a text is in a file for the last time; -1 if it is not there. The file is read from its end."""
+    end = file.seek(0, io.SEEK_END)
+    while end > 0:
+        start = max(0, end - CHUNK_BYTES)
+        file.seek(start)
+        at = file.read(end - start + len(text) - 1).rfind(text)
+        if at >= 0:
+            return start + at
+        end = start
+    return -1
+
+
+def _checksum(file: IO[bytes], context: str, at: int) -> bytes:
+    """Return the checksum of a file in hexadecimal, a few megabytes in memory at a time.
+
+    Args:
+        file: the whole file.
+        context: the text that the checksum starts from.
+        at: where the placeholder is, or the checksum in its place.
+    """
+    checksum = zlib.crc32(context.encode())
+    file.seek(0)
+    left = at
+    while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+        checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
+    checksum = zlib.crc32(EMPTY, checksum)
+    file.seek(at + len(EMPTY))
+    while chunk := file.read(CHUNK_BYTES):
+        checksum = zlib.crc32(chunk, checksum)
+    return b"%08x" % checksum
