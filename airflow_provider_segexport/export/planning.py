@@ -116,9 +116,7 @@ def _prepare(
         proof_counts = consent_rules.record_proofs(context, checked, sql)
         leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
         _write_bars(context, sql, state, bit)
-        measured = _measure(
-            context, sql, checked.audience, ledger, planned=planned, leaver_count=leaver_count, lists=lists
-        )
+        measured = _measure(context, sql, checked.audience, ledger, planned, leavers=leaver_count, lists=lists)
         planned = removing.freeze(context, sql, planned, keep=guards.removal_guard(measured))
         samples = estimate.sample_rows(sql)
     _check_not_all_rejected(context, planned)
@@ -206,14 +204,14 @@ def row_sql(template: JsonTemplate, rows: str = CLEAN_ROWS) -> RowSql:
     return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template), rows)
 
 
-def _measure(  # noqa: PLR0913 - guards measure each
+def _measure(  # noqa: PLR0913, PLR0917 - guards measure each
     context: ExportContext,
     sql: Engine,
     audience: Audience,
     ledger: Ledger,
-    *,
     planned: Plan,
-    leaver_count: int,
+    *,
+    leavers: int,
     lists: Sequence[suppression.Tally],
 ) -> list[GuardResult]:
     """Measure the guards against the ledger version that was loaded (`ledger` is pinned)."""
@@ -228,7 +226,7 @@ def _measure(  # noqa: PLR0913 - guards measure each
         before=before,
         first=before is None,
         members=int(facts.get("members", 0)),
-        leavers=leaver_count,
+        leavers=leavers,
         new=new,
         contact_headroom=audience.contact_headroom,
         not_sent=planned.not_sent,
