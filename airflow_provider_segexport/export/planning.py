@@ -204,7 +204,7 @@ def row_sql(template: JsonTemplate, rows: str = CLEAN_ROWS) -> RowSql:
     return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template), rows)
 
 
-def _measure(  # noqa: PLR0913, PLR0917 - guards measure each
+def _measure(  # noqa: PLR0913 - guards measure each
     context: ExportContext,
     sql: Engine,
     audience: Audience,
