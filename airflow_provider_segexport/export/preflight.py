@@ -15,6 +15,7 @@ from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export.config import ExportConfig, ExportContext, Phase
 from airflow_provider_segexport.export.experiments import resolve_audience, with_account_facts
 from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.segment_files.empty_columns import with_empty_columns
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot, is_table
 from airflow_provider_segexport.stages import date_columns, map_fields, proof, read
@@ -70,6 +71,7 @@ def check(context: ExportContext) -> Preflight:
     consented_at = config.consent.proof.consented_at if config.consent.proof is not None else ""
     files = date_columns.with_dates(configured, files, consented_at)
     _check_row_count(context, files)
+    files = with_empty_columns(files, map_fields.columns_of_other_types(configured, files))
     suppression = tuple(
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )

@@ -115,6 +115,16 @@ def _keys(vendor: Vendor, mapping: FieldMapping) -> set[str]:
     return set(keys)
 
 
+def columns_of_other_types(mapping: FieldMapping, files: SegmentFiles) -> set[str]:
+    """Return the columns whose single value the neutral field that they feed does not take; none of custom fields."""
+    columns = {
+        column
+        for neutral, column in mapping.fields.items()
+        if files.columns[column] is not None and files.columns[column] not in NEUTRAL_FIELD_TYPES[neutral]
+    }
+    return columns - set(mapping.custom.values())
+
+
 def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) -> MappedFields:
     """Return the mapped fields, and the custom fields with the types of their columns.
 

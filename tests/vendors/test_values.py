@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+import pyarrow as pa
+import pytest
 from vendors.harness import VendorHarness, people
 
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.vendors.responses import send_json
 
@@ -136,3 +139,24 @@ def test_dates_as_text_arrive_as_dates(account):
     stored = str(list(account.members().values()))
     assert "31.12.1990" not in stored
     assert re.search(r"2024[-/]12[-/]25", stored)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.float64(), pa.int32(), pa.bool_(), pa.date32(), pa.timestamp("us", "UTC")], ids=str
+)
+def test_a_column_of_nothing_but_nulls_feeds_a_text_field_whatever_its_type(sim, tmp_path, kind):
+    """A writer gives such a column any type, and the next day it has names."""
+    account = VendorHarness(sim, "dotdigital", tmp_path)
+    nulls = pa.array([None] * 3, kind)
+    report = account.day(1, people(3), columns={"first": nulls})
+    assert report["counts"]["delivered"] == 3
+    report = account.day(2, people(3), first=dict.fromkeys(people(3), "Ada"))
+    assert report["counts"]["delivered"] == 3
+
+
+def test_a_single_number_in_a_column_that_feeds_a_text_field_is_refused(sim, tmp_path):
+    """As before: how to write a number as text is the author's choice."""
+    account = VendorHarness(sim, "dotdigital", tmp_path)
+    with pytest.raises(InvalidSegment, match="Column 'first' is double, and `first_name` takes text"):
+        account.day(1, people(3), columns={"first": pa.array([None, None, 1.0])})
+    assert not account.upserts()
