@@ -53,6 +53,7 @@ MAX_ROW_BYTES = 1_000_000
 """A profile whose texts are longer is rejected before they are processed. The smallest body that a vendor takes
 (Omnisend, 990,000 bytes) cannot hold it, and no vendor takes a field of more than a few thousand characters."""
 
+ANY_SUSPECT = "select 1 from suspect_rows limit 1"
 Warnings = dict[str, dict[str, int]]
 
 
@@ -197,7 +198,7 @@ def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: 
         [Outcome.REJECTED, Reason.ROW_TOO_LARGE],
     )
     warnings: Warnings = defaultdict(dict, converted)
-    for column in field_mapping.read_columns:
+    for column in field_mapping.read_columns if engine.rows(ANY_SUSPECT) else ():
         for count, reason, test in _faults(engine, column, field_mapping.date_format):
             if reason is None:
                 warnings[column.label]["control_characters_replaced"] = count
@@ -284,10 +285,9 @@ def _values(engine: Engine, field_mapping: ResolvedMapping) -> Iterator[tuple[Ma
         (column, field_values.value(column, date_format), _mended(column, date_format))
         for column in field_mapping.read_columns
     ]
-    if not expressions:
-        return
     differ = ", ".join(f"count_if({fast} is distinct from {mended})" for _, fast, mended in expressions)
-    counts = engine.single_row(f"select {differ} from suspect_rows")
+    has_suspects = expressions and engine.rows(ANY_SUSPECT)
+    counts = engine.single_row(f"select {differ} from suspect_rows") if has_suspects else [0] * len(expressions)
     for (column, fast, mended), count in zip(expressions, counts, strict=True):
         yield column, f"case when m.suspect then {mended} else {fast} end" if count else fast
 
