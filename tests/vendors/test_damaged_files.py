@@ -103,11 +103,13 @@ def dies(_: int) -> bool:
     raise KeyboardInterrupt
 
 
-@pytest.fixture(params=["folder", "object storage"])
+@pytest.fixture(params=["folder", "folder, without jobs", "object storage"])
 def account(request, sim, tmp_path) -> Account:
     """A finished day with five people, and a second with three that was killed while its job ran."""
     vendor = os.environ.get("SEGEXPORT_DAMAGED_VENDOR", "dotdigital")
-    if request.param == "folder":
+    if request.param == "folder, without jobs":
+        vendor = "campaign_monitor"
+    if request.param.startswith("folder"):
         (tmp_path / "state").mkdir()
         made = Account(sim, vendor, tmp_path, tmp_path / "state", local_path)
         made.root = local_path(str(tmp_path / "state"))
