@@ -104,7 +104,7 @@ def unexpected_text(error: Exception) -> str:
             )
         return (
             f"Segment, run folder or ledger cannot be reached ({name}{text}). To fix: check the disk or the object "
-            f"store of `[segexport] state_path`. {RETRY_RESUMES}"
+            f"store of `[segexport] state_path`, and of the task's `reports_path` if it has one. {RETRY_RESUMES}"
         )
     return (
         f"Unexpected {name}. Its text is left out, because it may quote a row; the task's log has the traceback. "

@@ -9,6 +9,7 @@ Neither file holds a row or an email address. No decision depends on these files
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -168,11 +169,13 @@ def ledger_paths(root: StoragePath) -> Iterator[StoragePath]:
 
 
 def list_folders(path: StoragePath) -> list[str]:
-    """Return the names in a folder; none for a file, such as one that a file manager has left beside folders."""
+    """Return the names in a folder; none for a file, as file managers leave beside folders, or a link to itself."""
     try:
         return list_names(path)
-    except NotADirectoryError:
-        return []
+    except OSError as error:
+        if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
+            return []
+        raise
 
 
 def _is_of(summary: Mapping[str, Any], path: StoragePath) -> bool:

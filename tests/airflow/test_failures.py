@@ -114,7 +114,7 @@ class TestDisk:
         run = stage.begin(dag)
         assert "up_for_retry" == run.go(dag)
         assert "cannot be reached (NotADirectoryError" in run.error
-        assert "of `[segexport] state_path`. A retry resumes" in run.error
+        assert "of `[segexport] state_path`, and of the task's `reports_path` if it has one. A retry" in run.error
         assert stage.nothing_was_sent()
         root.unlink()
         assert "success" == run.go(dag)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from upath import UPath
 
+from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.folder_reader import FolderReader
 from airflow_provider_segexport.storage.paths import local_path
 
@@ -100,3 +101,11 @@ def test_no_more_is_kept_than_the_limit(server):
         write(folder, "3.json", b"0123456789" * 3)  # larger than the limit by itself
         assert 30 == len(reader.read(folder, threads)["3.json"])
         assert reader._bytes == sum(len(content) for _, content in reader._contents.values()) <= 25
+
+
+def test_a_link_to_itself_hides_no_other_folder(tmp_path):
+    """A page of all accounts or audiences continues with the next."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "other").mkdir()
+    assert [] == history.list_folders(local_path(str(tmp_path / "loop")))
+    assert ["loop", "other"] == history.list_folders(local_path(str(tmp_path)))
