@@ -113,11 +113,11 @@ def finish(
         removals = report.write_removals(sql, folder, planned)
         if not (end.waiting or end.superseded) and folder.has_plan():
             version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
-            after = ledger.pinned()
-            state = _write_state(context, facts, after, finished=end.finished)
+            ledger = ledger.pinned()
+            state = _write_state(context, facts, ledger, finished=end.finished)
         else:
-            after = ledger.pinned()
-            version = after.version()
+            ledger = ledger.pinned()
+            version = ledger.version()
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
     if facts.proof:
@@ -130,7 +130,7 @@ def finish(
         entries["optouts"] = optouts
     summary = report.summarize(counts, reasons, entries)
     if not (end.dry_run or end.waiting or is_missing(audience)):
-        _record_history(after, summary)
+        _record_history(ledger, summary)
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):

@@ -153,11 +153,11 @@ class Export:
         """Recover an unfinished run, plan, freeze the plan, and execute it."""
         context = self._context
         pinned = ledger.pinned()
-        found_state = AudienceState.of(ledger.path, pinned.names)
-        state = recover(context, ledger, found_state)
+        stored = AudienceState.of(ledger.path, pinned.names)
+        state = recover(context, ledger, stored)
         if isinstance(state, PendingJobs):
             return self._defer(state, audience)
-        if state is not found_state or found_state.doubts:  # the ledger may have a new version
+        if state is not stored or stored.doubts:  # the ledger may have a new version
             pinned = ledger.pinned()
         if checked is None:
             draft = undo.prepare(context, audience, ledger, state)

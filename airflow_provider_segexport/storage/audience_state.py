@@ -153,8 +153,8 @@ class AudienceState:
         Args:
             path: of the ledger.
             fence: the lease under which the state is written.
-            names: in that folder, if they were listed since this run holds the audience and has written a version of
-                the ledger; None to list them. States of older tokens among them are deleted.
+            names: in that folder, listed while this run holds the audience, after its last version of the ledger; None
+                to list them now. States of older tokens among them are deleted.
 
         Raises:
             Superseded: another run has taken the audience over.

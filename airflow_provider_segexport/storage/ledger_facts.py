@@ -11,6 +11,11 @@ from airflow_provider_segexport.storage.plan import PlanFacts
 MAX_SEGMENT_PARTS = 1_000
 """Mapped segments of one export whose row counts are stored. Airflow maps a task over 1,024 values by default."""
 
+REVERTED_VERSION = "reverted_version"
+"""The fact of a version, a plan and a report that names the version which an undo took back."""
+
+MAX_VERSION_DIGITS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerCommit:
@@ -112,14 +117,8 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
             exports[origin.export_name] = of_export
     facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name}
     if origin.reverted_version:
-        facts |= {"reverted_version": origin.reverted_version, "partial": not origin.finished}
+        facts |= {REVERTED_VERSION: origin.reverted_version, "partial": not origin.finished}
     return facts
-
-
-REVERTED_VERSION = "reverted_version"
-"""The fact of a version, a plan and a report that names the version which an undo took back."""
-
-MAX_VERSION_DIGITS = 8
 
 
 def taken_back(facts: Mapping[str, Any]) -> int:

@@ -57,7 +57,7 @@ def kept_copies(*folders: StoragePath, new: StoragePath | None = None) -> Iterat
 
     Args:
         folders: in object storage; others are left out.
-        new: the one of them that did not exist, so all its files are written by this process; None if all did.
+        new: one of these folders that this process creates: nothing else writes in it. None if all existed before.
     """
     remote = tuple(f"{folder}".rstrip("/") + "/" for folder in folders if as_local_path(folder) is None)
     if not remote:
