@@ -40,16 +40,14 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def light_start():
-    """Engines that are opened once, and no disk to wait for: a test's own work is what takes time.
+    """No disk to wait for: a test's own work is what takes time.
 
     The tests of lost power watch the syncs themselves. `make test-all` runs with real ones.
     """
     if os.environ.get("SEGEXPORT_ALL_TESTS"):
         yield
         return
-    from kept_engines import kept_engines  # noqa: PLC0415 - brings DuckDB
-
-    with pytest.MonkeyPatch.context() as patched, kept_engines():
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda _: None)
         yield
 

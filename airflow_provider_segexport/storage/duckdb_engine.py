@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +26,13 @@ BATCH_ROWS = 8_192
 PLAIN_PATH = re.compile(r"/[\w./ =+,@:%~()'&#!$;-]*")
 """Local paths that DuckDB reads literally. It may take any other path for a pattern, now or in a later version."""
 
+DATABASE = "engine"
+"""The database in a DuckDB instance that holds an engine's tables, and goes with them."""
+
 Content: TypeAlias = pa.Table | pa.RecordBatchReader
+
+_idle: dict[int, list[duckdb.DuckDBPyConnection]] = {}
+"""Instances that no engine uses, by process id, because a forked child must not use those of its parent."""
 
 
 def quoted(name: str) -> str:
@@ -49,11 +57,33 @@ def hashed(text: str) -> str:
 
 
 class Engine:
-    """Runs SQL and returns results as Arrow record batches."""
+    """Runs SQL and returns results as Arrow record batches.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    Args:
+        instance: of DuckDB, used by no other engine.
+    """
+
+    def __init__(self, instance: duckdb.DuckDBPyConnection) -> None:
+        self._instance = instance
+        instance.execute(f"attach ':memory:' as {DATABASE}")
+        self._connection = self._session()
         self._names: LiteralNames | None = None
+
+    def _session(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own to the engine's database."""
+        session = self._instance.cursor()
+        session.execute(f"use {DATABASE}")
+        return session
+
+    def close(self) -> None:
+        """Delete the engine's data."""
+        self._connection.close()
+        self._instance.execute(f"detach {DATABASE}")
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the instance is as it was before. One keeps a file system that was registered with it."""
+        return self._names is None
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
@@ -72,8 +102,8 @@ class Engine:
 
     def stream(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield a result of any size in record batches. Other statements may run between them."""
-        with self._storage_errors(), self._connection.cursor() as cursor:
-            yield from cursor.sql(sql).to_arrow_reader(rows)
+        with self._storage_errors(), self._session() as session:
+            yield from session.sql(sql).to_arrow_reader(rows)
 
     @contextmanager
     def _storage_errors(self) -> Iterator[None]:
@@ -130,36 +160,61 @@ class Engine:
 
 
 @contextmanager
-def engine(memory: str = MEMORY, threads: int = 1) -> Iterator[Engine]:
-    """Open an engine for one run, and delete its spilled data, which is personal, at the end.
+def engine(memory: str = MEMORY) -> Iterator[Engine]:
+    """Open an empty engine, and delete its data, which is personal, at the end.
+
+    Opening a DuckDB instance costs 20 to 30 ms of CPU (1.5, 2026-11-28), and a run opens six to nine engines. An
+    instance is therefore kept for the next engine of the process, which gets a database of its own in it.
 
     Args:
         memory: DuckDB's memory limit, such as `128MB`.
-        threads: 1 makes results the same on every machine, as the insertion order is preserved. More would hardly
-            help, because the vendors' rate limits bound an export and not the CPU.
     """
     pa.default_memory_pool().release_unused()  # 60 MiB after sending, which the engine can use
     with scratch("spill") as spill:
-        yield from _connected(memory, threads, str(spill))
+        instance = _idle_instance(memory, spill) or _new_instance(memory, spill)
+        try:
+            opened = Engine(instance)
+            yield opened
+            opened.close()
+        except BaseException:
+            instance.close()
+            raise
+        if opened.is_reusable:
+            _idle.setdefault(os.getpid(), []).append(instance)
+        else:
+            instance.close()
 
 
-def _connected(memory: str, threads: int, spill: str) -> Iterator[Engine]:
-    """Yield an engine and close it afterwards."""
-    connection = duckdb.connect(
+def _new_instance(memory: str, spill: pathlib.Path) -> duckdb.DuckDBPyConnection:
+    instance = duckdb.connect(
         config={
             "memory_limit": memory,
-            "threads": threads,
-            "temp_directory": spill,
+            # One thread makes results the same on every machine, as the insertion order is preserved. More would hardly
+            # help, because the vendors' rate limits bound an export and not the CPU.
+            "threads": 1,
+            "temp_directory": str(spill),
             "preserve_insertion_order": True,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
     )
+    # Joins keep the order of their left side. With swapped sides, rows would come in the order of a hash table.
+    instance.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+    # The machine's time zone has no effect. `global`, because each cursor is a session of its own.
+    instance.execute("set global TimeZone = 'UTC'")
+    return instance
+
+
+def _idle_instance(memory: str, spill: pathlib.Path) -> duckdb.DuckDBPyConnection | None:
+    """Return an instance that no engine uses; None if there is none."""
     try:
-        # Joins keep the order of their left side. With swapped sides, rows would come in the order of a hash table.
-        connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-        # The machine's time zone has no effect. `global`, because the cursor of `stream` is a session of its own.
-        connection.execute("set global TimeZone = 'UTC'")
-        yield Engine(connection)
-    finally:
-        connection.close()
+        instance = _idle[os.getpid()].pop()
+    except (KeyError, IndexError):
+        return None
+    try:
+        instance.execute(f"set global temp_directory = {literal(str(spill))}")
+        instance.execute(f"set global memory_limit = {literal(memory)}")
+    except duckdb.Error:  # data has spilled into its former folder, and DuckDB does not let it change then
+        instance.close()
+        return None
+    return instance

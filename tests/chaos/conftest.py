@@ -1,11 +1,10 @@
-"""One simulator for all schedules, as on its first day for each, and an engine that is not started for every run."""
+"""One simulator for all schedules, as on its first day for each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from chaos.engines import shared_engine
 from chaos.fork_server import ForkServer
 from chaos.story import Story
 
@@ -24,11 +23,6 @@ def sim(simulator: Simulator) -> Simulator:
     simulator.context.clock = ManualClock()
     simulator.reset(seed=1, latency=0.0, log_body_bytes=50_000_000)
     return simulator
-
-
-@pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_engine(monkeypatch)
 
 
 @pytest.fixture(params=VENDORS)

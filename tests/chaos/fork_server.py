@@ -153,13 +153,10 @@ def go(request: TryRequest) -> tuple[Any, int]:
 
 def serve() -> None:
     """Fork a child for every request that comes in, and let suspended ones go on."""
-    import pytest  # noqa: PLC0415
-    from chaos.engines import shared_engine  # noqa: PLC0415
     from chaos.stage import Stage  # noqa: F401, PLC0415 - brings everything else
 
     from airflow_provider_segexport import fencing  # noqa: PLC0415
 
-    shared_engine(pytest.MonkeyPatch())
     fencing.CHECK_VALID_S = FRESH_S
     imported = set(sys.modules)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos.engines import shared_engine
 from vendors.lifecycle import LAST, PHASES, Life, Phase
 from vendors.mutations import Endpoint, Tap
 from vendors.test_mutated_responses import Baseline, harmed
@@ -123,12 +122,6 @@ def broken(baseline: Baseline, phase: Phase, endpoint: Endpoint, name: str) -> l
     return faults
 
 
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_engine(monkeypatch)
-
-
-@pytest.mark.usefixtures("engines")
 def test_a_reply_of_any_size_and_form_ends_the_run_soon_and_loses_no_person(
     sim: Simulator, vendor: str, tmp_path: Path
 ):

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from chaos.engines import shared_engine
 from vendors.lifecycle import FOREIGN, LAST, PHASES, TURNED_AWAY, Life, Outcome, Phase
 from vendors.mutations import Mutation, Tap
 
@@ -138,12 +137,6 @@ def chosen(cases: Sequence[tuple[Phase, Mutation]]) -> list[tuple[Phase, Mutatio
     return random.Random(7).sample(every, SAMPLE) if SAMPLE else every
 
 
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_engine(monkeypatch)
-
-
-@pytest.mark.usefixtures("engines")
 def test_whatever_a_reply_lacks_no_person_is_lost(sim: Simulator, vendor: str, tmp_path: Path):
     """No crash, no loss, nothing worse than a named reason."""
     baseline = Baseline(Life(sim, vendor, tmp_path))

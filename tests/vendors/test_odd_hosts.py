@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import requests
-from chaos.engines import shared_engine
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 from urllib3.util import parse_url
@@ -93,12 +92,6 @@ class Redirecting(HTTPAdapter):
         return value
 
 
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_engine(monkeypatch)
-
-
-@pytest.mark.usefixtures("engines")
 @pytest.mark.parametrize("redirects", [False, True], ids=["links", "redirects"])
 def test_no_call_leaves_the_server_of_the_connection(
     sim: Simulator, vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, redirects: bool
