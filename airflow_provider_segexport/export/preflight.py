@@ -68,17 +68,17 @@ def check(context: ExportContext) -> Preflight:
     copy = partial(copy_snapshot, resolve=environment.resolve, to=environment.run_folder.path)
     paths = find_files(config.segment, environment.resolve, partial(copy, wanted=columns, at=config.snapshot_at))
     files = read.read_schemas(paths, columns, partition_columns=config.partition_columns)
-    consented_at = config.consent.proof.consented_at if config.consent.proof is not None else ""
-    files = date_columns.with_dates(configured, files, consented_at)
     _check_row_count(context, files)
+    consented_at = config.consent.proof.consented_at if config.consent.proof is not None else ""
     files = with_empty_columns(files, map_fields.columns_of_other_types(configured, files))
+    files = date_columns.with_dates(configured, files, consented_at)
     suppression = tuple(
         (path, tuple(find_files(path, environment.resolve, copy))) for path in config.consent.suppression_list
     )
-    mapped = map_fields.resolve_types(vendor, configured, files)
-    if config.consent.proof is not None:
-        mapped = replace(mapped, proof=proof.resolve(config.consent.proof, files, config.date_formats)[1])
+    mapped = _mapped_fields(context, configured, files)
     audience = resolve_audience(context)
+    files = with_empty_columns(files, map_fields.columns_of_other_kinds(vendor, configured, mapped, files, audience))
+    mapped = _mapped_fields(context, configured, files)
     if vendor.check_reads is not None:
         context.run_operation(vendor.check_reads(audience))
     audience, mapping, missing = _resolve_mapping(context, mapped, files, audience)
@@ -94,6 +94,15 @@ def check(context: ExportContext) -> Preflight:
 
 def _configured(config: ExportConfig) -> FieldMapping:
     return FieldMapping(config.field_mapping, config.custom_fields, config.default_region, config.date_formats)
+
+
+def _mapped_fields(context: ExportContext, configured: FieldMapping, files: SegmentFiles) -> MappedFields:
+    """Return the mapped fields with the types of their columns, and the parts of the proof of consent."""
+    mapped = map_fields.resolve_types(context.vendor, configured, files)
+    configured_proof = context.config.consent.proof
+    if configured_proof is None:
+        return mapped
+    return replace(mapped, proof=proof.resolve(configured_proof, files, context.config.date_formats)[1])
 
 
 def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:

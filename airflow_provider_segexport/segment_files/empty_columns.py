@@ -1,13 +1,52 @@
-"""Finds columns of nothing but nulls. A program that writes Parquet may give them any type, such as a number's."""
+"""Finds columns of nothing but nulls. A program that writes Parquet may give them any type, such as a number's.
+
+A column without a value in a file has no say in the column's type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from airflow_provider_segexport.segment_files.column_types import NO_TYPE
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_segexport.segment_files.column_types import NO_TYPE, value_type
 from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
+
+
+def type_in(file: SegmentFile, column: str) -> pa.DataType:
+    """Return the type of a mapped column in a file; that of nulls if its path gives null, or its values have none."""
+    if column in file.types:
+        return NO_TYPE if pa.types.is_null(value_type(file.types[column])) else file.types[column]
+    return pa.string() if file.partitions[column] is not None else NO_TYPE
+
+
+def without_types_of_nulls(files: Sequence[SegmentFile], columns: Collection[str]) -> Sequence[SegmentFile]:
+    """Return the files without those types of a column that no value has: they have the type of nulls there.
+
+    Only columns that differ in type between files are read. Of each type, files are read up to the first value.
+
+    Args:
+        files: of the segment.
+        columns: the mapped columns.
+
+    Raises:
+        RetryableError: the disk or the store failed; a retry may succeed.
+        InvalidSegment: a file cannot be read.
+    """
+    for column in columns:
+        by_type: dict[pa.DataType, list[SegmentFile]] = {}
+        for file in files:
+            by_type.setdefault(value_type(type_in(file, column)), []).append(file)
+        by_type.pop(NO_TYPE, None)
+        if len(by_type) > 1:
+            empty = {kind for kind, alike in by_type.items() if all(_is_empty(file, column) for file in alike)}
+            files = [
+                _without_types(file, [column]) if value_type(type_in(file, column)) in empty else file for file in files
+            ]
+    return files
 
 
 def with_empty_columns(files: SegmentFiles, columns: Collection[str]) -> SegmentFiles:
@@ -27,11 +66,15 @@ def with_empty_columns(files: SegmentFiles, columns: Collection[str]) -> Segment
     nulls = dict.fromkeys(empty, NO_TYPE)
     return replace(
         files,
-        files=tuple(replace(file, types={**file.types, **nulls}) for file in files.files),
+        files=tuple(_without_types(file, empty) for file in files.files),
         columns={**files.columns, **dict.fromkeys(empty, "text")},
         type_names={**files.type_names, **dict.fromkeys(empty, "null")},
         types={**files.types, **nulls},
     )
+
+
+def _without_types(file: SegmentFile, columns: Collection[str]) -> SegmentFile:
+    return replace(file, types={**file.types, **dict.fromkeys(columns, NO_TYPE)})
 
 
 def _is_empty(file: SegmentFile, column: str) -> bool:
@@ -41,4 +84,11 @@ def _is_empty(file: SegmentFile, column: str) -> bool:
         if not parquet.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
             return True
         batches = parquet.iter_batches(columns=[column])
-        return all(batch.num_columns == 1 and batch.column(0).null_count == batch.num_rows for batch in batches)
+        return all(batch.num_columns == 1 and _is_null(batch.column(0)) for batch in batches)
+
+
+def _is_null(values: pa.Array) -> bool:
+    """Return whether every value is null, or the NaN that some writers store instead."""
+    if pa.types.is_floating(values.type):
+        return bool(pc.all(pc.is_null(values, nan_is_null=True), min_count=0).as_py())
+    return bool(values.null_count == len(values))

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Conversion, conversion
+from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Conversion, conversion, value_type
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
@@ -50,7 +50,14 @@ def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
 
 def _alike(files: SegmentFiles, reads: Sequence[Read]) -> Iterator[tuple[object, Iterator[SegmentFile]]]:
     """Group consecutive files whose columns are read in the same way."""
-    return groupby(files.files, lambda file: (_conversions(file, reads, files), set(file.partitions)))
+    return groupby(
+        files.files, lambda file: (_conversions(file, reads, files), set(file.partitions), _null_columns(file))
+    )
+
+
+def _null_columns(file: SegmentFile) -> set[str]:
+    """Return the columns without a value, which are not read: a file may give them any type."""
+    return {column for column, kind in file.types.items() if value_type(kind) == NO_TYPE}
 
 
 def _conversions(file: SegmentFile, reads: Sequence[Read], files: SegmentFiles) -> list[Conversion]:
@@ -69,6 +76,7 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
     conversions = _conversions(alike[0], reads, files)
     types = {read.column: conversion.type for read, conversion in zip(reads, conversions, strict=True)}
     sources = {column: _from_path(alike, column) for column in types if column in alike[0].partitions}
+    sources |= {column: f"null::{types[column]}" for column in types if column in _null_columns(alike[0])}
     types = {column: kind for column, kind in types.items() if column not in sources} or {NO_COLUMN: "varchar"}
     names = {column: f"c{number}" for number, column in enumerate(types)}
     schema = ", ".join(

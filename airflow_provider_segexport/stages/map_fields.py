@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,41 +22,12 @@ from airflow_provider_segexport.vendors.base import (
     ValueKind,
     Vendor,
 )
+from airflow_provider_segexport.vendors.column_kinds import ACCEPTED_TYPES, FIELD_TYPES, NEUTRAL_FIELD_TYPES
 
 CAST_HINT = "To fix: cast it in the task that writes the segment, for example `CAST(... AS VARCHAR)`."
 
-NEUTRAL_FIELD_TYPES: Mapping[str, tuple[ColumnType, ...]] = {
-    **dict.fromkeys(FIELDS, ("text",)),
-    "postcode": ("text", "integer"),
-    "phone": ("text", "integer"),
-    "birthdate": ("date", "timestamp", "text"),
-}
-
-ACCEPTED_TYPES: Mapping[ValueKind, tuple[ColumnType, ...]] = {
-    "text": ("text", "integer", "decimal", "boolean", "date", "timestamp"),
-    "number": ("integer", "decimal", "text"),
-    "boolean": ("boolean", "text"),
-    "date": ("date", "timestamp", "text"),
-    "datetime": ("date", "timestamp", "text"),
-    "gender": ("text",),
-    "country_code": ("text",),
-    "country_name": ("text",),
-    "phone": ("text", "integer"),
-    "month": ("date", "timestamp", "text"),
-    "day": ("date", "timestamp", "text"),
-}
-
 DATE_FIELDS = frozenset({"birthdate"})
 """Fields that are a date whatever the vendor's field holds, so a timestamp is read as its date in the column's zone."""
-
-FIELD_TYPES: Mapping[ColumnType, FieldType] = {
-    "text": "text",
-    "integer": "number",
-    "decimal": "number",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "date",
-}
 
 
 def required_columns(vendor: Vendor, mapping: FieldMapping) -> list[str]:
@@ -116,13 +87,42 @@ def _keys(vendor: Vendor, mapping: FieldMapping) -> set[str]:
 
 
 def columns_of_other_types(mapping: FieldMapping, files: SegmentFiles) -> set[str]:
-    """Return the columns whose single value the neutral field that they feed does not take; none of custom fields."""
+    """Return the columns of a type that their neutral field or their date format does not take.
+
+    Left out are columns of types that no field takes, and columns that feed a custom field as well.
+    """
     columns = {
         column
         for neutral, column in mapping.fields.items()
-        if files.columns[column] is not None and files.columns[column] not in NEUTRAL_FIELD_TYPES[neutral]
+        if files.columns[column] not in NEUTRAL_FIELD_TYPES[neutral]
     }
-    return columns - set(mapping.custom.values())
+    columns -= set(mapping.custom.values())
+    columns |= {column for column in mapping.date_formats if files.columns.get(column) != "text"}
+    return {column for column in columns if files.columns.get(column) is not None}
+
+
+def columns_of_other_kinds(
+    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+) -> set[str]:
+    """Return the columns of a type that their field of the audience does not take.
+
+    Args:
+        vendor: of the audience.
+        mapping: the field mapping.
+        matched: its fields and custom fields.
+        files: of the segment, with the types of the columns.
+        audience: with the custom fields that exist.
+    """
+    if vendor.implicit_custom_fields:
+        return set()
+    fed = [(rule.key, mapping.fields[rule.field]) for rule in _rules(vendor, matched) if rule.custom]
+    fed += [(custom.name, mapping.custom[custom.name]) for custom in matched.custom]
+    existing = [(audience.fields.get(name.lower()), column) for name, column in fed]
+    return {
+        column
+        for field, column in existing
+        if field is not None and files.columns[column] not in ACCEPTED_TYPES[field.type]
+    }
 
 
 def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) -> MappedFields:

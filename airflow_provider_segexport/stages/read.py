@@ -13,6 +13,7 @@ import pyarrow as pa
 from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
 from airflow_provider_segexport.segment_files import column_types, diagnosis, footers
 from airflow_provider_segexport.segment_files.column_types import NO_TYPE, column_type
+from airflow_provider_segexport.segment_files.empty_columns import type_in, without_types_of_nulls
 from airflow_provider_segexport.segment_files.partitions import partitions_of
 from airflow_provider_segexport.segment_files.snapshots import is_table
 from airflow_provider_segexport.storage.paths import StoragePath
@@ -33,36 +34,42 @@ def read_schemas(
         InvalidSegment: a file cannot be read, lacks a column, or has a type that no common type can hold exactly.
     """
     files: list[SegmentFile] = []
-    common: dict[str, pa.DataType] = {}
-    first: dict[str, tuple[str, pa.DataType]] = {}
     first_row = 0
     for path, name in paths:
         footer = footers.read_footer(path, name)
         partitions = partitions_of(path, footer.names, wanted) if partition_columns and not is_table(name) else {}
         types = footers.column_types(footer, [column for column in wanted if column not in partitions], name)
-        for column, kind in {**types, **dict.fromkeys(partitions, pa.string())}.items():
-            if empty_type(kind):
-                continue  # every value is null, so it fits any type
-            name_before, kind_before = first.setdefault(column, (name, kind))
-            both = column_types.common_type(common.get(column, kind), kind)
-            if both is None:
-                raise InvalidSegment(
-                    f"Column {column!r} is {kind} in {name} and {kind_before} in {name_before}, and no type holds the "
-                    "values of both exactly. To fix: write every file of the segment with the same type."
-                )
-            common[column] = both
         files.append(
             SegmentFile(path, name, footer.rows, first_row, types, footer.version, footer.group_bytes, partitions)
         )
         first_row += footer.rows
+    return _with_types(without_types_of_nulls(files, wanted), wanted)
+
+
+def _with_types(files: Sequence[SegmentFile], wanted: Sequence[str]) -> SegmentFiles:
+    """Return the files with the common type of each wanted column.
+
+    Raises:
+        InvalidSegment: no type holds the values of two files exactly.
+    """
+    common: dict[str, pa.DataType] = {}
+    first: dict[str, tuple[str, pa.DataType]] = {}
+    for file in files:
+        for column in wanted:
+            kind = type_in(file, column)
+            if kind == NO_TYPE:
+                continue  # every value is null, so it fits any type
+            name_before, kind_before = first.setdefault(column, (file.name, kind))
+            both = column_types.common_type(common.get(column, kind), kind)
+            if both is None:
+                raise InvalidSegment(
+                    f"Column {column!r} is {kind} in {file.name} and {kind_before} in {name_before}, and no type holds "
+                    "the values of both exactly. To fix: write every file of the segment with the same type."
+                )
+            common[column] = both
     type_words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
     kinds = {column: column_type(common[column]) if column in common else "text" for column in wanted}
     return SegmentFiles(tuple(files), kinds, type_words, {column: common.get(column, NO_TYPE) for column in wanted})
-
-
-def empty_type(kind: pa.DataType) -> bool:
-    """Return whether this is the type of a column in which every value is null, as pandas writes it."""
-    return bool(pa.types.is_null(column_types.value_type(kind)))
 
 
 @contextmanager

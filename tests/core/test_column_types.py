@@ -103,6 +103,38 @@ def test_a_value_outside_the_common_type_is_refused(tmp_path, first_type, first,
     assert str(first[0]) not in str(caught.value)
 
 
+NULLS = [pa.int32(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("ns", "UTC"), pa.list_(pa.int8())]
+VALUES = [
+    (pa.string(), "many", "many"),
+    (pa.int64(), 2**53 + 1, str(2**53 + 1)),
+    (pa.timestamp("us"), dt.datetime(2026, 1, 1), "2026-01-01T00:00:00Z"),  # noqa: DTZ001 - naive on purpose
+    (pa.bool_(), True, "true"),
+    (pa.decimal128(38, 2), D("0.25"), "0.25"),
+]
+
+
+@pytest.mark.parametrize("empty", [*NULLS, float("nan")], ids=str)
+@pytest.mark.parametrize(("kind", "value", "text"), VALUES, ids=[str(kind) for kind, _, _ in VALUES])
+def test_a_column_without_a_value_in_a_file_has_no_say_in_its_type(tmp_path, empty, kind, value, text):
+    """A writer gives such a column any type; the files that have values decide, in any order."""
+    nothing = pa.array([empty] * 3) if isinstance(empty, float) else pa.nulls(3, empty)
+    for number, content in enumerate([nothing, pa.array([None, value, None], kind), nothing]):
+        table = pa.table({"email": [f"{number}{row}@example.com" for row in range(3)], "it": content})
+        written(tmp_path / f"{number}.parquet", table)
+    assert inspected(tmp_path, wanted=["email", "it"]).types["it"] == kind
+    with cleaned(tmp_path, note="it") as (sql, _):
+        assert [*[None] * 4, text, *[None] * 4] == values(sql, "custom_0")
+
+
+def test_files_without_a_value_in_a_column_may_have_any_types(tmp_path):
+    """Also a file without a row; the column then is text, which feeds any field."""
+    for number, (kind, rows) in enumerate([(pa.int32(), 1), (pa.bool_(), 1), (pa.string(), 0)]):
+        people = [f"{number}@example.com"] * rows
+        written(tmp_path / f"{number}.parquet", {"email": pa.array(people, "string"), "it": pa.nulls(rows, kind)})
+    with cleaned(tmp_path, vip="it") as (sql, _):
+        assert [None, None] == values(sql, "custom_0")
+
+
 NUMBERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 NUMBERS += [pa.float32(), pa.float64(), pa.decimal128(5, 2), pa.decimal128(15, 0), pa.decimal128(38, 9)]
 OTHERS = [pa.string(), pa.bool_(), pa.date32(), pa.timestamp("ms"), pa.timestamp("us", "Asia/Tokyo"), pa.null()]

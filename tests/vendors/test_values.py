@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.errors import InvalidFieldMapping, InvalidSegment
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.vendors.responses import send_json
 
@@ -160,3 +160,19 @@ def test_a_single_number_in_a_column_that_feeds_a_text_field_is_refused(sim, tmp
     with pytest.raises(InvalidSegment, match="Column 'first' is double, and `first_name` takes text"):
         account.day(1, people(3), columns={"first": pa.array([None, None, 1.0])})
     assert not account.upserts()
+
+
+def test_a_column_of_nothing_but_nulls_feeds_a_custom_field_whatever_its_type(account):
+    """The field holds dates since the day before, from a column or from text with a date format."""
+    dates = pa.array([dt.date(2024, 12, 25)] * 3)
+    nulls = pa.array([None] * 3, pa.float64())
+    options = {"mode": "upsert", "custom_fields": {account.row.custom[1]: "it"}, "create_custom_fields": True}
+    report = account.day(1, people(3), columns={"it": dates}, **options)
+    assert report["counts"]["delivered"] == 3
+    for day, formats in enumerate([{}, {"it": "%d.%m.%Y"}], 2):
+        report = account.day(
+            day, people(4), columns={"it": pa.concat_arrays([nulls, nulls[:1]])}, date_formats=formats, **options
+        )
+        assert report["counts"]["rejected"] == 0, formats
+    with pytest.raises((InvalidSegment, InvalidFieldMapping), match="'it' is "):
+        account.day(4, people(3), columns={"it": pa.array([1.5, None, None])}, date_formats={"it": "%Y"}, **options)
