@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import InvalidArgument
@@ -15,8 +17,14 @@ if TYPE_CHECKING:
 
 SECTION = "segexport"
 
+STATE_PATH = "`[segexport] state_path`"
+"""The option, in errors."""
+
 HEARTBEAT_S = 240.0
 """Seconds after which a wait logs a line. A person expects one every five minutes, and a poll may take a minute."""
+
+MAX_NAME_BYTES = 255
+"""Bytes of a file's or a folder's name that common file systems allow."""
 
 KEY_DELIMITERS = re.compile(r"[?#\x00-\x1f]")
 """Characters at which ObjectStoragePath would cut a key, because it splits a text as a URL (Airflow 3.3.2)."""
@@ -71,9 +79,51 @@ def state_path() -> StoragePath:
     """Return `[segexport] state_path`, the folder of ledgers and run folders; by default in AIRFLOW_HOME."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - the configuration is read on demand
 
-    return open_storage_path(
-        conf.get(SECTION, "state_path", fallback="") or str(default_root()), "`[segexport] state_path`"
-    )
+    text = conf.get(SECTION, "state_path", fallback="") or str(default_root())
+    if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):
+        raise InvalidArgument(
+            f"{STATE_PATH} is {text!a}, which contains NUL or bytes that are not UTF-8, so reports cannot name it. To "
+            f"fix: set {STATE_PATH} to a path whose characters are all UTF-8."
+        )
+    return open_storage_path(text, STATE_PATH)
+
+
+def check_folder(path: StoragePath, name: str) -> None:
+    """Check that a local path is a folder, or can become one; nothing if it is in object storage. It creates nothing.
+
+    Args:
+        path: the folder.
+        name: the argument or option that it comes from, for the error.
+
+    Raises:
+        InvalidArgument: something else has its name or that of a folder above it, or the name is too long.
+    """
+    local = as_local_path(path)
+    for folder in () if local is None else (local, *local.parents):
+        reason = _why_no_folder(folder)
+        if reason:
+            raise InvalidArgument(
+                f"{name} leads to {path}, but {folder} {reason}. Nothing was sent. To fix: set {name} to a folder, or "
+                "to a path at which a folder can be created."
+            )
+        if reason is not None:
+            return
+
+
+def _why_no_folder(path: pathlib.Path) -> str | None:
+    """Return why a path is no folder; empty if it is one, None if nothing has its name."""
+    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+        return f"has a name of more than {MAX_NAME_BYTES} bytes"
+    try:
+        return "" if stat.S_ISDIR(path.stat().st_mode) else "is no folder"
+    except FileNotFoundError:
+        return "is a symbolic link to nothing" if path.is_symlink() else None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return "is longer than a path may be"
+        if error.errno == errno.ELOOP:
+            return "is a symbolic link to itself"
+        return None if error.errno == errno.ENOTDIR else ""
 
 
 def default_root() -> pathlib.Path:

@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_segexport.errors import DamagedState, InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
-from airflow_provider_segexport.hooks.paths import open_storage_path, resolve
+from airflow_provider_segexport.hooks.paths import STATE_PATH, check_folder, open_storage_path, resolve
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import StoragePath, exists, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -109,6 +109,16 @@ def run_folders_path(request: ExportRequest) -> StoragePath:
     return task_folder(root, request.identity)
 
 
+def check_reports_path(request: ExportRequest) -> None:
+    """Check that `reports_path` is a folder or can be created, because no retry changes that.
+
+    Raises:
+        InvalidArgument: it cannot be a folder.
+    """
+    if request.reports_path:
+        check_folder(run_folders_path(request), "`reports_path`")
+
+
 def run_folder(request: ExportRequest) -> RunFolder:
     """Return the current run folder of a task instance."""
     return RunFolder.open(run_folders_path(request))
@@ -133,7 +143,7 @@ def check_plan_folder(request: ExportRequest, deferred_in: str) -> None:
     folder, own = resolve(deferred_in), run_folders_path(request)
     if str(folder.parent) == str(own) and exists(folder / PLAN_FILE):
         return
-    root = "`reports_path`" if request.reports_path else "`[segexport] state_path`"
+    root = "`reports_path`" if request.reports_path else STATE_PATH
     raise RunFolderMissing(
         f"The task resumes after a deferral, but this worker has no plan in the run folder {deferred_in}, which "
         f"records what was sent. Nothing was sent now; the worker looks below {own}. To fix: set {root} to the same "

@@ -20,6 +20,7 @@ from airflow_provider_segexport.hooks.progress import Progress
 from airflow_provider_segexport.hooks.run_folders import (
     ExportRequest,
     build_config,
+    check_reports_path,
     finished_report,
     open_run_folder,
     run_folder,
@@ -76,6 +77,7 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
     config = build_config(session, request)
     if attempt is not None and attempt.attempt.dry_run != config.dry_run:
         attempt.update(dry_run=config.dry_run)
+    check_reports_path(request)
     if report := finished_report(request, config):
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
         Progress(run_folder(request), session.clock).clear()

@@ -20,7 +20,8 @@ def safe_name(name: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_.@=-]+", "_", name).strip(".")[:MAX_NAME_CHARS]
     if safe == name and name:
         return name
-    return f"{safe}~{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+    content = name.encode("utf-8", "surrogatepass")  # a file name that is not UTF-8 has surrogates
+    return f"{safe}~{hashlib.blake2b(content, digest_size=4).hexdigest()}"
 
 
 def task_folder(root: StoragePath, parts: Iterable[str]) -> StoragePath:

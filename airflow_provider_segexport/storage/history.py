@@ -80,7 +80,7 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
 
 def hash_of(run_folder: str) -> str:
     """Return the hash of a run folder's path, which names the run's file in the history: 12 hexadecimal digits."""
-    return hashlib.blake2b(run_folder.encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(run_folder.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def history_names(path: StoragePath) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -320,6 +321,49 @@ def test_reports_in_a_store_that_the_worker_cannot_open(stage, where):
         reports_path=where,
     )
     assert "secret" not in text
+    assert not stage.sim.requests(vendor="dotdigital")
+
+
+def not_a_folder(kind: str, path: Path) -> Path:
+    """A path that can be no folder, as `kind` says."""
+    match kind:
+        case "a file":
+            path.write_text("notes")
+        case "below a file":
+            path.write_text("notes")
+            path /= "a/b"
+        case "a pipe":
+            os.mkfifo(path)
+        case "a link to nothing":
+            path.symlink_to(path.parent / "gone")
+        case "a link to itself":
+            path.symlink_to(path)
+        case "a long name":
+            path /= "x" * 256
+        case "a long path":
+            path = path.joinpath(*["y" * 200] * 21)
+    return path
+
+
+KINDS = ["a file", "below a file", "a pipe", "a link to nothing", "a link to itself", "a long name", "a long path"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reports_at_a_path_that_can_be_no_folder(stage, tmp_path, kind):
+    """No retry changes that, so none is made; nothing is asked of the vendor."""
+    stage.segment(3)
+    path = not_a_folder(kind, tmp_path / "reports")
+    expected = ("`reports_path` leads to", "Nothing was sent. To fix: set `reports_path` to a folder")
+    refused(stage, *expected, conn_id=stage.connection("dotdigital"), reports_path=str(path), retries=3)
+    assert not stage.sim.requests(vendor="dotdigital")
+
+
+def test_a_state_root_whose_name_is_not_utf8(stage):
+    """Reports and histories name run folders in JSON, so the option is refused before any call."""
+    stage.segment(3)
+    stage.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", f"{stage.folder}/caf\udce9")
+    messages = ("`[segexport] state_path` is '", "caf\\udce9'", "bytes that are not UTF-8", "To fix: ")
+    refused(stage, *messages, conn_id=stage.connection("dotdigital"))
     assert not stage.sim.requests(vendor="dotdigital")
 
 

@@ -55,6 +55,8 @@ def test_a_text_as_one_folder_name():
         ".",
         "",
         "ü" * 300,
+        "caf\udce9",
+        "caf?",
         "x" * 300,
     ]
     folders = [safe_name(name) for name in names]
