@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import FatalError, InvalidSegment
 from airflow_provider_segexport.operators import task_docs
 from airflow_provider_segexport.operators.base import as_text
 from airflow_provider_segexport.operators.documented import DocumentedOperator
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
-    from airflow_provider_segexport.person.person import Person
 
 
 class SegmentExportEraseOperator(DocumentedOperator):
@@ -30,8 +28,8 @@ class SegmentExportEraseOperator(DocumentedOperator):
     Returns the number of people, and the paths of the receipts, which contain no address.
 
     Args:
-        emails_path: Parquet with a column `email`, or text with one address per line: a local path, or any path that
-            ObjectStoragePath opens.
+        emails_path: Parquet with a text column `email`, or UTF-8 text with one address per line and no header: a local
+            path, or any path that ObjectStoragePath opens.
         requested_by: who asks for the erasure; it is written to the receipts.
         dry_run: only report what would be erased; write no receipt.
     """
@@ -58,26 +56,23 @@ class SegmentExportEraseOperator(DocumentedOperator):
         """Erase the people one after the other."""
         from airflow_provider_segexport.hooks import get_hook, options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
+        from airflow_provider_segexport.hooks.paths import open_storage_path  # noqa: PLC0415
         from airflow_provider_segexport.person.erase import erase  # noqa: PLC0415
+        from airflow_provider_segexport.person.requests import read_people  # noqa: PLC0415
 
         def allowed_hook(conn_id: str) -> SegmentExportHook:
             hook = get_hook(conn_id)
             hook.settings.check_dag_allowed(context["dag"].dag_id)
             return hook
 
-        try:
-            given = {
-                "emails_path": self.emails_path,
-                "requested_by": self.requested_by,
-                "dry_run": self.is_dry_run,
-            }
+        given = {"emails_path": self.emails_path, "requested_by": self.requested_by, "dry_run": self.is_dry_run}
+        with translated_errors():
             values = options.values(options.ERASE, given)
             dry_run = values["dry_run"]
-            people = self._people(values["emails_path"])
-        except FatalError as error:
-            raise AirflowFailException(str(error)) from None
-        deps = erasure_deps(allowed_hook)
-        receipts = [erase(deps, person, values["requested_by"], dry_run=dry_run) for person in people]
+            people = read_people(open_storage_path(values["emails_path"], "`emails_path`"))
+            deps = erasure_deps(allowed_hook)
+            receipts = [erase(deps, person, values["requested_by"], dry_run=dry_run) for person in people]
         left = [text for receipt in receipts for text in receipt.left]
         for text in left:
             self.log.warning("Not erased: %s", text)
@@ -92,22 +87,3 @@ class SegmentExportEraseOperator(DocumentedOperator):
             )
         paths = [receipt.path for receipt in receipts]
         return {"people": len(people), "places": findings, "left": len(left), "receipts": paths}
-
-    @staticmethod
-    def _people(emails_path: str) -> list[Person]:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - when the task runs
-
-        from airflow_provider_segexport.hooks.paths import open_storage_path  # noqa: PLC0415
-        from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
-        from airflow_provider_segexport.storage.opening import open_file  # noqa: PLC0415
-        from airflow_provider_segexport.storage.paths import read  # noqa: PLC0415
-
-        path = open_storage_path(emails_path, "`emails_path`")
-        if not path.exists():
-            raise InvalidSegment(f"`emails_path` {emails_path} does not exist. To fix: correct the path.")
-        if path.name.endswith(".parquet"):
-            with open_file(path) as file:
-                texts = pq.read_table(file, columns=["email"]).column("email").to_pylist()
-        else:
-            texts = read(path).decode().splitlines()
-        return [Person.of(text) for text in dict.fromkeys(texts) if text and text.strip()]

@@ -37,6 +37,8 @@ class Person:
         """
         if "@" not in extract_address(text):
             raise InvalidSegment("This is not an email address: it has no @. To fix: pass one address.")
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise InvalidSegment("This is not an email address: it is not UTF-8. To fix: pass one address in UTF-8.")
         return cls(_normalised(text))
 
     @property

@@ -309,3 +309,16 @@ def test_a_file_of_requests_that_is_not_there_fails_for_good(stage, tmp_path):
     run = erased(stage, tmp_path / "none.txt")
     assert "failed" == run.state
     assert "none.txt does not exist" in run.error
+
+
+def test_a_file_of_requests_that_cannot_be_read_as_addresses_fails_for_good(stage, tmp_path):
+    """No retry is made, the error has the line's number and no address, and no person is erased."""
+    exported(stage, "omnisend")
+    (tmp_path / "requests.txt").write_text(f"email\n{EMAIL}\n")
+    run = erased(stage, tmp_path / "requests.txt", retries=3)
+    assert "failed" == run.state
+    assert (
+        "has 1 line without an address, or with more than one address alone: 1. No person was erased. To fix: "
+        in run.error
+    )
+    assert EMAIL in stage.members("omnisend")
