@@ -10,15 +10,9 @@ from collections.abc import Sequence
 import duckdb
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
-from airflow_provider_segexport.segment_files.parquet_reading import (
-    encrypted_error,
-    file_version,
-    open_parquet,
-    was_replaced,
-)
+from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, encrypted_error, open_parquet
 from airflow_provider_segexport.segment_files.rows import Read, mixed_types, relation
 from airflow_provider_segexport.storage.duckdb_engine import engine
-from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
@@ -36,18 +30,7 @@ def check_unchanged(files: SegmentFiles) -> None:
         RetryableError: a file was replaced.
     """
     for file in files.files:
-        if was_replaced(file.version, _version(file)):
-            raise RetryableError(
-                f"{file.name} was replaced or changed while it was read; nothing was sent from it. The next attempt "
-                "reads the new one. To fix: start the export after the task that writes the segment has finished."
-            )
-
-
-def _version(file: SegmentFile) -> dict[str, str]:
-    try:
-        return file_version(file.path)
-    except Exception as error:  # noqa: BLE001 - each store's library has its own errors
-        raise translate_error(error, file.name) from None
+        check_not_replaced(file.path, file.name, file.version)
 
 
 def find_cause(files: SegmentFiles, suppression: Sequence[tuple[StoragePath, str]], error: Exception) -> SegexportError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
 from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.opening import open_file
@@ -24,11 +24,15 @@ class WatchedFile:
     """A file object that remembers the error of its store.
 
     Arrow raises OSError for a damaged footer and for a failed read, so the error's type does not distinguish them.
+
+    Attributes:
+        opened: the file's version when it was opened; empty if it is unknown.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.error: Exception | None = None
+        self.opened: Mapping[str, str] = {}
 
     @property
     def closed(self) -> bool:
@@ -69,7 +73,7 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
     """Open a Parquet file.
 
     Raises:
-        RetryableError: the disk or the store failed; a retry may succeed.
+        RetryableError: the disk or the store failed, or the file was replaced; a retry may succeed.
         InvalidSegment: the file is missing, is not readable by this user, or is not a readable Parquet file.
     """
     try:
@@ -77,21 +81,73 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
             watched = WatchedFile(open_file(path))
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise translate_error(error, name) from None
+    watched.opened = _opened_version(path, watched)
     footer = False
     try:
         parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES)
         footer = True
         yield parquet, watched
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason: SegexportError = damaged_error(error, name, footer=footer)
         if watched.error is not None:
-            raise translate_error(watched.error, name) from None
-        raise damaged_error(error, name, footer=footer) from None
+            reason = translate_error(watched.error, name)
+        raise _or_replaced(reason, path, name, watched.opened) from None
     except Exception:
         if watched.error is not None:
-            raise translate_error(watched.error, name) from None
+            raise _or_replaced(translate_error(watched.error, name), path, name, watched.opened) from None
         raise
     finally:
         watched.close()
+
+
+def _opened_version(path: StoragePath, watched: WatchedFile) -> dict[str, str]:
+    """Return the version of a file that was just opened, without a request to a store."""
+    if as_local_path(path) is None and not isinstance(watched.details, dict):
+        return {}
+    return file_version(path, watched)
+
+
+def _or_replaced(error: SegexportError, path: StoragePath, name: str, opened: Mapping[str, str]) -> SegexportError:
+    """Return the error to raise for a file that cannot be read. A retry may succeed if the file has been replaced.
+
+    Args:
+        error: what reading it has raised.
+        path: the file.
+        name: its name.
+        opened: its version when it was opened. A store takes it from the listing of the folder.
+    """
+    if isinstance(error, InvalidSegment):
+        with suppress(Exception):  # the file may be gone, which the error says
+            if was_replaced(opened, file_version(path)):
+                return _replaced_error(name)
+    return error
+
+
+def check_not_replaced(path: StoragePath, name: str, version: Mapping[str, str]) -> None:
+    """Check that a file still has the version that it had when it was opened.
+
+    Args:
+        path: the file.
+        name: its name for errors.
+        version: as `file_version` returned it.
+
+    Raises:
+        RetryableError: it was replaced, or the disk or the store failed.
+        InvalidSegment: it was removed.
+    """
+    try:
+        now = file_version(path)
+    except Exception as error:  # noqa: BLE001 - each store's library has its own errors
+        raise translate_error(error, name) from None
+    if was_replaced(version, now):
+        raise _replaced_error(name)
+
+
+def _replaced_error(name: str) -> RetryableError:
+    return RetryableError(
+        f"{name} was replaced or changed while it was read; nothing was sent from it. The next attempt reads the new "
+        "one. To fix: start the export after the task that writes it has finished."
+    )
 
 
 BUFFER_BYTES = 1 << 20

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
+from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, open_parquet
 from airflow_provider_segexport.storage.arrow import from_numpy
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.trimming import trimmed
@@ -76,13 +76,20 @@ def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
 
 
 def read_entries(path: StoragePath, file: str) -> Iterator[tuple[EntryColumns, pa.Table]]:
-    """Yield a file's entries in chunks: `row` from 0, and `cell_0`, `cell_1`, ... for the columns that are read."""
-    with open_parquet(path, f"The suppression file {file}") as (parquet, _):
+    """Yield a file's entries in chunks: `row` from 0, and `cell_0`, `cell_1`, ... for the columns that are read.
+
+    Raises:
+        RetryableError: the disk or the store failed, or the file was replaced; a retry may succeed.
+        InvalidSegment: the file cannot be read, or no column can hold the entries.
+    """
+    name = f"The suppression file {file}"
+    with open_parquet(path, name) as (parquet, watched):
         columns = select_columns(parquet.schema_arrow, file)
         first = 0
         for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns.names)):
             yield columns, _table(batch, columns.names, first)
             first += batch.num_rows
+    check_not_replaced(path, name, watched.opened)
 
 
 def _table(batch: pa.RecordBatch, names: Sequence[str], first: int) -> pa.Table:

@@ -432,6 +432,18 @@ def test_a_bucket_is_listed_with_few_requests(server):
     assert not [path for _, path, _ in calls if path.endswith("part.parquet")]
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 5000), (5000, 1), (2, 2)])
+def test_an_object_that_is_overwritten_after_it_was_listed_is_tried_again(server, before, after):
+    """The store refuses to read the listed version; neither the path nor the file is wrong."""
+    bucket = Bucket(f"http://127.0.0.1:{server.port}", f"over{before}{after}")
+    bucket.put("x.parquet", content(*[f"o{number}@x.org" for number in range(before)]))
+    files = find_files(bucket.root, bucket.resolve)
+    bucket.put("x.parquet", content(*[f"n{number}@x.org" for number in range(after)]))
+    with pytest.raises(RetryableError, match=r"x\.parquet was replaced or changed.*To fix:"):
+        read.read_schemas(files, ["email"])
+    assert read.read_schemas(find_files(bucket.root, bucket.resolve), ["email"]).rows == after
+
+
 def test_a_store_that_cannot_be_listed(tmp_path, monkeypatch):
     """Want of permission is final and says so; anything else may pass, and is tried again."""
 

@@ -237,6 +237,20 @@ def read_twice(rows, path, how):
     rows()
 
 
+def test_a_file_that_is_overwritten_while_its_footer_is_read_is_tried_again(tmp_path, monkeypatch):
+    """Its old end is no footer any more; the file is not damaged."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"] * 100})
+
+    class Overwritten(FaultyFile):
+        def read(self, size=-1):
+            path.write_bytes(b"PAR1 and so on")
+            return self.file.read(size)
+
+    monkeypatch.setattr(parquet_reading, "open_file", lambda opened: Overwritten(opened.open("rb"), None, 0))
+    with pytest.raises(RetryableError, match=r"x\.parquet was replaced or changed.*To fix:"):
+        inspected(path)
+
+
 def test_an_objects_version_is_its_etag():
     """A listing and a request for one object say different things of it: what both say is compared."""
     listed = {"size": "5", "ETag": '"1"'}

@@ -267,6 +267,17 @@ def test_a_store_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
         suppression.read(shared(), [("stop", [(local_path(str(path)), "stop")])])
 
 
+def test_a_list_that_is_replaced_while_it_is_read_is_tried_again(tmp_path, monkeypatch):
+    """Its entries would be those of two lists."""
+    monkeypatch.setattr(suppression_files, "BATCH_ROWS", 1)
+    path = written(tmp_path / "stop.parquet", {"email": [PLAIN, "x@example.com"]})
+    entries = suppression_files.read_entries(local_path(str(path)), "stop")
+    next(entries)
+    written(tmp_path / "new.parquet", {"email": ["y@example.com"]}).replace(path)
+    with pytest.raises(RetryableError, match="The suppression file stop was replaced"):
+        list(entries)
+
+
 def test_each_list_is_counted_by_itself_over_all_its_files(tmp_path, monkeypatch):
     """Whatever the size of a batch; a person in two lists is matched in both."""
     monkeypatch.setattr(suppression_files, "BATCH_ROWS", 2)
