@@ -25,6 +25,7 @@ from airflow_provider_segexport.plugins import attempts, audiences, health
 from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunIdentity
 from airflow_provider_segexport.plugins.health import AirflowFacts, Health, Schedule, State
 from airflow_provider_segexport.plugins.pages import audience_address
+from airflow_provider_segexport.plugins.unread import Unread
 from airflow_provider_segexport.storage.announcements import CLAIM_S, Announced, Announcement, Announcements
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath
@@ -104,8 +105,9 @@ def changes(root: StoragePath, announcements: Announcements, now: float) -> Iter
         announcements: what was announced.
         now: epoch seconds.
     """
-    overviews = audiences.list_audiences(root, lambda _: True)
-    tried = attempts.read(root, overviews, lambda _: True, now)
+    unread: Unread = []  # the log names each
+    overviews = audiences.list_audiences(root, lambda _: True, unread)
+    tried = attempts.read(root, overviews, lambda _: True, now, unread)
     for audience in [*attempts.with_attempts(overviews, tried), *tried.never_filled]:
         names = _names(audience)
         announced = announcements.announced(names[0], names[1:])

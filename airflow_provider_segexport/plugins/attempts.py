@@ -19,6 +19,7 @@ from airflow_provider_segexport.plugins.audiences import (
     MaySee,
     RunIdentity,
 )
+from airflow_provider_segexport.plugins.unread import Unread, left_out
 from airflow_provider_segexport.storage import attempts as storage
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.folder_reader import FOLDER_READER
@@ -54,7 +55,13 @@ class Attempts:
     targets: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
-def read(root: StoragePath, overviews: Iterable[AudienceOverview], may_see: MaySee, now: float) -> Attempts:
+def read(
+    root: StoragePath,
+    overviews: Iterable[AudienceOverview],
+    may_see: MaySee,
+    now: float,
+    unread: Unread | None = None,
+) -> Attempts:
     """Read every attempt, and assign it to an audience.
 
     Args:
@@ -62,9 +69,10 @@ def read(root: StoragePath, overviews: Iterable[AudienceOverview], may_see: MayS
         overviews: the audiences with a ledger that the user may see.
         may_see: whether the user may see a run.
         now: epoch seconds.
+        unread: gets the folders that cannot be read; None to raise the error of the first one.
     """
     overviews = list(overviews)
-    files = _stored(root)
+    files = _stored(root, unread)
     by_name = _by_name(overviews)
     tasks_of = {overview.key: {_task(point.identity) for point in overview.points} for overview in overviews}
     targets: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -115,14 +123,14 @@ def _assigned(
 
 
 def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
-    """Return the newest attempt of a task instance; None if none was recorded.
+    """Return the newest attempt of a task instance; None if none was recorded, or if its record cannot be read.
 
     Args:
         root: state root.
         run: the task instance.
         conn_id: its connection, whose attempts alone are read; empty reads those of every connection.
     """
-    stored = [item for items in _stored(root, conn_id) for item in items]
+    stored = [item for items in _stored(root, [], conn_id) for item in items]
     task = "/".join((run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
     own = (item for item in stored if item.run == task or item.run.startswith(f"{task}."))
     newest = max(own, key=lambda item: item.at, default=None)
@@ -132,13 +140,21 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
     return replace(attempt, key=AudienceKey(*newest.ledger))
 
 
-def _stored(root: StoragePath, conn_id: str = "") -> list[list[storage.Attempt]]:
+def _stored(root: StoragePath, unread: Unread | None, conn_id: str = "") -> list[list[storage.Attempt]]:
     """Return the attempts of each export, or of each through one connection."""
+
+    def contents_of(folder: StoragePath) -> dict[str, bytes]:
+        with left_out(folder, unread):
+            return FOLDER_READER.read(folder, readers)
+        return {}
+
+    folders: list[StoragePath] = []
+    with left_out(root / "attempts", unread):
+        folders = list(storage.attempt_folders(root, conn_id))
     with ThreadPoolExecutor(READER_THREADS) as listers, ThreadPoolExecutor(READER_THREADS) as readers:
-        folders = storage.attempt_folders(root, conn_id)
         return [
             storage.parse(content)
-            for contents in listers.map(lambda folder: FOLDER_READER.read(folder, readers), folders)
+            for contents in listers.map(contents_of, folders)
             for name, content in contents.items()
             if name.endswith(".json")
         ]

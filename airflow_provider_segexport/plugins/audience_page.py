@@ -17,6 +17,7 @@ from airflow_provider_segexport.plugins.ledger_versions import Version, versions
 from airflow_provider_segexport.plugins.pages import audience_address, log_address, run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
 from airflow_provider_segexport.plugins.task_run import vendor_link
+from airflow_provider_segexport.plugins.unread import Unread
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath
 
@@ -53,8 +54,8 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
     Returns:
         None if the audience does not exist, or the user may see none of its runs.
     """
-    path = key.path(root)
-    loaded = _load(root, key, user, now)
+    path, unread = key.path(root), Unread()
+    loaded = _load(root, key, user, now, unread)
     if path is None or loaded is None:
         return None
     audience, tried = loaded
@@ -77,6 +78,7 @@ def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[
         "created_at": next((point.ended_at for point in points if point.created), None),
         "vendor_link": vendor_link(root, points[-1].identity),
         "undo": undo(audience, ledger_versions),
+        "unread": len(unread),
     }
 
 
@@ -93,14 +95,24 @@ def runs_of(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> li
     return None if loaded is None else _all_runs(loaded[0])
 
 
-def _load(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> tuple[AudienceOverview, Attempts] | None:
-    """Return the audience with all runs and attempts that the user may see; None if there is no such run."""
+def _load(
+    root: StoragePath, key: AudienceKey, user: Rights, now: float, unread: Unread | None = None
+) -> tuple[AudienceOverview, Attempts] | None:
+    """Return the audience with all runs and attempts that the user may see; None if there is no such run.
+
+    Args:
+        root: state root.
+        key: of the audience.
+        user: whose rights decide which runs are returned.
+        now: epoch seconds.
+        unread: gets the folders with attempts that cannot be read; None to raise the error of the first one.
+    """
     path = key.path(root)
     overview = audiences.read(path, user.can_see_run) if path is not None else None
     if path is None or overview is None:
         return None
     points = _merged(audiences.run_points(path, user.can_see_run), overview.points)
-    tried = attempts.read(root, [overview], user.can_see_run, now)
+    tried = attempts.read(root, [overview], user.can_see_run, now, unread)
     return replace(overview, points=points, attempts=tried.by_audience.get(key, ())), tried
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from airflow_provider_segexport.json_values import array, integer, mapping, number, parse_object, text
+from airflow_provider_segexport.plugins.unread import Unread, left_out
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.folder_reader import FOLDER_READER
@@ -197,19 +199,33 @@ class AudienceOverview:
         return VENDORS[self.key.vendor].audience_noun if self.key.vendor else "audience"
 
 
-def list_audiences(root: StoragePath, may_see: MaySee) -> list[AudienceOverview]:
-    """Return every audience with a run that the user may see."""
+def list_audiences(root: StoragePath, may_see: MaySee, unread: Unread | None = None) -> list[AudienceOverview]:
+    """Return every audience with a run that the user may see.
+
+    Args:
+        root: state root.
+        may_see: whether the user may see a run.
+        unread: gets the folders that cannot be read; None to raise the error of the first one.
+    """
+
+    def folders(path: StoragePath) -> list[StoragePath]:
+        with left_out(path, unread):
+            return [path / name for name in history.list_folders(path)]
+        return []
 
     def of_account(account: StoragePath) -> list[AudienceOverview | None]:
-        contents = FOLDER_READER.read(history.latest_folder(account), readers)
-        states = {name: parse_object(content) for name, content in contents.items()}
-        paths = [account / audience for audience in history.list_folders(account)]
-        newest = ((path, states.get(history.latest_file(path).name)) for path in paths)
-        return [_overview(path, history.newest_state(path, state), may_see) for path, state in newest]
+        contents: dict[str, bytes] = {}
+        with suppress(OSError):  # the histories have the newest states, too
+            contents = FOLDER_READER.read(history.latest_folder(account), readers)
+        overviews: list[AudienceOverview | None] = []
+        for path in folders(account):
+            with left_out(path, unread):
+                state = parse_object(contents.get(history.latest_file(path).name, b""))
+                overviews.append(_overview(path, history.newest_state(path, state), may_see))
+        return overviews
 
     with ThreadPoolExecutor(READER_THREADS) as listers, ThreadPoolExecutor(READER_THREADS) as readers:
-        vendors = (root / "ledgers" / name for name in history.list_folders(root / "ledgers"))
-        accounts = listers.map(lambda vendor: [vendor / name for name in history.list_folders(vendor)], vendors)
+        accounts = listers.map(folders, [root / "ledgers" / name for name in history.list_folders(root / "ledgers")])
         overviews = listers.map(of_account, chain.from_iterable(list(accounts)))
         return [overview for overview in chain.from_iterable(overviews) if overview is not None]
 
@@ -228,7 +244,7 @@ def _overview(path: StoragePath, latest: Mapping[str, Any] | None, may_see: MayS
         may_see: whether the user may see a run.
     """
     key = AudienceKey.of(path)
-    if latest is None or key.vendor not in VENDORS:
+    if latest is None or key.path(path) is None:  # no export creates a folder of such a name
         return None
     points = visible_points(array(latest.get("runs")), may_see)
     if not points:

@@ -17,6 +17,7 @@ from airflow_provider_segexport.plugins.dags import Dags, disabled_connections
 from airflow_provider_segexport.plugins.health import Health, Schedule
 from airflow_provider_segexport.plugins.pages import audience_address, log_address, run_address, tab_address
 from airflow_provider_segexport.plugins.permissions import Rights
+from airflow_provider_segexport.plugins.unread import Unread
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MAX_TREND_RUNS = 30
@@ -51,8 +52,9 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
         user: whose rights decide which runs are shown.
         now: epoch seconds.
     """
-    overviews = audiences.list_audiences(root, user.can_see_run)
-    tried = attempts.read(root, overviews, user.can_see_run, now)
+    unread: Unread = []
+    overviews = audiences.list_audiences(root, user.can_see_run, unread)
+    tried = attempts.read(root, overviews, user.can_see_run, now, unread)
     rows = rows_of([*attempts.with_attempts(overviews, tried), *tried.never_filled], tried, now)
     tallies = {state: sum(row.health.state is state for row in rows) for state in health.ORDER}
     return {
@@ -63,6 +65,7 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
         "states": [(state, health.LABELS[state], tally) for state, tally in tallies.items() if tally],
         "vendors": sorted({row.audience.vendor for row in rows if row.audience.key.vendor}),
         "members": sum(row.audience.members for row in rows),
+        "unread": len(unread),
     }
 
 

@@ -24,6 +24,7 @@ from airflow_provider_segexport.plugins import audiences
 from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunIdentity
 from airflow_provider_segexport.plugins.pages import audience_address, render
 from airflow_provider_segexport.plugins.permissions import Rights, UserRights
+from airflow_provider_segexport.plugins.unread import Unread
 
 FORM_POLICY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -82,7 +83,7 @@ async def result(request: Request, user: UserRights) -> HTMLResponse:
     except InvalidSegment:
         return _page({"email": email, "error": NO_ADDRESS}, status.HTTP_400_BAD_REQUEST)
     values = await run_in_threadpool(search, person, user)
-    if not values["audiences"]:
+    if not values["audiences"] and not values["unread"]:
         return _page({"email": email, "error": NO_RIGHTS}, status.HTTP_403_FORBIDDEN)
     return _page({**values, "email": email})
 
@@ -95,7 +96,8 @@ def search(person: Person, user: Rights) -> dict[str, Any]:
         user: whose rights decide which audiences are searched.
     """
     root, may_search = state_path(), _may_search(user)
-    overviews = audiences.list_audiences(root, may_search)
+    unread: Unread = []
+    overviews = audiences.list_audiences(root, may_search, unread)
     paths = [(overview, overview.key.path(root)) for overview in overviews]
     searched = [(overview, path) for overview, path in paths if path is not None]
     matches = look_up([Audience(path, _runs(overview)) for overview, path in searched], person, resolve)
@@ -106,12 +108,13 @@ def search(person: Person, user: Rights) -> dict[str, Any]:
         "rows": sorted(rows, key=lambda row: (row.audience.name.lower(), row.audience.key.vendor)),
         "unsearched": [overview.name for overview, match in pairs if not match.searched],
         "unreadable": [overview.name for overview, match in pairs if not match.readable],
+        "unread": len(unread),
         "without_rejects": sum(not match.rejects_read for _, match in pairs),
     }
 
 
 def _page(values: Mapping[str, Any], code: int = status.HTTP_200_OK) -> HTMLResponse:
-    empty = {"rows": None, "audiences": 0, "unsearched": (), "unreadable": (), "without_rejects": 0}
+    empty = {"rows": None, "audiences": 0, "unsearched": (), "unreadable": (), "unread": 0, "without_rejects": 0}
     shown = {"title": "Find a person", "email": "", "error": "", **empty, **values}
     return HTMLResponse(render("person.html", shown), code, dict(FORM_POLICY))
 

@@ -113,8 +113,10 @@ def report(folder: StoragePath, *, at_work: bool) -> Report | None:
 
 
 def vendor_link(root: StoragePath, run: RunIdentity) -> str:
-    """Return the address of a run's audience in the vendor's web pages; empty if the run's plan is gone."""
-    folder = newest(home(root / "runs", run))
+    """Return the address of a run's audience in the vendor's web pages; empty if the run's plan cannot be read."""
+    folder = None
+    with suppress(OSError):
+        folder = newest(home(root / "runs", run))
     return link_of(folder) if folder is not None else ""
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Iterable
 from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
 from airflow_provider_segexport.error_help import ERROR_HELP
-from airflow_provider_segexport.errors import DamagedState
+from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.plugins import audience_page, history, list_page, person_page, task_page, task_run
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
@@ -22,6 +23,8 @@ from airflow_provider_segexport.plugins.permissions import UserRights, require, 
 from airflow_provider_segexport.plugins.task_instances import instance
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.rejects_csv import RejectsFile
+
+log = logging.getLogger(__name__)
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -37,6 +40,9 @@ def make_app() -> FastAPI:
     """Return the application. It has no OpenAPI page, because that would need no log-in."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(rights)])
     app.middleware("http")(add_headers)
+    app.add_exception_handler(OSError, unreadable)
+    app.add_exception_handler(ImportError, unreadable)
+    app.add_exception_handler(SegexportError, unreadable)
     app.get("/")(front)
     app.get("/assets/{name}")(served)
     app.get("/audiences", response_class=HTMLResponse)(audiences)
@@ -57,6 +63,20 @@ async def add_headers(request: Request, call_next: RequestResponseEndpoint) -> R
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+async def unreadable(_: Request, error: Exception) -> Response:
+    """Say what cannot be read, if that is more than a page can leave out. The log has the path."""
+    if isinstance(error, SegexportError):
+        return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
+    log.warning("Reading the state failed (path=%a error=%s)", getattr(error, "filename", None), type(error).__name__)
+    kind = ": ".join(filter(None, (type(error).__name__, getattr(error, "strerror", None))))
+    text = (
+        f"The state path or a run folder cannot be read ({kind}); the API server's log has the path. To fix: let the "
+        "API server's user read `[segexport] state_path` and the folders of `reports_path`, or install and check the "
+        "object store that they name."
+    )
+    return JSONResponse({"detail": text}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
 def front() -> RedirectResponse:
