@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files import patterns
+from airflow_provider_segexport.segment_files import commit_markers, patterns
 from airflow_provider_segexport.segment_files.snapshots import is_table
 from airflow_provider_segexport.segment_files.table_folders import check_no_table_above, check_no_tables, folder_key
 from airflow_provider_segexport.storage.errors import translate_listing_error
@@ -61,12 +61,14 @@ class _Search:
         pattern: the segments of the text from the first one that may be a pattern.
         clean: folders that were checked and are not tables, by key.
         rejected: why each file that cannot be read is rejected, by name.
+        not_current: why files are not current, by the segments of their paths.
     """
 
     text: str
     pattern: Sequence[str] = ()
     clean: set[str] = field(default_factory=set)
     rejected: dict[str, str] = field(default_factory=dict)
+    not_current: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def run(self, resolve: PathResolver) -> list[Entry]:
         """Return the files, sorted by path."""
@@ -99,6 +101,7 @@ class _Search:
         """Return the entries with exactly this name; if there are none, those that match it as a pattern."""
         entries = list_entries(folder)
         check_no_tables(folder.path, [_relative_to(entry, len(folder.parts)) for entry in entries])
+        self.not_current |= commit_markers.not_current(entries)
         exact = [entry for entry in entries if entry.name == part]
         if exact:
             log.warning("Using a name with wildcards literally, because it exists (name=%r)", part)
@@ -131,9 +134,10 @@ class _Search:
         )
 
     def _check(self, folder: Entry, entries: Sequence[Entry]) -> None:
-        """Reject tables among the listed entries."""
+        """Reject tables among the listed entries, and remember files that are not current."""
         own, base = len(folder.parts), folder_key(folder.path)
         check_no_tables(folder.path, [_relative_to(entry, own) for entry in entries])
+        self.not_current |= commit_markers.not_current(entries)
         self.clean.add(base)
         for folders in {entry.parts[own:-1] for entry in entries}:
             self.clean.update("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
@@ -149,6 +153,8 @@ class _Search:
                 self.rejected[display_path(entry.path)] = "not a regular file"
             elif any(_is_stale(name) and not self._is_meant(name) for name in entry.parts):
                 self.rejected[display_path(entry.path)] = "unfinished or an earlier copy, by its name"
+            elif entry.parts in self.not_current:
+                self.rejected[display_path(entry.path)] = self.not_current[entry.parts]
             elif PARQUET_NAME.fullmatch(entry.name) or magic.get(id(entry)) in MAGIC:
                 yield entry
             else:
@@ -163,10 +169,11 @@ class _Search:
             return
         first = ", ".join(f"{name} ({reason})" for name, reason in list(self.rejected.items())[:MAX_NAMES_SHOWN])
         more = f" and {len(self.rejected) - MAX_NAMES_SHOWN} more" if len(self.rejected) > MAX_NAMES_SHOWN else ""
+        vacuum = " (`VACUUM` removes those of Databricks)" if self.not_current else ""
         raise InvalidSegment(
             f"Not every file of {self.text} can be read: {first}{more}. No file is skipped silently, because its "
-            "rows would be missing. To fix: remove these files, or name the Parquet files with a pattern such as "
-            "'folder/*.parquet'. To read a file despite its name, name it in full."
+            f"rows would be missing. To fix: remove these files{vacuum}, or name the Parquet files with a pattern "
+            "such as 'folder/*.parquet'. To read a file despite its name, name it in full."
         )
 
 

@@ -1,4 +1,4 @@
-"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi or DuckLake.
+"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Paimon, or transactional tables of Hive.
 
 Their Parquet files also hold rows that the table has deleted or replaced. Only the table's log says which rows are
 current.
@@ -22,9 +22,14 @@ LOG_FOLDERS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 """Folders whose parent folder is a table."""
 
 ICEBERG, DUCKLAKE = "an Iceberg table", "a DuckLake table"
+HIVE, PAIMON = "a transactional Hive table", "a Paimon table"
 
 METADATA = re.compile(r".+\.metadata\.json(\.gz)?|.+\.gz\.metadata\.json|version-hint\.text")
 DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")
+HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
+"""Folders of one write to the table. A `base_` folder replaces all that were written before."""
+
+PAIMON_FILE = re.compile(r"snapshot-\d+|LATEST|EARLIEST")
 
 ALTERNATIVES = {
     "a Delta table": "name it as `delta:<path>` (needs the extra `delta`), or write",
@@ -61,12 +66,15 @@ def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
     for at, part in enumerate(parts):
         if part in LOG_FOLDERS:
             return [(LOG_FOLDERS[part], at)]
+        if HIVE_FOLDER.fullmatch(part):
+            return [(HIVE, at)]
         if part.startswith(("_", ".")):
             return []  # a hidden folder, which is not read
     name, folder = ("", *parts)[-1], ("", "", *parts)[-2]
     signs = {
         ICEBERG: folder == "metadata" and METADATA.fullmatch(name),
         DUCKLAKE: DUCKLAKE_FILE.fullmatch(name),
+        PAIMON: folder == "snapshot" and PAIMON_FILE.fullmatch(name),
     }
     return [(kind, max(len(parts) - (1 if kind == DUCKLAKE else 2), 0)) for kind, sign in signs.items() if sign]
 

@@ -370,6 +370,8 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
         (".hoodie/hoodie.properties", "a Hudi table"),
         ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet", "a DuckLake table"),
         ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566-delete.parquet", "a DuckLake table"),
+        ("base_0000003/000000_0", "a transactional Hive table"),
+        ("delta_0000001_0000002_0000_v0000017/000000_0", "a transactional Hive table"),
     ],
 )
 @pytest.mark.parametrize("text", ["", "lake", "lake/table", "lake/*", "lake/**/*.parquet", "lake/table/*.parquet"])
@@ -380,6 +382,15 @@ def test_table_folders_are_refused(store, sign, kind, text):
     if "ducklake" in sign and text.endswith("*.parquet"):
         store.put(f"lake/table/{sign}", content("stale@x.org"))
     with pytest.raises(InvalidSegment, match=rf"lake/table is {kind}.*Nothing was read\. To fix: .*plain Parquet"):
+        names(store, text)
+
+
+@pytest.mark.parametrize("text", ["", "lake", "lake/table", "lake/*", "lake/**/*.parquet"])
+def test_a_paimon_table_is_refused(store, text):
+    """Its files of data lie in folders of their own, below the table's."""
+    store.put("lake/table/snapshot/LATEST", b"1")
+    store.put("lake/table/bucket-0/data-1-0.parquet", content("stale@x.org"))
+    with pytest.raises(InvalidSegment, match="lake/table is a Paimon table"):
         names(store, text)
 
 
@@ -401,6 +412,51 @@ def test_a_link_into_a_table_is_refused(tmp_path):
     (tmp_path / "seg" / "x.parquet").symlink_to(path)
     with pytest.raises(InvalidSegment, match="table is a Delta table"):
         find_files(str(tmp_path / "seg"), local_path)
+
+
+DATABRICKS = {
+    "part-0-tid-111-aa-c000.parquet": b"",
+    "part-0-tid-222-bb-c000.parquet": b"",
+    "part-0-tid-333-cc-c000.parquet": b"",
+    "part-1-tid-222-bb-c000.parquet": b"",
+    "part-0-tid-444-dd-c000.parquet": b"",
+    "old.parquet": b"",
+    "_committed_111": b'{"added":["part-0-tid-111-aa-c000.parquet"],"removed":[]}',
+    "_started_222": b" ",
+    "_committed_222": (
+        b'{"added":["part-0-tid-222-bb-c000.parquet"],"removed":["part-0-tid-111-aa-c000.parquet","old.parquet"]}'
+    ),
+    "_started_333": b" ",
+    "_committed_vacuum5": b'{"added":[],"removed":["_committed_99"]}',
+}
+"""An overwritten folder: with a file of a failed task, one of a job without an end, and one of a job long ended."""
+
+
+@pytest.mark.parametrize("text", ["seg", "seg/*.parquet", "**", "s*/*", "*"])
+def test_a_file_that_databricks_has_replaced_or_not_committed_is_refused(store, text):
+    """VACUUM deletes such a file days later; people in it may have left the segment."""
+    for name, body in DATABRICKS.items():
+        store.put(f"seg/{name}", body or content(name))
+    with pytest.raises(InvalidSegment, match=r"replaced or not committed.*To fix:.*VACUUM") as caught:
+        names(store, text)
+    stale = {name for name in DATABRICKS if f"/{name} (replaced" in str(caught.value)}
+    assert stale == set(DATABRICKS) - {name for name in DATABRICKS if name.startswith("_")} - {
+        "part-0-tid-222-bb-c000.parquet",
+        "part-0-tid-444-dd-c000.parquet",
+    }
+    assert names(store, "seg/old.parquet", "seg/part-0-*444*") == [
+        "seg/old.parquet",
+        "seg/part-0-tid-444-dd-c000.parquet",
+    ]
+
+
+@pytest.mark.parametrize("marker", [b"no JSON", b"{}", b"[" * 10_000, b'{"added":[{}],"removed":[]}'])
+def test_a_databricks_marker_that_cannot_be_read_is_named(store, marker):
+    """It may say that a file beside it was replaced."""
+    store.put("a.parquet", content("a@x.org"))
+    store.put("_committed_7", marker)
+    with pytest.raises(InvalidSegment, match=r"a\.parquet \(beside a Databricks marker that cannot be read\)"):
+        names(store, "")
 
 
 def test_a_table_that_is_not_read_disturbs_nothing(store):

@@ -1,0 +1,72 @@
+"""Finds files that a Databricks job has replaced or not committed, by the markers beside them.
+
+A job writes `_started_<id>`, files with `-tid-<id>-` in their names, and at its end `_committed_<id>` with the names of
+the files that it adds and removes. A removed file stays for two days or longer, until VACUUM deletes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from airflow_provider_segexport.storage.listing import Entry, map_concurrently
+from airflow_provider_segexport.storage.paths import read
+
+STARTED = re.compile(r"_started_(\d+)")
+COMMITTED = re.compile(r"_committed_((?:vacuum)?\d+)")
+OF_JOB = re.compile(r".*-tid-(\d+)-.*", re.DOTALL)
+
+MAX_MARKER_BYTES = 64 << 20
+"""The largest marker that is read: the names of about half a million files."""
+
+REPLACED = "replaced or not committed, by the Databricks marker beside it"
+UNKNOWN = "beside a Databricks marker that cannot be read"
+
+
+def not_current(entries: Iterable[Entry]) -> dict[tuple[str, ...], str]:
+    """Return why Databricks itself does not read a file, by the segments of the file's path.
+
+    Args:
+        entries: everything in one or more folders, markers as well.
+
+    Raises:
+        OSError: a marker cannot be read.
+    """
+    folders: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind == "file":
+            folders[entry.parts[:-1]].append(entry)
+    return {entry.parts: reason for files in folders.values() for entry, reason in _in_folder(files)}
+
+
+def _in_folder(files: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    markers = [entry for entry in files if COMMITTED.fullmatch(entry.name) and entry.size]
+    started = {match[1] for entry in files if (match := STARTED.fullmatch(entry.name))}
+    if not markers and not started:
+        return
+    changes = map_concurrently(_changes, markers)
+    readable = [change for change in changes if change is not None]
+    if len(readable) < len(changes):
+        yield from ((entry, UNKNOWN) for entry in files)
+        return
+    ended = {marker.name.removeprefix("_committed_") for marker in markers}
+    added = {name for change in readable for name in change[0]}
+    removed = {name for change in readable for name in change[1]}
+    for entry in files:
+        job = OF_JOB.fullmatch(entry.name)
+        is_committed = job is None or job[1] not in started | ended or entry.name in added
+        if entry.name in removed or not is_committed:
+            yield entry, REPLACED
+
+
+def _changes(marker: Entry) -> tuple[frozenset[str], frozenset[str]] | None:
+    """Return the names that a marker adds and removes; None if it cannot be understood."""
+    if marker.size > MAX_MARKER_BYTES:
+        return None
+    try:
+        content = json.loads(read(marker.path))
+        return frozenset(content["added"]), frozenset(content["removed"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
