@@ -6,10 +6,9 @@ import json
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
-from airflow.api_fastapi.core_api.datamodels.connections import ConnectionBody
-from airflow.api_fastapi.core_api.routes.public import connections as routes
 from airflow.models.variable import Variable
 from airflow.sdk import DAG, task
 from airflow.utils.session import create_session
@@ -53,11 +52,17 @@ class Anybody:
         return True
 
 
-def press_test(stage, monkeypatch, conn_id):
-    """The Test button's request: Airflow's own endpoint, which tests under a random connection id."""
+@pytest.fixture
+def routes(monkeypatch):
+    """Airflow's endpoints of connections, whose import takes four seconds."""
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    return import_module("airflow.api_fastapi.core_api.routes.public.connections")
+
+
+def press_test(routes, conn_id):
+    """The Test button's request: Airflow's own endpoint, which tests under a random connection id."""
     about = json.loads(os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"])
-    body = ConnectionBody(
+    body = routes.ConnectionBody(
         connection_id=conn_id,
         conn_type=about["conn_type"],
         host=about["host"],
@@ -71,15 +76,15 @@ def press_test(stage, monkeypatch, conn_id):
         return routes.test_connection(body, None, Anybody())
 
 
-def test_after_a_test_in_the_ui_the_export_goes_on_with_the_same_sign_in(stage, monkeypatch):
+def test_after_a_test_in_the_ui_the_export_goes_on_with_the_same_sign_in(stage, routes):
     """The Test has used the single-use refresh token; the export finds what it brought, and nothing is orphaned."""
     conn_id = stage.connection("constant_contact")
-    tested = press_test(stage, monkeypatch, conn_id)
+    tested = press_test(routes, conn_id)
     assert tested.status, tested.message
     assert 1 == len(stored_logins())
     stage.segment(people(3))
     assert "success" == stage.export(conn_id=conn_id).state
-    assert press_test(stage, monkeypatch, conn_id).status
+    assert press_test(routes, conn_id).status
     assert 1 == len(stored_logins())
     assert 1 == len([call for call in stage.sim.requests() if call["path"].endswith("/token")])
 
@@ -92,11 +97,11 @@ def test_two_connections_with_one_token_share_its_sign_in(stage):
     assert 1 == len(stored_logins())
 
 
-def test_campaign_monitors_oauth_is_kept_in_the_same_way(stage, monkeypatch):
+def test_campaign_monitors_oauth_is_kept_in_the_same_way(stage, routes):
     """Every vendor with OAuth goes through the one store."""
     oauth = stage.vendor("campaign_monitor")["credentials"]["oauth"]
     conn_id = stage.connection("campaign_monitor", password=None, extra={"refresh_token": oauth["refresh_token"]})
-    tested = press_test(stage, monkeypatch, conn_id)
+    tested = press_test(routes, conn_id)
     assert tested.status, tested.message
     assert 1 == len(stored_logins())
     assert get_hook(conn_id).test_connection()[0]
@@ -254,11 +259,11 @@ def test_a_token_that_was_used_up_elsewhere_says_so(stage, monkeypatch):
         ("constant_contact", {"extra": {"refresh_token": None}}, "`airflow segexport login CONN_ID`"),
     ],
 )
-def test_the_test_button_does_not_name_the_random_id_of_airflow(stage, monkeypatch, vendor, changes, text):
+def test_the_test_button_does_not_name_the_random_id_of_airflow(stage, monkeypatch, routes, *, vendor, changes, text):
     """Airflow tests a connection under an id that its user has never seen."""
     ids = []
     make_id = routes.get_random_string
     monkeypatch.setattr(routes, "get_random_string", lambda: ids.append(make_id()) or ids[-1])
-    tested = press_test(stage, monkeypatch, stage.connection(vendor, **changes))
+    tested = press_test(routes, stage.connection(vendor, **changes))
     assert text in tested.message
     assert ids[0] not in tested.message
