@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.output import STRUCTURED, print_rows
 from airflow_provider_segexport.cli.terminal import say
-from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,14 +20,12 @@ def audiences(args: Namespace) -> None:
     suppress_logs_and_warning(_print)(args)
 
 
+@errors_shown(only_shows=True)
 def _print(args: Namespace) -> None:
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415 - the core, when the command runs
 
-    try:
-        with quiet():
-            entries = command_hook(args.conn_id).list_audiences()
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    with quiet():
+        entries = command_hook(args.conn_id).list_audiences()
     rows = [
         {"id": entry.id, "name": entry.name, "members": entry.member_count}
         for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.id))

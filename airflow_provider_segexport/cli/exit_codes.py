@@ -1,7 +1,7 @@
-"""The exit codes of the commands that a script may call: `plan`, `runs`, `show`, `rejects`, `verify`.
+"""The exit codes of commands.
 
-0: done. 1: an error, as in every command. 2: the command line is wrong, as argparse ends. 3: done, and the result needs
-a look: the export would not run as it is, there is nothing to show, or the match rate is low.
+0: done. 1: an error. 2: the command line is wrong, as argparse ends. 3: done, and the result needs a look: the export
+would not run as it is, there is nothing to show, or the match rate is low. 130: interrupted, as shells end.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from airflow_provider_segexport.errors import SegexportError
 
 USAGE = 2
 LOOK = 3
+INTERRUPTED = 130
 
 
 def fail_usage(text: str) -> NoReturn:
@@ -32,10 +33,14 @@ def end_with_look(text: str) -> NoReturn:
 
 
 @contextmanager
-def errors_shown() -> Iterator[None]:
+def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
     """End the command with 1 and the text of an error that is raised in the block.
 
     In the block, a character that stdout's encoding lacks is printed as an escape.
+
+    Args:
+        only_shows: the command does nothing but print, so it has succeeded when the reader of a pipe, such as `head`,
+            has seen enough. For any other command this is an error, because it may have stopped in the middle.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -43,13 +48,32 @@ def errors_shown() -> Iterator[None]:
         yield
     except SegexportError as error:
         raise SystemExit(str(error)) from None
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)  # noqa: T201 - a command prints to the terminal
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except (OSError, ImportError) as error:
-        reason = getattr(error, "strerror", None)
-        kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         raise SystemExit(
-            f"The state path or a run folder cannot be read ({kind}). To fix: let this user read `[segexport] "
-            "state_path`, or install and check the object store that it names."
+            0
+            if only_shows
+            else "The output was closed, so the command may have stopped in the middle. To fix: run it again."
+        ) from None
+    except (OSError, ImportError) as error:
+        facts = (type(error).__name__, getattr(error, "strerror", None), getattr(error, "filename", None))
+        reason = ": ".join(ascii(fact)[1:-1] for fact in facts if isinstance(fact, str))
+        raise SystemExit(
+            f"The state path or a run folder cannot be read or written ({reason}). To fix: let this user read and "
+            "write `[segexport] state_path`, or install and check the object store that it names."
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a library's error may quote a row: its text is left out
+        from airflow.sdk.exceptions import AirflowException  # noqa: PLC0415 - Airflow, when needed
+
+        from airflow_provider_segexport.hooks.failures import unexpected  # noqa: PLC0415
+
+        if isinstance(error, AirflowException):  # such as an option of Airflow's configuration
+            raise SystemExit(str(error)) from None
+        unexpected(error)
+        raise SystemExit(
+            f"Unexpected {type(error).__name__}. Its text is left out, because it may quote a row. To fix: look in the "
+            "log for where it happened; a command with the option --verbose shows the log only with it."
         ) from None

@@ -6,9 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import say
-from airflow_provider_segexport.errors import InvalidConnection, SegexportError
+from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.hooks.extra import extras
 from airflow_provider_segexport.vendors.auth import DevicePrompt, OAuthCredentials, OAuthToken
 
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 
+@errors_shown()
 def login(args: Namespace) -> None:
     """Log in with the device flow, and store the refresh token in the connection."""
-    try:
-        token = _approved_token(args.conn_id)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    token = _approved_token(args.conn_id)
     if _store(args.conn_id, token):
         say(f"Logged in. Connection {args.conn_id!r} has the refresh token; `airflow connections test` checks it.")
     else:

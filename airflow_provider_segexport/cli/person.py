@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import InvalidSegment
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.person.person import Person
 
 
+@errors_shown(only_shows=True)
 def explain(args: Namespace) -> None:
     """Print the records of a person."""
     from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
     from airflow_provider_segexport.person import explain as core  # noqa: PLC0415 - the core, when the command runs
 
-    try:
-        records = list(core.explain(state_path(), _person(args.email), resolve, args.last_runs))
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    records = list(core.explain(state_path(), _person(args.email), resolve, args.last_runs))
     shown = [record for record in records if record.anything]
     for record in shown:
         say("\n".join(describe_record(record)))
@@ -39,10 +38,13 @@ def explain(args: Namespace) -> None:
 def describe_record(record: PersonRecord) -> Iterator[str]:
     """Yield the lines about a person and one audience."""
     yield f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
-    from airflow_provider_segexport.person.explain import STATES  # noqa: PLC0415
-
     row = record.ledger
-    if record.is_unknown:
+    if record.unreadable:
+        yield (
+            f"  unknown, because the ledger or a report cannot be read ({record.unreadable}). To fix: let this user "
+            "read `[segexport] state_path`."
+        )
+    elif record.is_unknown:
         yield (
             f"  unknown, because the newest version ({record.newest}) of the ledger cannot be read. To fix: run "
             f"`airflow segexport repair {record.audience}`."
@@ -50,13 +52,7 @@ def describe_record(record: PersonRecord) -> Iterator[str]:
     elif row is None:
         yield "  not in the ledger"
     else:
-        yield f"  {STATES.get(row['state'], row['state'])}"
-        for label, name in (("since", "added_at"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
-            if row.get(name):
-                yield f"  {label} {row[name]}"
-        if row.get("reason"):
-            last = row["last_rejected_at"] or row["first_rejected_at"]
-            yield f"  last rejected for {row['reason']}, {counted(row['attempts'] or 1, 'time')}, last at {last}"
+        yield from _describe_row(row)
     if row is None and record.versions:
         yield f"  in stored versions {', '.join(map(str, record.versions))} of the ledger"
     for missed in record.missed:
@@ -71,24 +67,35 @@ def describe_record(record: PersonRecord) -> Iterator[str]:
         yield f"  version {version} of the ledger cannot be read"
 
 
+def _describe_row(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about the person's row in the ledger."""
+    from airflow_provider_segexport.person.explain import STATES  # noqa: PLC0415 - the core, when the command runs
+
+    yield f"  {STATES.get(row['state'], row['state'])}"
+    for label, name in (("since", "added_at"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
+        if row.get(name):
+            yield f"  {label} {row[name]}"
+    if row.get("reason"):
+        last = row["last_rejected_at"] or row["first_rejected_at"]
+        yield f"  last rejected for {row['reason']}, {counted(row['attempts'] or 1, 'time')}, last at {last}"
+
+
+@errors_shown()
 def erase(args: Namespace) -> None:
     """Show a person's records, ask, erase them, and print the receipt."""
     from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
     from airflow_provider_segexport.person import erase as core  # noqa: PLC0415
 
-    try:
-        person = _person(args.email)
-        deps = erasure_deps(command_hook)
-        preview = core.erase(deps, person, args.requested_by, dry_run=True)
-        _print(preview)
-        if args.dry_run:
-            return
-        if preview.findings and not args.yes and not confirm("Erase all this?", "erase"):
-            say("Nothing was changed.")
-            return
-        receipt = core.erase(deps, person, args.requested_by)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    person = _person(args.email)
+    deps = erasure_deps(command_hook)
+    preview = core.erase(deps, person, args.requested_by, dry_run=True)
+    _print(preview)
+    if args.dry_run:
+        return
+    if preview.findings and not args.yes and not confirm("Erase all this?", "erase"):
+        say("Nothing was changed.")
+        return
+    receipt = core.erase(deps, person, args.requested_by)
     _print(receipt)
     say(f"Receipt: {receipt.path}")
     if not receipt.complete:
@@ -108,4 +115,9 @@ def _print(receipt: Receipt) -> None:
 def _person(text: str) -> Person:
     from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
 
-    return Person.of(sys.stdin.readline() if text == "-" else text)
+    if text != "-":
+        return Person.of(text)
+    try:
+        return Person.of(sys.stdin.readline() if sys.stdin is not None else "")
+    except UnicodeDecodeError:
+        raise InvalidSegment("Standard input is not UTF-8. To fix: pass one address in UTF-8.") from None

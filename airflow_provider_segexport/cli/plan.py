@@ -58,8 +58,6 @@ def _report(conn_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SegexportError: the export cannot be planned.
     """
-    from airflow_provider_segexport.hooks.failures import unexpected  # noqa: PLC0415 - when the command runs
-
     try:
         hook = command_hook(conn_id, is_command=False)
         hook.settings.check_dag_allowed(None)
@@ -71,14 +69,6 @@ def _report(conn_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise AudienceOwnedByOther(
             f"{error} To plan as an export that uses the audience: pass its name with `--export-name`. This command "
             f"planned as {given.get('export_name', _export_name(conn_id))!r}."
-        ) from None
-    except SegexportError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a library's error may quote a row: its text is left out
-        unexpected(error)
-        raise SegexportError(
-            f"Unexpected {type(error).__name__}. Its text is left out, because it may quote a row. To fix: repeat the "
-            "command with --verbose, which logs where it happened."
         ) from None
 
 

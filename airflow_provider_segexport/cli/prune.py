@@ -6,9 +6,9 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.terminal import say
 from airflow_provider_segexport.counted import counted, noun
-from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.storage.paths import StoragePath
 
 
+@errors_shown()
 def prune(args: Namespace) -> None:
     """Remove old run folders, or list them."""
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - the core, when the command runs
@@ -24,15 +25,7 @@ def prune(args: Namespace) -> None:
     days = _days(args.older_than) if args.older_than else keep_days()
     if not days:
         raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
-    try:
-        count = _remove_old_runs(state_path(), days, dry_run=args.dry_run)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
-    except OSError as error:
-        raise SystemExit(
-            f"Some run folders could not be removed ({type(error).__name__}: {error.strerror}). To fix: allow this "
-            "user to write below `[segexport] state_path`, and run the command again."
-        ) from None
+    count = _remove_old_runs(state_path(), days, dry_run=args.dry_run)
     done = "would be removed" if args.dry_run else "removed"
     say(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")
 

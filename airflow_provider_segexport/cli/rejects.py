@@ -45,7 +45,7 @@ def _rejects(args: Namespace) -> None:
 
     if args.csv and args.limit:
         fail_usage("--csv writes every row; leave --limit out")
-    with errors_shown(), closing(RejectsFile(_file(args.run))) as rejects:
+    with errors_shown(only_shows=True), closing(RejectsFile(_file(args.run))) as rejects:
         if args.csv:
             _write_csv(rejects)
         elif args.output in STRUCTURED:

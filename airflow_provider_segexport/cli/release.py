@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.export.release import Release, ReleaseEffect
 
 
+@errors_shown()
 def release(args: Namespace) -> None:
     """Show what happens to the export's people, ask, and do it."""
     from airflow_provider_segexport.export import release as core  # noqa: PLC0415 - the core, when the command runs
@@ -22,17 +23,14 @@ def release(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415
 
     change = core.Release(args.export, (args.to or "").strip(), args.keep)
-    try:
-        path = core.audience(state_path(), args.audience)
-        say(describe_release(change, core.look(path, change)))
-        if args.dry_run:
-            return
-        if not args.yes and not confirm(f"Release {change.export!r}?", "release"):
-            say("Nothing was changed.")
-            return
-        core.release(path, change, clock=time.time, sleep=time.sleep, alive=is_task_running)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    path = core.audience(state_path(), args.audience)
+    say(describe_release(change, core.look(path, change)))
+    if args.dry_run:
+        return
+    if not args.yes and not confirm(f"Release {change.export!r}?", "release"):
+        say("Nothing was changed.")
+        return
+    core.release(path, change, clock=time.time, sleep=time.sleep, alive=is_task_running)
     say(f"Released: {change.export!r} no longer uses this audience.")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.terminal import confirm, say
-from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.export.repair import Diagnosis
 
 
+@errors_shown()
 def repair(args: Namespace) -> None:
     """Show which files are damaged and what is lost, ask, and set the files aside."""
     from airflow_provider_segexport.export import repair as core  # noqa: PLC0415 - the core, when the command runs
@@ -24,32 +25,29 @@ def repair(args: Namespace) -> None:
     from airflow_provider_segexport.storage.history import ledger_paths  # noqa: PLC0415
     from airflow_provider_segexport.storage.scratch import remove_stale_folders  # noqa: PLC0415
 
-    try:
-        root = state_path()
-        ledgers = [audience(root, args.audience)] if args.audience else list(ledger_paths(root))
-        damaged = [diagnosis for ledger in ledgers if (diagnosis := core.look(ledger, resolve)).damaged]
-        for diagnosis in damaged:
-            say(describe_diagnosis(diagnosis))
-        described = {diagnosis.run for diagnosis in damaged}
-        unreadable = core.unreadable_runs(run_folders(root / "runs"))
-        runs = [(folder, why) for folder, why in unreadable if str(folder.path) not in described]
-        for _, why in runs:
-            say(
-                f"A run that its task would resume cannot be read ({why}). Its next try makes a new plan. If the file "
-                "is audience.json, the next try looks the audience's name up again."
-            )
-        if not damaged and not runs:
-            say(f"Everything can be read (audiences={len(ledgers)}).")
-        if args.dry_run or ((damaged or runs) and not args.yes and not confirm("Repair?", "repair")):
-            say("Nothing was changed.")
-            return
-        for ledger in ledgers:
-            core.repair(ledger, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
-        remove_stale_folders()
-        for folder, why in runs:
-            core.set_run_aside(folder, why, time.time())
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    root = state_path()
+    ledgers = [audience(root, args.audience)] if args.audience else list(ledger_paths(root))
+    damaged = [diagnosis for ledger in ledgers if (diagnosis := core.look(ledger, resolve)).damaged]
+    for diagnosis in damaged:
+        say(describe_diagnosis(diagnosis))
+    described = {diagnosis.run for diagnosis in damaged}
+    unreadable = core.unreadable_runs(run_folders(root / "runs"))
+    runs = [(folder, why) for folder, why in unreadable if str(folder.path) not in described]
+    for _, why in runs:
+        say(
+            f"A run that its task would resume cannot be read ({why}). Its next try makes a new plan. If the file "
+            "is audience.json, the next try looks the audience's name up again."
+        )
+    if not damaged and not runs:
+        say(f"Everything can be read (audiences={len(ledgers)}).")
+    if args.dry_run or ((damaged or runs) and not args.yes and not confirm("Repair?", "repair")):
+        say("Nothing was changed.")
+        return
+    for ledger in ledgers:
+        core.repair(ledger, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
+    remove_stale_folders()
+    for folder, why in runs:
+        core.set_run_aside(folder, why, time.time())
     if damaged or runs:
         say(f"Repaired (audiences={len(damaged)} runs={len(runs)}). Damaged files are kept as damaged-*.")
 

@@ -39,7 +39,7 @@ def _runs(args: Namespace) -> None:
     from airflow_provider_segexport.export.runs import recent  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415
 
-    with errors_shown():
+    with errors_shown(only_shows=True):
         ledgers = _ledgers(args.audience)
         with progress("Reading the histories of the audiences", len(ledgers)) as tick:
             listed = recent(ledgers, resolve, args.limit, tick)

@@ -45,7 +45,7 @@ def show(args: Namespace) -> None:
 def _show(args: Namespace) -> None:
     from airflow_provider_segexport.export.run_report import read_report  # noqa: PLC0415 - the core
 
-    with errors_shown():
+    with errors_shown(only_shows=True):
         run = locate(args.run)
         if args.calls:
             print_calls(run.folder, args.output)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
-from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 if TYPE_CHECKING:
@@ -22,34 +21,27 @@ def single_row(args: Namespace) -> None:
     suppress_logs_and_warning(_single_row)(args)
 
 
+@errors_shown()
 def _single_row(args: Namespace) -> None:
     from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415 - when the command runs
     from airflow_provider_segexport.hooks import single_row as hooked  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.failures import unexpected  # noqa: PLC0415
 
     try:
         given = plan_options.given(args)
     except ValueError as error:
         fail_usage(str(error))
-    with errors_shown():
-        try:
-            hook = command_hook(args.conn_id)
-            hook.settings.check_enabled()
-            with hooked.single_row(hook, given, args.to, args.row) as row:
-                say("\n".join(describe(row.planned)))
-                if not row.planned["counts"]["not_attempted"]:
-                    end_with_look(f"This row would not be sent: {_reason(row.planned)}.")
-                if args.dry_run:
-                    return
-                if not args.yes and not confirm("Send this row?", "send it"):
-                    say("Nothing was sent.")
-                    return
-                report = row.send()
-        except SegexportError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a library's error may quote a row: its text is left out
-            unexpected(error)
-            raise SegexportError(f"Unexpected {type(error).__name__}. Repeat with --verbose to see where.") from None
+    hook = command_hook(args.conn_id)
+    hook.settings.check_enabled()
+    with hooked.single_row(hook, given, args.to, args.row) as row:
+        say("\n".join(describe(row.planned)))
+        if not row.planned["counts"]["not_attempted"]:
+            end_with_look(f"This row would not be sent: {_reason(row.planned)}.")
+        if args.dry_run:
+            return
+        if not args.yes and not confirm("Send this row?", "send it"):
+            say("Nothing was sent.")
+            return
+        report = row.send()
     if not report["counts"]["delivered"]:
         end_with_look(f"The vendor did not accept the row: {_reason(report)}.")
     say(

@@ -8,13 +8,21 @@ from airflow_provider_segexport.yes_no import yes_no
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)  # noqa: T201 - a command prints to the terminal
+    """Print lines at once."""
+    print(printable(text), flush=True)  # noqa: T201 - a command prints to the terminal
 
 
 def warn(text: str) -> None:
-    """Print a line to stderr, so that it is not in the output that another program reads."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command prints to the terminal
+    """Print lines to stderr, so that they are not in the output that another program reads."""
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 - a command prints to the terminal
+
+
+def printable(text: str) -> str:
+    """Return the text with a space for each character that a terminal could act on, except for line ends.
+
+    A name or a message of a vendor may have such characters.
+    """
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def confirm(question: str, action: str) -> bool:
@@ -27,6 +35,9 @@ def confirm(question: str, action: str) -> bool:
     Raises:
         SystemExit: there is no terminal.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise SystemExit(f"There is no terminal to ask at. To fix: give --yes to {action}, or --dry-run to look only.")
-    return yes_no(input(f"{question} [y/N] ")) is True
+    try:
+        return yes_no(input(f"{question} [y/N] ")) is True
+    except EOFError:  # Ctrl-D
+        return False

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
@@ -17,22 +18,20 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 
+@errors_shown()
 def undo(args: Namespace) -> None:
     """Revert a version of an audience's ledger."""
-    try:
-        hook = command_hook(args.conn_id)
-        hook.settings.check_enabled()
-        planned = _run(hook, args.audience, args.ledger_version, args.export or "", dry_run=True)
-        version = planned["reverted_version"]
-        say(_describe_plan(planned))
-        if args.dry_run or not _has_changes(planned):
-            return
-        if not args.yes and not confirm(f"Revert version {version}?", "revert it"):
-            say("Nothing was sent.")
-            return
-        report = _run(hook, args.audience, version, args.export or "", dry_run=False)
-    except SegexportError as error:
-        raise SystemExit(str(error)) from None
+    hook = command_hook(args.conn_id)
+    hook.settings.check_enabled()
+    planned = _run(hook, args.audience, args.ledger_version, args.export or "", dry_run=True)
+    version = planned["reverted_version"]
+    say(_describe_plan(planned))
+    if args.dry_run or not _has_changes(planned):
+        return
+    if not args.yes and not confirm(f"Revert version {version}?", "revert it"):
+        say("Nothing was sent.")
+        return
+    report = _run(hook, args.audience, version, args.export or "", dry_run=False)
     say(_describe_result(report))
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.cli.exit_codes import end_with_look
+from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError
 
@@ -26,6 +26,7 @@ MAX_LOCK_WAIT_S = 15.0
 LOGGER = "airflow_provider_segexport"
 
 
+@errors_shown()
 def verify(args: Namespace) -> None:
     """Compare an audience with its ledger. Print kinds of people as a table, or the report as JSON or YAML.
 
@@ -33,12 +34,9 @@ def verify(args: Namespace) -> None:
     `--min-match-rate`.
     """
     with _logs_on_stderr():
-        try:
-            hook = command_hook(args.conn_id)
-            hook.settings.check_enabled()
-            report = _run(hook, _request(hook, args))
-        except SegexportError as error:
-            raise SystemExit(str(error)) from None
+        hook = command_hook(args.conn_id)
+        hook.settings.check_enabled()
+        report = _run(hook, _request(hook, args))
     _print(report, args.output)
     rate, limit = report["match_rate"], args.min_match_rate
     if limit is not None and rate is not None and rate < limit:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,7 @@ from airflow_provider_segexport.person.explain import PersonRecord, current, exp
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
+from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -117,15 +118,36 @@ def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool
     """
     at = datetime.fromtimestamp(deps.clock(), UTC).isoformat(timespec="seconds")
     receipt = Receipt(person.mark, requested_by, at, dry_run)
-    for record in explain(deps.root, person, deps.resolve, max_runs=0):
-        if record.versions or record.damaged:
-            _erase_from_audience(deps, person, record, receipt)
-    _erase_from_runs(deps, person, receipt)
-    if not dry_run:
-        path = ensure_folder(deps.root / "erasures") / f"{int(deps.clock() * 1000):015d}-{person.mark[:12]}.json"
+    if dry_run:
+        _erase_everywhere(deps, person, receipt)
+        return receipt
+    folder = ensure_folder(deps.root / "erasures")  # first, because without it nothing would prove the erasure
+    try:
+        _erase_everywhere(deps, person, receipt)
+    except BaseException as error:
+        receipt.left.append(f"The erasure was stopped ({type(error).__name__}). To fix: erase again.")
+        raise
+    finally:
+        path = folder / f"{int(deps.clock() * 1000):015d}-{person.mark[:12]}.json"
         receipt.path = str(path)
         write(path, json.dumps(receipt.as_json(), indent=2).encode())
     return receipt
+
+
+def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
+    for record in explain(deps.root, person, deps.resolve, max_runs=0):
+        if record.unreadable:
+            receipt.left.append(_unreadable(record.path, record.unreadable))
+        elif record.versions or record.damaged:
+            _erase_from_audience(deps, person, record, receipt)
+    _erase_from_runs(deps, person, receipt)
+
+
+def _unreadable(path: StoragePath, reason: str) -> str:
+    return (
+        f"{path}: cannot be read or written ({reason}). It may contain the person. To fix: let this user read and "
+        "write it, then erase again."
+    )
 
 
 def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord, receipt: Receipt) -> None:
@@ -140,6 +162,8 @@ def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord
             _remove_and_clean(deps, person, current(record, person), receipt, lease)
     except SegexportError as error:  # another run holds the lease or has taken it over, or the state is damaged
         receipt.left.append(f"{record.path}: {error}")
+    except OSError as error:
+        receipt.left.append(_unreadable(record.path, reason_text(error)))
 
 
 def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, receipt: Receipt, fence: Fence) -> None:
@@ -173,7 +197,11 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
 def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
     """Erase the person from every run folder: below the state root, and where audiences' histories name others."""
     roots = [deps.root / "runs"]
-    for name in dict.fromkeys(run["run_folder"] for path in ledger_paths(deps.root) for run in recent_runs(path)):
+
+    def leave(path: StoragePath, error: OSError) -> None:
+        receipt.left.append(_unreadable(path, reason_text(error)))
+
+    for name in _recorded_folders(deps.root, leave):
         root = resolved(deps.resolve, name)
         if root is None:
             receipt.left.append(f"{name}: this machine has no store for this run folder. {RESTORE}")
@@ -181,15 +209,38 @@ def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> Non
             roots.append(root)
     seen: set[str] = set()
     for root in roots:
-        for run in files.run_folders(root):
+        for run in files.run_folders(root, leave):
             if str(run.path) in seen:
                 continue
             seen.add(str(run.path))
-            if _is_over(run):
-                for table in files.tables(run.path):
-                    _clean(table, person, "run folder", receipt)
-            else:
-                _report_unfinished(run, person, receipt)
+            try:
+                _erase_from_run(run, person, receipt)
+            except OSError as error:
+                leave(run.path, error)
+
+
+def _recorded_folders(root: StoragePath, on_error: Callable[[StoragePath, OSError], None]) -> Iterator[str]:
+    """Yield the run folders that the audiences' histories name, each once.
+
+    Args:
+        root: state root.
+        on_error: called for a history that cannot be read.
+    """
+    names: dict[str, None] = {}
+    for path in ledger_paths(root):
+        try:
+            names |= dict.fromkeys(run["run_folder"] for run in recent_runs(path))
+        except OSError as error:
+            on_error(path, error)
+    yield from names
+
+
+def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
+    if not _is_over(run):
+        _report_unfinished(run, person, receipt)
+        return
+    for table in files.tables(run.path):
+        _clean(table, person, "run folder", receipt)
 
 
 def _is_over(run: RunFolder) -> bool:

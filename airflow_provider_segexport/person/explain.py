@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import latest, ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.opening import open_file
@@ -58,6 +59,7 @@ class PersonRecord:
         runs: number of runs that were searched.
         unread: runs whose rejects are gone or damaged.
         damaged: stored versions that cannot be read. If the newest is among them, `ledger` is None.
+        unreadable: why the disk or the store did not give the files; empty if it did.
     """
 
     vendor: str
@@ -73,11 +75,12 @@ class PersonRecord:
     unread: tuple[str, ...] = field(default=())
     damaged: tuple[int, ...] = ()
     newest: int = 0
+    unreadable: str = ""
 
     @property
     def is_unknown(self) -> bool:
         """Whether the newest version cannot be read, so nothing says whether the person is in the audience."""
-        return self.newest in self.damaged
+        return self.newest in self.damaged or bool(self.unreadable)
 
     @property
     def anything(self) -> bool:
@@ -98,26 +101,42 @@ def explain(
 
     """
     for path in ledger_paths(root):
-        ledger, about = Ledger(path), latest(path) or {}
-        versions = ledger.versions()
-        rows = {version: _row(ledger, version, person) for version in versions}
-        newest = max(versions, default=0)
-        missed, runs, unread = undelivered(recent_runs(path), person, resolve, max_runs)
-        yield PersonRecord(
-            vendor=path.parent.parent.name,
-            account=str(about.get("account") or path.parent.name),
-            audience=str(about.get("audience") or path.name),
-            audience_name=str(about.get("audience_name") or ""),
-            conn_id=str(about.get("conn_id") or ""),
-            path=path,
-            ledger=rows.get(newest) or None,
-            versions=tuple(version for version, row in rows.items() if row),
-            missed=missed,
-            runs=runs,
-            unread=unread,
-            damaged=tuple(version for version, row in rows.items() if row is None),
-            newest=newest,
-        )
+        try:
+            yield _record(path, person, resolve, max_runs)
+        except OSError as error:  # one audience; those of the others are shown
+            names = (path.parent.parent.name, path.parent.name, path.name)
+            yield PersonRecord(*names, "", "", path, None, unreadable=reason_text(error))
+
+
+def _record(path: StoragePath, person: Person, resolve: PathResolver, max_runs: int) -> PersonRecord:
+    """Return the records of the person in one audience.
+
+    Args:
+        path: of its ledger.
+        person: to look up.
+        resolve: turns a run folder's path into a storage path.
+        max_runs: newest runs whose rejects are searched.
+    """
+    ledger, about = Ledger(path), latest(path) or {}
+    versions = ledger.versions()
+    rows = {version: _row(ledger, version, person) for version in versions}
+    newest = max(versions, default=0)
+    missed, runs, unread = undelivered(recent_runs(path), person, resolve, max_runs)
+    return PersonRecord(
+        vendor=path.parent.parent.name,
+        account=str(about.get("account") or path.parent.name),
+        audience=str(about.get("audience") or path.name),
+        audience_name=str(about.get("audience_name") or ""),
+        conn_id=str(about.get("conn_id") or ""),
+        path=path,
+        ledger=rows.get(newest) or None,
+        versions=tuple(version for version, row in rows.items() if row),
+        missed=missed,
+        runs=runs,
+        unread=unread,
+        damaged=tuple(version for version, row in rows.items() if row is None),
+        newest=newest,
+    )
 
 
 def current(record: PersonRecord, person: Person) -> PersonRecord:
@@ -211,6 +230,6 @@ def undelivered(
 def _is_readable(path: StoragePath) -> bool:
     try:
         verify(path, bare=True)
-    except DamagedState:
+    except (DamagedState, OSError):
         return False
     return True

@@ -7,7 +7,7 @@ are not sent, batch results, rejects, leavers and opt-outs. The whole row is rem
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -126,15 +126,28 @@ def ledger_files(path: StoragePath) -> list[StoragePath]:
     return [path / name for name in list_names(path) if (numbers_of(name) or (0, 0))[0]]
 
 
-def run_folders(path: StoragePath) -> Iterator[RunFolder]:
-    """Yield the run folders at any depth: every folder with a configuration, a plan or a summary."""
-    names = set(list_names(path))
+def run_folders(
+    path: StoragePath, on_error: Callable[[StoragePath, OSError], None] | None = None
+) -> Iterator[RunFolder]:
+    """Yield the run folders at any depth: every folder with a configuration, a plan or a summary.
+
+    Args:
+        path: where to begin.
+        on_error: called for a folder that cannot be read, which is left out; None to raise the error.
+    """
+    try:
+        names = set(list_names(path))
+        folders = [path / name for name in sorted(names) if (path / name).is_dir()]
+    except OSError as error:
+        if on_error is None:
+            raise
+        on_error(path, error)
+        return
     if names & {"config.json", "plan.json", "summary.json"}:
         yield RunFolder(path)
         return
-    for name in sorted(names):
-        if (path / name).is_dir():
-            yield from run_folders(path / name)
+    for folder in folders:
+        yield from run_folders(folder, on_error)
 
 
 def tables(path: StoragePath) -> Iterator[StoragePath]:

@@ -14,17 +14,21 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_segexport.json_values import array, mapping, text
+from airflow_provider_segexport.storage import object_store
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.json_file import read_object
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
+    as_local_path,
     ensure_folder,
     list_names,
     remove,
+    uncached,
     write,
 )
 
@@ -164,8 +168,7 @@ def ledger_paths(root: StoragePath) -> Iterator[StoragePath]:
     ledgers = root / "ledgers"
     for vendor in list_folders(ledgers):
         for account in list_folders(ledgers / vendor):
-            for audience in list_folders(ledgers / vendor / account):
-                yield ledgers / vendor / account / audience
+            yield from list_subfolders(ledgers / vendor / account)
 
 
 def list_folders(path: StoragePath) -> list[str]:
@@ -176,6 +179,19 @@ def list_folders(path: StoragePath) -> list[str]:
         if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
             return []
         raise
+
+
+def list_subfolders(path: StoragePath) -> list[StoragePath]:
+    """Return the folders in a folder, without files, as file managers leave beside folders."""
+    local = as_local_path(path)
+    if local is not None:
+        return [path / name for name in list_folders(path) if (local / name).is_dir()]
+    stored = object_store.store_of(uncached(path))
+    if stored is None:
+        return [path / name for name in list_folders(path)]
+    with object_store.translate_storage_errors(path), suppress(FileNotFoundError, NotADirectoryError):
+        return [path / name for name in sorted(object_store.folders_in(*stored))]
+    return []
 
 
 def _is_of(summary: Mapping[str, Any], path: StoragePath) -> bool:

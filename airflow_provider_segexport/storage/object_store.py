@@ -119,6 +119,13 @@ def tags_in(store: Any, folder: str) -> dict[str, str]:
     }
 
 
+def folders_in(store: Any, folder: str) -> list[str]:
+    """Return the unsorted names of the folders in a folder. Arguments and errors are those of `tags_in`."""
+    folder = folder.rstrip("/")
+    names = (str(entry["name"]).rstrip("/") for entry in store.ls(folder, detail=True) if entry["type"] == "directory")
+    return [name.rpartition("/")[2] for name in names if name != folder]
+
+
 def delete(store: Any, names: Sequence[str]) -> None:
     """Delete objects that exist.
 

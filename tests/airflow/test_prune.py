@@ -126,7 +126,8 @@ def test_a_folder_that_may_not_be_written_is_an_error_of_one_line(home, command)
     finally:
         Path(str(old)).chmod(0o700)
     assert code == 1
-    assert "To fix: see that this user may write below" in output
+    assert "PermissionError: Permission denied" in output
+    assert "To fix: let this user read and write `[segexport] state_path`" in output
 
 
 def test_a_bucket_is_pruned(s3_root, command):
