@@ -52,8 +52,9 @@ PRINTABLE = "[!-~]+"
 PATTERN = r"[%*?._+-]+@.*|.*\*.*@.*"
 """An entry such as `*@example.com`: valid as an address, and meant as a pattern, which lists do not have."""
 
-ADDRESS = r"[^@\x00-\x20]+@[^@\x00-\x20]+\.[^@\x00-\x20.]{2,}\s*"
-"""In a column of bytes, distinguishes a text of 16, 20 or 32 bytes from a digest."""
+ADDRESS = r"[\x00\s]*[^\x00-\x1f]*@[^\x00-\x1f]*\.[^\x00-\x1f]*[\x00\s]*"
+"""In a column of bytes, distinguishes a text of 16, 20 or 32 bytes, perhaps padded, from a digest. One digest in about
+a billion is such a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,35 @@ def test_a_text_in_a_column_of_bytes_is_a_text(listed):
     assert (4, 4) == (tally.understood, tally.matched)
 
 
+@pytest.mark.parametrize("width", [16, 20, 32])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "joe@example.com",
+        '"J" <joe@example.com>',
+        "\ufeffjoe@example.com",
+        "mailto:joe@example.com?x",
+        "joe@example,com.",
+    ],
+)
+@pytest.mark.parametrize("pad", [bytes.ljust, bytes.rjust], ids=["left", "right"])
+@pytest.mark.parametrize("filler", [b"\0", b" "], ids=["nul", "space"])
+def test_a_padded_text_as_long_as_a_digest_is_a_text(listed, width, text, pad, filler):
+    """A column of fixed width has such entries; one that is no address is not understood, and no digest."""
+    padded = pad(text.encode(), width, filler)
+    tally, people = listed({"email": pa.array([padded], pa.binary(len(padded)))})
+    is_address = "," not in text
+    assert people == ({"joe@example.com"} if is_address else set())
+    assert (int(is_address), int(not is_address)) == (tally.understood, tally.not_understood)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_digests_are_not_taken_for_texts(listed, kind):
+    """Of many thousands, none."""
+    raw = [digest(kind, f"{number}@example.com") for number in range(20_000)]
+    assert 20_000 == listed({"email": pa.array(raw)})[0].understood
+
+
 @pytest.mark.parametrize(
     "column",
     [
