@@ -17,6 +17,7 @@ from airflow_provider_segexport import date_formats as date_format
 from airflow_provider_segexport.countries import CODE_CHARS, country_code
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, GuardAction
+from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.vendors.directory import NAME_PREFIX
 from airflow_provider_segexport.yes_no import yes_no
@@ -101,11 +102,6 @@ def date_formats(given: Any, name: str) -> dict[str, str]:
             "pass such a mapping as JSON text."
         )
     return {column: date_format.check(text.strip(), column) for column, text in formats.items()}
-
-
-def scalar(given: Any) -> Any:
-    """Return a NumPy scalar as a Python object; any other value unchanged."""
-    return given.item() if type(given).__module__ == "numpy" and hasattr(given, "item") else given
 
 
 def path(given: Any) -> str:

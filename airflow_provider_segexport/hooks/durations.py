@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from airflow_provider_segexport.errors import InvalidArgument
-from airflow_provider_segexport.hooks.arguments import scalar
+from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.trimming import trimmed
 
 LONGEST_JOB_TIMEOUT_S = 24 * 3600.0

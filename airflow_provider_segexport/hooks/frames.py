@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import hashlib
+import math
 import pathlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.errors import InvalidSegment, SegexportError
 from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.hooks.consent_arguments import proof_columns
+from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.storage.duckdb_engine import quoted
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
@@ -139,8 +141,7 @@ def _without_views(table: pa.Table) -> pa.Table:
 def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
     """Return a stream of the given columns only."""
     if _is_lazy(frame):
-        _check_columns(columns, frame.collect_schema().names(), frame)
-        frame = frame.select(list(columns)).collect()
+        frame = _collected(frame, columns)
     names = getattr(frame, "columns", None)
     if names is None and hasattr(frame, "to_frame"):
         raise InvalidSegment(f"A {_type_name(frame)} is a single column. To fix: pass `series.to_frame()`.")
@@ -156,9 +157,26 @@ def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, (batch.select(list(columns)) for batch in reader))
 
 
+def _collected(frame: Any, columns: Sequence[str]) -> Any:
+    """Run the query of a LazyFrame for the given columns."""
+    try:
+        _check_columns(columns, frame.collect_schema().names(), frame)
+        return frame.select(list(columns)).collect()
+    except SegexportError:
+        raise
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "polars":
+            raise
+        raise InvalidSegment(  # the text of the error may quote a value
+            f"The query of the {_type_name(frame)} failed ({type(error).__name__}). To fix: run `frame.collect()` in "
+            "the task that makes it, and correct the query."
+        ) from None
+
+
 def _from_pandas(frame: pd.DataFrame, columns: Sequence[str]) -> pa.RecordBatchReader:
     _check_columns(columns, [str(name) for name in frame.columns], frame)
-    table = pa.table({name: _arrow_column(name, frame[name]) for name in columns})
+    names = [str(name) for name in frame.columns]  # a name may be a number
+    table = pa.table({name: _arrow_column(name, frame.iloc[:, names.index(name)]) for name in columns})
     return table.to_reader()
 
 
@@ -167,7 +185,7 @@ def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     try:
         try:
             return pa.array(series, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        except (pa.ArrowException, TypeError, OverflowError):  # pyarrow's own errors, and Python's from its conversions
             return pa.array([_value_as_text(name, value) for value in series], pa.string())
     except UnicodeEncodeError:  # its text has the value
         raise InvalidSegment(
@@ -179,8 +197,9 @@ def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
 
 def _value_as_text(name: str, value: Any) -> str | None:
     """Return a scalar as text; None for a null."""
-    value = arguments.scalar(value)
-    if value is None or type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - NaN and NaT
+    value = scalar(value)
+    is_nan = (isinstance(value, float) and math.isnan(value)) or (isinstance(value, Decimal) and value.is_nan())
+    if value is None or type(value).__name__ in {"NAType", "NaTType"} or is_nan:
         return None
     match value:
         case str():

@@ -139,7 +139,7 @@ def test_a_padded_text_as_long_as_a_digest_is_a_text(listed, width, text, pad, f
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_digests_are_not_taken_for_texts(listed, kind):
-    """Of many thousands, none."""
+    """Twenty thousand digests are all understood as digests."""
     raw = [digest(kind, f"{number}@example.com") for number in range(20_000)]
     assert 20_000 == listed({"email": pa.array(raw)})[0].understood
 

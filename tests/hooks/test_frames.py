@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,7 +115,42 @@ def test_a_mapped_column_of_several_types_is_text():
         assert expected == pq.read_table(given["segment"]).column("name").to_pylist()
 
 
-@pytest.mark.parametrize("value", [b"x", [1], {"a": 1}, object()])
+def test_values_of_numpy_and_odd_decimals_are_text_among_others():
+    """A time in nanoseconds is no integer, and no such value ends the run with an error of another library."""
+    day = np.datetime64("2026-01-02")
+    values = [day, day.astype("M8[ns]"), np.datetime64("NaT"), decimal.Decimal("NaN"), decimal.Decimal("sNaN"), "x"]
+    frame = pd.DataFrame({"email": [f"p{n}@example.com" for n in range(6)], "name": pd.Series(values, dtype=object)})
+    with frames.as_file({**GIVEN, "segment": frame}) as (given, _):
+        expected = ["2026-01-02", "2026-01-02T00:00:00", None, None, None, "x"]
+        assert expected == pq.read_table(given["segment"]).column("name").to_pylist()
+    for odd in (decimal.Decimal("Infinity"), day):
+        frame = pd.DataFrame({"email": EMAILS, "name": pd.Series([odd, None, odd], dtype=object)})
+        with frames.as_file({**GIVEN, "segment": frame}) as (given, _):
+            assert pq.read_table(given["segment"]).column("name").null_count == 1
+
+
+def test_a_column_whose_name_is_a_number_is_read():
+    """The field mapping names it as text."""
+    frame = pd.DataFrame({0: EMAILS, 1: ["Ann", None, "Bob"]})
+    with frames.as_file({**GIVEN, "field_mapping": {"email": "0", "first_name": "1"}, "segment": frame}) as (given, _):
+        assert pq.read_table(given["segment"]).column("1").to_pylist() == ["Ann", None, "Bob"]
+
+
+def test_a_lazy_query_that_fails_is_an_error_without_its_values():
+    """Polars quotes the value that it could not convert."""
+    pl = pytest.importorskip("polars")
+    frame = (
+        pl.DataFrame({"email": EMAILS, "name": ["1", "secret", "3"]}).lazy().with_columns(pl.col("name").cast(pl.Int8))
+    )
+    with (
+        pytest.raises(InvalidSegment, match=r"query of the LazyFrame failed \(InvalidOperationError\)") as caught,
+        frames.as_file({**GIVEN, "segment": frame}),
+    ):
+        pass
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [b"x", [1], {"a": 1}, object(), np.array([1, 2])])
 def test_a_mapped_column_that_is_no_text_is_refused_without_its_values(value):
     """The column and the type are named, and how to mend it."""
     frame = pd.DataFrame({"email": EMAILS, "name": ["+49 170 1234567", value, 7]})
