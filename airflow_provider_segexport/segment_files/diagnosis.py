@@ -12,7 +12,7 @@ import duckdb
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
 from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, encrypted_error, open_parquet
 from airflow_provider_segexport.segment_files.rows import Read, mixed_types, relation
-from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
@@ -75,16 +75,35 @@ def _read_by_engine(files: SegmentFiles) -> None:
             try:
                 sql.rows(f"select {counts} from {relation(sql, own_types, reads)}")
             except duckdb.Error as error:
-                raise _unreadable_error(file, error) from None
+                raise _unreadable_error(file, error, _unreadable_columns(sql, file)) from None
             try:
                 sql.rows(f"select {counts} from {relation(sql, SegmentFiles((file,), {}, {}, files.types), reads)}")
             except duckdb.Error:
                 raise outside_common_type_error(files) from None
 
 
-def _unreadable_error(file: SegmentFile, error: duckdb.Error) -> InvalidSegment:
+def _unreadable_columns(sql: Engine, file: SegmentFile) -> list[str]:
+    """Return the columns that DuckDB cannot read on their own, with the file's own types."""
+    unreadable = []
+    for column in file.types:
+        own_type = SegmentFiles((file,), {}, {}, {column: file.types[column]})
+        try:
+            sql.rows(f"select count(value) from {relation(sql, own_type, [Read('value', column)])}")
+        except duckdb.Error:
+            unreadable.append(column)
+    return unreadable
+
+
+def _unreadable_error(file: SegmentFile, error: duckdb.Error, columns: Sequence[str]) -> InvalidSegment:
     if "crypt" in str(error).lower():
         return encrypted_error(file.name)
+    if columns:
+        return InvalidSegment(
+            f"Column {', '.join(map(repr, columns))} of {file.name} cannot be read ({type(error).__name__}): a value "
+            "is outside its type, such as a time after the year 294246 or JSON that is malformed, or the engine does "
+            "not know the column's encoding. To fix: correct the values, and write the column with its writer's "
+            "default encoding, or as text."
+        )
     return InvalidSegment(
         f"The rows of {file.name} cannot be read ({type(error).__name__}): the engine does not understand the file. "
         "To fix: write it again with a current version of its writer."

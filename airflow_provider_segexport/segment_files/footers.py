@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,9 +94,11 @@ def _missing(names: Sequence[str], missing: Sequence[str], file: str) -> str:
     missing_names = f"{', '.join(map(quote_name, missing[:MAX_NAMES_SHOWN]))}{more}"
     alike = [name for name in names if any(_visible(name) == _visible(column) for column in missing)]
     if alike:
-        like = ", ".join(map(quote_name, alike[:MAX_NAMES_SHOWN]))
+        # In ASCII, because one letter may be written in two ways, such as é and e with an accent.
+        like = ", ".join(ascii(name) for name in alike[:MAX_NAMES_SHOWN])
+        wanted = ", ".join(ascii(name) for name in missing[:MAX_NAMES_SHOWN])
         return (
-            f"{file} has no column {missing_names}, which the export maps. It has {like}, which differs only in case "
+            f"{file} has no column {wanted}{more}, which the export maps. It has {like}, which differs only in case "
             "or in characters that cannot be seen. To fix: rename the column, or map it by its exact name."
         )
     if len(names) <= MAX_NAMES_SHOWN:
@@ -129,7 +132,7 @@ def quote_name(name: str) -> str:
 
 
 def _visible(name: str) -> str:
-    return INVISIBLE.sub("", name).lower()
+    return INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).lower()
 
 
 def check_unambiguous(names: Sequence[str], wanted: Sequence[str], file: str) -> None:

@@ -133,6 +133,15 @@ def test_a_name_that_only_looks_right_is_shown_as_it_is(tmp_path, name):
     assert "other" not in str(caught.value)
 
 
+def test_two_spellings_of_one_letter_are_shown_in_ascii(tmp_path):
+    """MacOS and some editors write é as two characters."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "pre\u0301nom": ["Zo"]})
+    with pytest.raises(InvalidSegment) as caught:
+        inspected(path, wanted=["email", "pr\xe9nom"])
+    assert r"no column 'pr\xe9nom'" in str(caught.value)
+    assert r"It has 'pre\u0301nom'" in str(caught.value)
+
+
 def test_the_nearest_names_are_shown(tmp_path):
     """If there are many columns, the message lists those most like the missing ones, each name cut."""
     columns = {f"attribute_{number}": [1] for number in range(500)} | {"custmer_tier": [1], "y" * 5_000: [1]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import decimal
 import errno
 import os
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.paths import local_path
+
+D = decimal.Decimal
 
 
 class FaultyFile:
@@ -204,6 +207,41 @@ def test_an_encrypted_file_is_called_so(tmp_path, plain_footer, column):
         writer.write_table(table)
     with pytest.raises(InvalidSegment, match=r"x\.parquet is encrypted.*To fix"), reading([path]) as rows:
         rows()
+
+
+OUTSIDE = {
+    "a time": (pa.array([2**62], pa.timestamp("ms")), {}),
+    "JSON": (pa.array(["{"], pa.json_()), {}),
+    "an encoding": (
+        pa.array([D("1.5")], pa.decimal128(20, 2)),
+        {"use_dictionary": False, "column_encoding": {"email": "PLAIN", "n": "BYTE_STREAM_SPLIT"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_a_column_that_the_engine_cannot_read_is_named(tmp_path, what):
+    """The author changes that column; a newer writer would write the same."""
+    column, options = OUTSIDE[what]
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "n": column}, **options)
+    with pytest.raises(InvalidSegment, match=r"Column 'n' of .*x\.parquet cannot be read.*To fix"):
+        plan_rows(path)
+
+
+def plan_rows(path):
+    """The rows of a file with a custom field, as planning reads them."""
+    files = inspected(path, wanted=["email", "n"])
+    with read.translate_read_errors(files), cleaned(path, note="n") as (sql, _):
+        values(sql, "custom_0")
+
+
+def test_a_type_that_arrow_does_not_read_is_no_damage(tmp_path):
+    """Polars writes integers of 128 bits; the file is whole."""
+    pl = pytest.importorskip("polars")
+    columns = {"email": ["a@example.com"], "n": pl.Series([1], dtype=pl.Int128)}
+    pl.DataFrame(columns).write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InvalidSegment, match=r"x\.parquet has a column of a type .*128 bits.*To fix"):
+        inspected(tmp_path / "x.parquet")
 
 
 def test_a_column_name_that_is_not_utf8(tmp_path):
