@@ -124,7 +124,11 @@ def _verify() -> ActionCommand:
                 action="store_true",
                 help="the next run of the export sends people again who are missing and have not opted out",
             ),
-            Arg(("--min-match-rate",), type=_share, help="exit with 3 if the match rate is lower, such as 0.99"),
+            Arg(
+                ("--min-match-rate",),
+                type=_share,
+                help="exit with 3 if the match rate is unknown or lower, such as 0.99",
+            ),
             ARG_OUTPUT,
         ),
     )
@@ -232,7 +236,7 @@ def _repair() -> ActionCommand:
 
 def _explain() -> ActionCommand:
     """Return the command that shows the records of one person."""
-    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command, positive_int  # noqa: PLC0415
 
     return ActionCommand(
         name="explain",
@@ -249,7 +253,7 @@ def _explain() -> ActionCommand:
             ),
             Arg(
                 ("--last-runs",),
-                type=int,
+                type=positive_int(allow_zero=True),
                 default=5,
                 help="number of each audience's last runs to search (default: 5)",
             ),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.cli.exit_codes import errors_shown
+from airflow_provider_segexport.cli.exit_codes import errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
@@ -86,6 +86,8 @@ def erase(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
     from airflow_provider_segexport.person import erase as core  # noqa: PLC0415
 
+    if not args.requested_by.strip():
+        fail_usage("--requested-by is empty; give the name or number of the request")
     person = _person(args.email)
     deps = erasure_deps(command_hook)
     preview = core.erase(deps, person, args.requested_by, dry_run=True)
@@ -113,11 +115,20 @@ def _print(receipt: Receipt) -> None:
 
 
 def _person(text: str) -> Person:
-    from airflow_provider_segexport.person.person import Person  # noqa: PLC0415
+    """Return the person of an address; `-` reads it from standard input.
 
-    if text != "-":
-        return Person.of(text)
-    try:
-        return Person.of(sys.stdin.readline() if sys.stdin is not None else "")
-    except UnicodeDecodeError:
-        raise InvalidSegment("Standard input is not UTF-8. To fix: pass one address in UTF-8.") from None
+    Raises:
+        InvalidSegment: the text is no address, or an address beside something else, of which there is no record.
+    """
+    from airflow_provider_segexport.person.person import Person  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.person.requests import is_one_address  # noqa: PLC0415
+
+    if text == "-":
+        try:
+            text = sys.stdin.readline() if sys.stdin is not None else ""
+        except UnicodeDecodeError:
+            raise InvalidSegment("Standard input is not UTF-8. To fix: pass one address in UTF-8.") from None
+    person = Person.of(text)
+    if not is_one_address(text):
+        raise InvalidSegment("This is more than one email address alone. To fix: pass one address.")
+    return person

@@ -30,7 +30,7 @@ LOGGER = "airflow_provider_segexport"
 def verify(args: Namespace) -> None:
     """Compare an audience with its ledger. Print kinds of people as a table, or the report as JSON or YAML.
 
-    The estimate and the progress go to standard error. The exit code is 3 if the match rate is below
+    The estimate and the progress go to standard error. The exit code is 3 if the match rate is unknown or below
     `--min-match-rate`.
     """
     with _logs_on_stderr():
@@ -39,8 +39,9 @@ def verify(args: Namespace) -> None:
         report = _run(hook, _request(hook, args))
     _print(report, args.output)
     rate, limit = report["match_rate"], args.min_match_rate
-    if limit is not None and rate is not None and rate < limit:
-        end_with_look(f"The match rate is {rate:.2%}, and should be at least {limit:.2%}.")
+    if limit is not None and (rate is None or rate < limit):
+        shown = "unknown, because no member was compared" if rate is None else f"{rate:.2%}"
+        end_with_look(f"The match rate is {shown}, and should be at least {limit:.2%}.")
 
 
 def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:

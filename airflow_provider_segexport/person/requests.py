@@ -38,7 +38,7 @@ def read_people(path: StoragePath) -> list[Person]:
         RetryableError: its disk or store failed.
     """
     texts = list(_texts(path, _content(path)))
-    refused = [number for number, text in enumerate(texts, 1) if trimmed(text) and not _is_one_address(text)]
+    refused = [number for number, text in enumerate(texts, 1) if trimmed(text) and not is_one_address(text)]
     if refused:
         numbers = ", ".join(map(str, refused[:MAX_NUMBERS]))
         more = f" and {len(refused) - MAX_NUMBERS:,} more" if len(refused) > MAX_NUMBERS else ""
@@ -50,7 +50,7 @@ def read_people(path: StoragePath) -> list[Person]:
     return list(dict.fromkeys(Person.of(text) for text in texts if trimmed(text)))
 
 
-def _is_one_address(text: str) -> bool:
+def is_one_address(text: str) -> bool:
     """Return whether a text may be an address, and is not one beside something else."""
     if validate(text).email is not None:
         return True

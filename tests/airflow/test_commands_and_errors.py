@@ -193,3 +193,32 @@ def test_an_address_on_standard_input_that_is_not_utf8_is_refused(exported, comm
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
         code, text = command(*argv)
         assert (code, "is not UTF-8. To fix: " in text) == (1, True), text
+
+
+@pytest.mark.parametrize("text", ["a@b.de,c@d.de", "a@b.de, Ann", '"a@b.de"', "a@b.de c@d.de"])
+def test_more_than_an_address_is_refused(exported, command, text):
+    """It would be another person, of which there is no record, and the code 0 would say that all was erased."""
+    for argv in (("explain", text), ("erase", text, "--requested-by", "desk", "--yes")):
+        code, shown = command(*argv)
+        assert (code, shown) == (1, "This is more than one email address alone. To fix: pass one address.")
+
+
+def test_an_erasure_needs_the_name_of_its_request(exported, command):
+    """The receipt holds it."""
+    code, text = command("erase", ADDRESS, "--requested-by", " ", "--yes")
+    assert (code, "--requested-by is empty" in text) == (2, True)
+
+
+def test_the_number_of_runs_to_explain_is_not_negative(exported, command):
+    """A slice would then leave the newest runs out."""
+    assert command("explain", ADDRESS, "--last-runs", "-1")[0] == 2
+    assert command("explain", ADDRESS, "--last-runs", "0")[0] == 0
+
+
+def test_an_unknown_match_rate_is_not_the_one_that_is_asked_for(stage, command):
+    """Such as that of an audience that no export has filled, whose id may be a mistake."""
+    conn_id = stage.connection("dotdigital")
+    code, text = command("verify", conn_id, "name:Customers", "--min-match-rate", "0.99")
+    assert code == 3
+    assert "The match rate is unknown, because no member was compared, and should be at least 99.00%." in text
+    assert command("verify", conn_id, "name:Customers")[0] == 0
