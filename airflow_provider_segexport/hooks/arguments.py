@@ -128,7 +128,8 @@ def segment(given: Any, name: str = "segment") -> str | list[str]:
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
         raise InvalidSegment(
             f"`{name}` is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath, an "
-            "Asset, or a list of them; pass a frame to `hook.export`."
+            "Asset, or a list of them. For rows, such as a frame, decorate the function that returns them with "
+            "`@task.segment_export`, or pass them to `hook.export`."
         )
     return [path(item) for item in given]
 

@@ -20,6 +20,7 @@ from airflow_provider_segexport.assets.audience import convert_asset_to_openline
 from airflow_provider_segexport.decorators.segment_export import SegmentExportDecoratedOperator, segment_export_task
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.operators.lineage import segment_datasets
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.storage.attempts import attempt_files, attempts
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -65,6 +66,23 @@ def test_a_path_that_a_function_returns_is_exported(stage, kind):
     path = stage.segment(4)
     run = stage.run(dag_of(lambda: kind(path), conn_id=stage.connection("dotdigital")))
     assert 4 == run.summary()["counts"]["delivered"]
+
+
+def test_a_frame_from_another_task_is_refused_and_the_decorator_named(stage):
+    """Airflow would store its rows, which are people, in its database."""
+    with DAG("frame_by_xcom", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+        @task
+        def make():
+            return people(2)
+
+        options = {"conn_id": stage.connection("dotdigital"), "field_mapping": FIELD_MAPPING}
+        SegmentExportOperator(task_id="export", segment=make(), **options)
+
+    run = stage.run(dag)
+    assert "`segment` is of type DataFrame" in run.error
+    assert "`@task.segment_export`" in run.error
+    assert stage.nothing_was_sent()
 
 
 def test_arguments_of_the_function_and_templates_of_the_operator(stage):
