@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 
 from airflow_provider_segexport.vendors.base import ColumnType
@@ -171,13 +172,15 @@ EARLIEST_S = -62_135_683_200
 
 
 def is_known_zone(zone: str) -> bool:
-    """Return whether a time zone is an offset, or one of the IANA database."""
-    if OFFSET.fullmatch(zone):
-        return True
-    try:
-        return ZoneInfo(zone).key != "localtime"
-    except (KeyError, ValueError, OSError):
-        return False
+    """Return whether a time zone is an offset, or one that the engine knows."""
+    return OFFSET.fullmatch(zone) is not None or zone == "UTC" or zone in _engine_zones()
+
+
+@functools.cache
+def _engine_zones() -> frozenset[str]:
+    """Return the names of the engine's time zones. Those of Python and of the machine may be others."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        return frozenset(name for (name,) in connection.execute("select name from pg_timezone_names()").fetchall())
 
 
 def at_zone_sql(zone: str) -> str:

@@ -174,11 +174,12 @@ def damaged_error(error: Exception, name: str, *, footer: bool) -> InvalidSegmen
             f"{name} holds text that is not UTF-8 in a mapped column. To fix: write the text as UTF-8, for example by "
             "decoding it with its real character set (often Latin-1 or Windows-1252) first."
         )
-    if isinstance(error, pa.ArrowNotImplementedError):
+    if isinstance(error, pa.ArrowNotImplementedError) or "supported" in text:
+        column = "a mapped column" if footer else "a column, mapped or not,"
         return InvalidSegment(
-            f"{name} has a column of a type or an encoding that cannot be read, such as an integer of 128 bits, or is "
-            "compressed with an unknown codec. One such column makes the whole file unreadable, mapped or not. To fix: "
-            "leave the column out or cast it, for example to text, and compress with zstd or snappy."
+            f"{name} has {column} that cannot be read: its type, encoding or compression is not supported, such as an "
+            "integer of 128 bits or LZO. To fix: leave the column out or cast it, for example to text, and compress "
+            "with zstd or snappy."
         )
     if footer:
         return InvalidSegment(

@@ -26,7 +26,7 @@ def partitions_of(path: StoragePath, names: Sequence[str], wanted: Sequence[str]
         Value by column: text, URL-decoded; None for `__HIVE_DEFAULT_PARTITION__`.
 
     Raises:
-        InvalidSegment: two folders of the path give one wanted column different values.
+        InvalidSegment: two folders of the path give one wanted column different values, or one is not UTF-8.
     """
     own = {name.lower() for name in names}
     values: dict[str, str | None] = {}
@@ -35,10 +35,22 @@ def partitions_of(path: StoragePath, names: Sequence[str], wanted: Sequence[str]
         column = unquote(column)
         if not equals or column not in wanted or column.lower() in own:
             continue
-        value = None if text == NULL_VALUE else unquote(text)
+        value = None if text == NULL_VALUE else _decoded(path, column, text)
         if values.setdefault(column, value) != value:
             raise InvalidSegment(
                 f"The path {display_path(path)} gives the column {column!r} two values. To fix: rename one of the "
                 "folders."
             )
     return values
+
+
+def _decoded(path: StoragePath, column: str, text: str) -> str:
+    try:
+        value = unquote(text, errors="strict")
+        value.encode()
+    except UnicodeError:
+        raise InvalidSegment(
+            f"The path {display_path(path)} gives the column {column!r} a value that is not UTF-8. To fix: rename the "
+            "folder."
+        ) from None
+    return value

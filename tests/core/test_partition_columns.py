@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyarrow as pa
 import pytest
 from core.factories import shared, written
@@ -86,6 +88,15 @@ def test_two_values_in_one_path_are_refused(tmp_path):
     written(tmp_path / "k=1" / "k=2" / "x.parquet", {"email": ["a@x.org"]})
     with pytest.raises(InvalidSegment, match=r"column 'k' two values\. To fix"):
         inspected(tmp_path, ["email", "k"])
+
+
+@pytest.mark.parametrize("folder", [b"dt=caf\xe9", b"dt=%FF"])
+def test_a_value_of_the_path_that_is_not_utf8_is_refused(tmp_path, folder):
+    """It would be changed, or end the run with an error of the engine."""
+    (tmp_path / os.fsdecode(folder)).mkdir()
+    (tmp_path / os.fsdecode(folder) / "x.parquet").write_bytes(content("a@x.org"))
+    with pytest.raises(InvalidSegment, match=r"the column 'dt' a value that is not UTF-8.*To fix"):
+        inspected(tmp_path, ["email", "dt"])
 
 
 def test_values_of_the_path_are_no_sql(tmp_path):

@@ -240,8 +240,18 @@ def test_a_type_that_arrow_does_not_read_is_no_damage(tmp_path):
     pl = pytest.importorskip("polars")
     columns = {"email": ["a@example.com"], "n": pl.Series([1], dtype=pl.Int128)}
     pl.DataFrame(columns).write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InvalidSegment, match=r"x\.parquet has a column of a type .*128 bits.*To fix"):
+    with pytest.raises(
+        InvalidSegment, match=r"x\.parquet has a column, mapped or not, that cannot be read.*128 bits.*To fix"
+    ):
         inspected(tmp_path / "x.parquet")
+
+
+def test_a_codec_that_is_not_supported_is_no_damage(tmp_path):
+    """Old clusters write LZO; the codec is a byte of the footer, behind the column's name."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "n": ["x"]})
+    path.write_bytes(path.read_bytes().replace(b"\x01n\x15\x02", b"\x01n\x15\x06"))
+    with pytest.raises(InvalidSegment, match=r"x\.parquet has a mapped column that cannot be read.*LZO.*To fix"):
+        plan_rows(path)
 
 
 def test_a_column_name_that_is_not_utf8(tmp_path):
