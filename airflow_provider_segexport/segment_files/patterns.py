@@ -27,22 +27,31 @@ def has_wildcard(part: str) -> bool:
 @functools.lru_cache(maxsize=256)
 def _expression(part: str) -> re.Pattern[str]:
     """Translate one segment of a pattern to a regular expression. A `[` without its `]` is literal."""
-    pieces, at = [], 0
+    chunks: list[list[str]] = [[]]
+    at = 0
     while at < len(part):
         char = part[at]
         at += 1
-        if char in "*?":
-            pieces.append(".*" if char == "*" else ".")
+        if char == "*":
+            chunks.append([])
+            continue
+        if char == "?":
+            chunks[-1].append(".")
             continue
         end = part.find("]", at + 1 + (part[at : at + 1] in {"!", "^"})) if char == "[" else -1
         if end < 0:
-            pieces.append(re.escape(char))
+            chunks[-1].append(re.escape(char))
             continue
         negated = part[at] in "!^"
         inside = part[at + negated : end]
-        pieces.append(f"[{'^' if negated else ''}{_ranges(inside)}]")
+        chunks[-1].append(f"[{'^' if negated else ''}{_ranges(inside)}]")
         at = end + 1
-    return re.compile("".join(pieces), re.DOTALL)
+    first, *rest = map("".join, chunks)
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    # The first match of a chunk suffices, so an atomic group keeps the time linear in the number of `*`.
+    middle = "".join(f"(?>.*?{chunk})" for chunk in rest[:-1])
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
 
 
 def _ranges(inside: str) -> str:
