@@ -55,10 +55,15 @@ def read_footer(path: StoragePath, name: str) -> Footer:
     with open_parquet(path, name) as (parquet, watched):
         # Metadata of single columns is not read: Arrow 26 ends the process if a column is encrypted.
         metadata, schema = parquet.metadata, parquet.schema_arrow
-        groups = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
-        return Footer(
-            metadata.num_rows, schema, tuple(schema.names), file_version(path, watched), max(groups, default=0)
-        )
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        rows = sum(group.num_rows for group in groups)
+        if rows != metadata.num_rows:  # rows are numbered by it
+            raise InvalidSegment(
+                f"{name} is damaged: its footer counts {counted(metadata.num_rows, 'row')}, and its row groups have "
+                f"{rows:,}. To fix: write the file again."
+            )
+        largest = max((group.total_byte_size for group in groups), default=0)
+        return Footer(rows, schema, tuple(schema.names), file_version(path, watched), largest)
 
 
 def column_types(footer: Footer, wanted: Sequence[str], file: str) -> dict[str, pa.DataType]:

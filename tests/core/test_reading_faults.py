@@ -235,6 +235,16 @@ def plan_rows(path):
         values(sql, "custom_0")
 
 
+def test_a_footer_whose_counts_of_rows_differ_is_damaged(tmp_path):
+    """Two rows would have one number."""
+    path = written(tmp_path / "x.parquet", {"email": [f"p{number}@example.com" for number in range(5)]})
+    body, five, four = path.read_bytes(), b"\x16\x0a\x19", b"\x16\x08\x19"
+    at = body.index(five)
+    path.write_bytes(body[:at] + four + body[at + 3 :])
+    with pytest.raises(InvalidSegment, match=r"x\.parquet is damaged: its footer counts 4 rows, .* 5\. To fix"):
+        inspected(path)
+
+
 def test_a_type_that_arrow_does_not_read_is_no_damage(tmp_path):
     """Polars writes integers of 128 bits; the file is whole."""
     pl = pytest.importorskip("polars")
