@@ -7,6 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+MAX_COUNT = 2**53
+"""Counts up to this are exact as floats, so charts can divide them."""
+
 
 def parse_object(content: str | bytes) -> dict[str, Any] | None:
     """Return the JSON object of a text; None if the text is not JSON, is nested too deeply, or is no object.
@@ -32,8 +35,9 @@ def number(value: Any) -> float:
 
 
 def integer(value: Any) -> int:
-    """Return a number without its fraction; 0 for any other value."""
-    return int(number(value))
+    """Return a number without its fraction; 0 for any other value, and for one that is no count of anything."""
+    count = int(number(value))
+    return count if abs(count) <= MAX_COUNT else 0
 
 
 def text(value: Any) -> str:

@@ -79,13 +79,18 @@ def account_facts(facts: Mapping[str, Any]) -> list[tuple[str, str, float]]:
         value = values.get(as_text(fact.get("value")))
         if value:
             learnt_at = number(fact.get("learnt_at"))
-            lines.append((title, value, learnt_at if 0 < learnt_at < YEAR_10000_S else 0.0))
+            lines.append((title, value, learnt_at if is_moment(learnt_at) else 0.0))
     return lines
 
 
 def reason(code: str) -> str:
     """Return a reason's label; of an unknown reason, its code with blanks."""
     return REASONS[Reason(code)] if code in set(Reason) else code.replace("_", " ")
+
+
+def is_moment(moment: float) -> bool:
+    """Return whether epoch seconds are a moment after 1970 that a date can hold."""
+    return 0 < moment < YEAR_10000_S
 
 
 def ago(moment: float, now: float) -> str:
@@ -102,13 +107,13 @@ def ago(moment: float, now: float) -> str:
 
 
 def clock(moment: float) -> str:
-    """Return a moment in UTC, to the second; empty for 0."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    """Return a moment in UTC, to the second; empty for 0 and for a number that is no moment."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC" if is_moment(moment) else ""
 
 
 def iso(moment: float) -> str:
-    """Return a moment in ISO 8601, which the script shows in the time zone of Airflow's UI; empty for 0."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+    """Return a moment in ISO 8601, which the script shows in the time zone of Airflow's UI; empty as from `clock`."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if is_moment(moment) else ""
 
 
 def day(text: str) -> str:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from airflow_provider_segexport.counted import counted, noun
+from airflow_provider_segexport.json_values import integer, text
 from airflow_provider_segexport.plugins import charts, labels
 from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
 
@@ -30,6 +31,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     env.filters.update(count=count, counted=counted, noun=noun, soft=soft, marked=marked)
+    env.filters.update(integer=integer, text=text)
     env.filters.update(clock=labels.clock, iso=labels.iso, day=labels.day, lasted=labels.lasted, size=labels.size)
     env.globals.update(
         account_facts=labels.account_facts,
