@@ -130,8 +130,8 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(cluster):
         cluster.start(first)
     assert cluster.logs(other, "killed")
     assert 40_000 == held(cluster, "campaign_monitor", 1)
-    in_flight = 4
-    assert 40 <= sent() <= 40 + in_flight
+    in_flight, without_stored_result = 4, 8  # results wait up to two seconds to be stored; a call takes 1.5 s
+    assert 40 <= sent() <= 40 + in_flight + without_stored_result
     assert [2] == [instance["try_number"] for instance in cluster.exports("killed")]
 
 
