@@ -138,6 +138,16 @@ class Conversion:
     sql: str = "{}"
 
 
+def is_converted(kind: pa.DataType, wide: pa.DataType) -> bool:
+    """Return whether DuckDB's reader converts a column without a value to another type; NaN is no value."""
+    kind, wide = value_type(kind), value_type(wide)
+    if pa.types.is_floating(kind):
+        return False
+    if pa.types.is_string(wide) or pa.types.is_null(wide):
+        return True
+    return all(_is_number(each) or pa.types.is_boolean(each) for each in (kind, wide))
+
+
 def conversion(kind: pa.DataType, wide: pa.DataType, *, as_date: bool) -> Conversion:
     """Return how a column of a file is read as the segment's type.
 

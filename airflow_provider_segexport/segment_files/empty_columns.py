@@ -18,13 +18,15 @@ from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 def type_in(file: SegmentFile, column: str) -> pa.DataType:
     """Return the type of a mapped column in a file; that of nulls if its path gives null, or its values have none."""
+    if column in file.empty:
+        return NO_TYPE
     if column in file.types:
         return NO_TYPE if pa.types.is_null(value_type(file.types[column])) else file.types[column]
     return pa.string() if file.partitions[column] is not None else NO_TYPE
 
 
 def without_types_of_nulls(files: Sequence[SegmentFile], columns: Collection[str]) -> Sequence[SegmentFile]:
-    """Return the files without those types of a column that no value has: they have the type of nulls there.
+    """Return the files with those of the columns as empty whose type no value has: it does not count.
 
     Only columns that differ in type between files are read. Of each type, files are read up to the first value.
 
@@ -44,7 +46,8 @@ def without_types_of_nulls(files: Sequence[SegmentFile], columns: Collection[str
         if len(by_type) > 1:
             empty = {kind for kind, alike in by_type.items() if all(_is_empty(file, column) for file in alike)}
             files = [
-                _without_types(file, [column]) if value_type(type_in(file, column)) in empty else file for file in files
+                replace(file, empty=file.empty | {column}) if value_type(type_in(file, column)) in empty else file
+                for file in files
             ]
     return files
 
@@ -66,15 +69,11 @@ def with_empty_columns(files: SegmentFiles, columns: Collection[str]) -> Segment
     nulls = dict.fromkeys(empty, NO_TYPE)
     return replace(
         files,
-        files=tuple(_without_types(file, empty) for file in files.files),
+        files=tuple(replace(file, types={**file.types, **nulls}) for file in files.files),
         columns={**files.columns, **dict.fromkeys(empty, "text")},
         type_names={**files.type_names, **dict.fromkeys(empty, "null")},
         types={**files.types, **nulls},
     )
-
-
-def _without_types(file: SegmentFile, columns: Collection[str]) -> SegmentFile:
-    return replace(file, types={**file.types, **dict.fromkeys(columns, NO_TYPE)})
 
 
 def _is_empty(file: SegmentFile, column: str) -> bool:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Conversion, conversion, value_type
+from airflow_provider_segexport.segment_files.column_types import NO_TYPE, Conversion, conversion, is_converted
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
@@ -51,20 +51,24 @@ def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
 def _alike(files: SegmentFiles, reads: Sequence[Read]) -> Iterator[tuple[object, Iterator[SegmentFile]]]:
     """Group consecutive files whose columns are read in the same way."""
     return groupby(
-        files.files, lambda file: (_conversions(file, reads, files), set(file.partitions), _null_columns(file))
+        files.files, lambda file: (_conversions(file, reads, files), set(file.partitions), _not_read(file, files))
     )
 
 
-def _null_columns(file: SegmentFile) -> set[str]:
-    """Return the columns without a value, which are not read: a file may give them any type."""
-    return {column for column, kind in file.types.items() if value_type(kind) == NO_TYPE}
+def _not_read(file: SegmentFile, files: SegmentFiles) -> set[str]:
+    """Return the columns without a value in a file whose type there the reader does not convert.
+
+    Any other is read, because files that are read in the same way need one scan.
+    """
+    return {column for column in file.empty if not is_converted(file.types[column], files.types[column])}
 
 
 def _conversions(file: SegmentFile, reads: Sequence[Read], files: SegmentFiles) -> list[Conversion]:
     conversions = []
     for read in reads:
         wide = files.types.get(read.column, NO_TYPE)
-        conversions.append(conversion(file.types.get(read.column, wide), wide, as_date=read.as_date))
+        kind = NO_TYPE if read.column in file.empty else file.types.get(read.column, wide)
+        conversions.append(conversion(kind, wide, as_date=read.as_date))
     return conversions
 
 
@@ -76,7 +80,7 @@ def _part(engine: Engine, alike: Sequence[SegmentFile], reads: Sequence[Read], f
     conversions = _conversions(alike[0], reads, files)
     types = {read.column: conversion.type for read, conversion in zip(reads, conversions, strict=True)}
     sources = {column: _from_path(alike, column) for column in types if column in alike[0].partitions}
-    sources |= {column: f"null::{types[column]}" for column in types if column in _null_columns(alike[0])}
+    sources |= {column: f"null::{types[column]}" for column in types if column in _not_read(alike[0], files)}
     types = {column: kind for column, kind in types.items() if column not in sources} or {NO_COLUMN: "varchar"}
     names = {column: f"c{number}" for number, column in enumerate(types)}
     schema = ", ".join(
@@ -103,7 +107,8 @@ def _from_path(files: Sequence[SegmentFile], column: str) -> str:
 def mixed_types(files: SegmentFiles) -> Iterator[tuple[str, tuple[str, pa.DataType], tuple[str, pa.DataType]]]:
     """Yield columns with more than one type: the column, and names and types of the first two files that differ."""
     for column in files.types:
-        typed = [(file.name, file.types[column]) for file in files.files if file.types.get(column, NO_TYPE) != NO_TYPE]
+        kinds = [(file, NO_TYPE if column in file.empty else file.types.get(column, NO_TYPE)) for file in files.files]
+        typed = [(file.name, kind) for file, kind in kinds if kind != NO_TYPE]
         other = next((file for file in typed if file[1] != typed[0][1]), None)
         if other is not None:
             yield column, typed[0], other

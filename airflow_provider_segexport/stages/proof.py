@@ -14,7 +14,6 @@ import pyarrow as pa
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.field_values import read_time, read_zoned_time
 from airflow_provider_segexport.model import ProofState
-from airflow_provider_segexport.segment_files.column_types import NO_TYPE
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, quoted
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.paths import StoragePath
@@ -117,11 +116,8 @@ def resolve(
     for part, column in proof.columns.items():
         _check_type(files, column, ARGUMENTS[part], PART_TYPES)
         columns.append(MappedColumn(PROOF_PARTS[part], column, "text", ARGUMENTS[part]))
-    types = [file.types.get(proof.consented_at) for file in files.files]
-    is_in_utc = all(
-        kind is not None and (kind == NO_TYPE or (pa.types.is_timestamp(kind) and kind.tz is not None))
-        for kind in types
-    )
+    types = [file.types.get(proof.consented_at) for file in files.files if proof.consented_at not in file.empty]
+    is_in_utc = all(kind is not None and pa.types.is_timestamp(kind) and kind.tz is not None for kind in types)
     return tuple(columns), MappedProof(tuple(proof.columns), proof.text, is_in_utc)
 
 

@@ -24,14 +24,13 @@ class SegmentFile:
     """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0.
 
     Attributes:
-        path: of the file.
         name: for reports.
-        rows: in the file.
         first_row: number of its first row in the segment, from 0.
         types: type in this file by mapped column.
         version: differs when the file is replaced; empty if its store has no versions.
         group_bytes: uncompressed bytes of its largest row group.
         partitions: value by mapped column that only the path contains.
+        empty: mapped columns without a value here, whose type here does not count.
     """
 
     path: StoragePath
@@ -42,6 +41,7 @@ class SegmentFile:
     version: Mapping[str, str] = field(default_factory=dict)
     group_bytes: int = 0
     partitions: Mapping[str, str | None] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

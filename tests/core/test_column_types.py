@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from core.factories import cleaned, inspected, values, written
+from core.factories import cleaned, inspected, shared, values, written
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files import column_types
+from airflow_provider_segexport.segment_files.rows import Read, relation
 from airflow_provider_segexport.stages import read
 
 D = decimal.Decimal
@@ -124,6 +125,17 @@ def test_a_column_without_a_value_in_a_file_has_no_say_in_its_type(tmp_path, emp
     assert inspected(tmp_path, wanted=["email", "it"]).types["it"] == kind
     with cleaned(tmp_path, note="it") as (sql, _):
         assert [*[None] * 4, text, *[None] * 4] == values(sql, "custom_0")
+
+
+def test_many_files_with_and_without_a_value_are_read_by_one_scan(tmp_path):
+    """A scan for each file would make planning slow."""
+    for number in range(20):
+        empty, filled = pa.nulls(1, [pa.null(), pa.int32(), pa.bool_()][number % 3]), pa.array(["x"])
+        table = pa.table({"email": [f"{number}@example.com"], "it": filled if number % 2 else empty})
+        written(tmp_path / f"{number:02d}.parquet", table)
+    sql = relation(shared(), inspected(tmp_path, wanted=["email", "it"]), [Read("it", "it")])
+    assert 1 == sql.count("read_parquet")
+    assert 10 == len(shared().rows(f"select it from {sql} where it is not null"))
 
 
 def test_files_without_a_value_in_a_column_may_have_any_types(tmp_path):
