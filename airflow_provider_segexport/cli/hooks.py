@@ -28,7 +28,8 @@ def command_hook(conn_id: str, *, is_command: bool = True) -> SegmentExportHook:
         connection = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311 - a command runs in no task
     except AirflowNotFoundException:
         raise InvalidConnection(
-            f"There is no connection {conn_id!r}. To fix: take an id that `airflow connections list` shows."
+            f"There is no connection {conn_id!r}, or its content cannot be read. To fix: take an id that `airflow "
+            "connections list` shows, or correct the environment variable or the secret that holds the connection."
         ) from None
     if connection.conn_type not in HOOKS:
         raise InvalidConnection(

@@ -32,6 +32,11 @@ MAX_RUNS = KEPT_RUNS
 """An audience's newest runs whose rejects are searched: so many keep their reports whatever their age."""
 
 
+REJECTS_TEXTS = ("outcome", "reason", "field", "file", "vendor_code", "vendor_message")
+REJECTS_COLUMNS = {"email", "file_row", *REJECTS_TEXTS}
+"""Columns of the rejects that are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class UndeliveredRow:
     """A row of the person that a run did not deliver, from its rejects."""
@@ -208,6 +213,9 @@ def undelivered(
         path = folder / "rejects.parquet"
         with open_file(path) as file:
             rejects = pq.ParquetFile(file)
+            if not set(rejects.schema_arrow.names) >= REJECTS_COLUMNS:  # of another version
+                unread.append(str(run["run"]))
+                continue
             is_person = person.rows(rejects.read(["email"]).column("email"))
             if not pc.any(is_person).as_py():
                 continue
@@ -216,11 +224,8 @@ def undelivered(
             UndeliveredRow(
                 run=str(run["run"]),
                 as_of=str(run["as_of"]),
-                file_row=int(rejected["file_row"]),
-                **{
-                    name: str(rejected[name] or "")
-                    for name in ("outcome", "reason", "field", "file", "vendor_code", "vendor_message")
-                },
+                file_row=int(rejected["file_row"] or 0),
+                **{name: str(rejected[name] or "") for name in REJECTS_TEXTS},
             )
             for rejected in table.to_pylist()
         ]

@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_segexport.cli import exit_codes, terminal
@@ -15,7 +17,7 @@ from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage import paths
-from airflow_provider_segexport.storage.history import ledger_paths
+from airflow_provider_segexport.storage.history import ledger_paths, recent_runs
 
 pytestmark = pytest.mark.airflow
 
@@ -222,3 +224,22 @@ def test_an_unknown_match_rate_is_not_the_one_that_is_asked_for(stage, command):
     assert code == 3
     assert "The match rate is unknown, because no member was compared, and should be at least 99.00%." in text
     assert command("verify", conn_id, "name:Customers")[0] == 0
+
+
+def test_rejects_of_another_version_are_not_read(exported, command):
+    """They lack a column; the ledger still says where the person is."""
+    [ledger] = ledger_paths(state_path())
+    [run] = recent_runs(ledger)
+    pq.write_table(pa.table({"email": [ADDRESS], "file_row": [3]}), Path(run["run_folder"]) / "rejects.parquet")
+    code, text = command("explain", ADDRESS)
+    assert code == 0
+    assert "in the audience, added by an export" in text
+    assert f"the report of {run['run']} was removed or cannot be read" in text
+
+
+def test_a_connection_whose_content_cannot_be_read_is_not_said_to_be_missing_alone(stage, command):
+    """Airflow reports both as one."""
+    stage.setenv("AIRFLOW_CONN_TORN", '{"conn_type": "dotdigital", "extra": "{"}')
+    code, text = command("audiences", "torn")
+    assert code == 1
+    assert "There is no connection 'torn', or its content cannot be read. To fix: " in text
