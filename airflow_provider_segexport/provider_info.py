@@ -18,13 +18,6 @@ OPERATOR_MODULES = tuple(
 OPERATOR_PAGES = ("export", "undo", "verify", "erase")
 """Names of the pages in docs/operators."""
 
-API_DOCUMENTATION = {
-    "campaign_monitor": "https://www.campaignmonitor.com/api/",
-    "constant_contact": "https://developer.constantcontact.com/",
-    "dotdigital": "https://developer.dotdigital.com/",
-    "omnisend": "https://api-docs.omnisend.com/",
-}
-"""The vendors' own documentation, by connection type."""
 TRIGGER_MODULES = ("airflow_provider_segexport.triggers.import_jobs", "airflow_provider_segexport.triggers.until")
 
 
@@ -117,7 +110,7 @@ def integration(vendor: Vendor) -> dict[str, Any]:
     page = f"{vendor.name.replace('_', '-')}.md"
     return {
         "integration-name": vendor.title,
-        "external-doc-url": API_DOCUMENTATION[vendor.name],
+        "external-doc-url": vendor.documentation_url,
         "how-to-guide": [
             f"/docs/first-export/{page}",
             f"/docs/connections/{page}",

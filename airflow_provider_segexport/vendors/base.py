@@ -212,6 +212,8 @@ class Vendor:
     title: str
     audience_noun: str
     base_url: str
+    documentation_url: str
+    """URL of the vendor's own API documentation."""
     limits: Limits
     fields: tuple[FieldRule, ...]
     max_custom_chars: int | None

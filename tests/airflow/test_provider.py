@@ -22,7 +22,6 @@ from airflow_provider_segexport import __version__, get_provider_info
 from airflow_provider_segexport.errors import ConnectionNotAllowed
 from airflow_provider_segexport.hooks import HOOKS, get_hook_class
 from airflow_provider_segexport.hooks.connection import settings
-from airflow_provider_segexport.provider_info import API_DOCUMENTATION
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -108,7 +107,8 @@ def test_integrations_are_those_of_the_official_providers():
         assert names == {entry["integration-name"] for entry in INFO[kind]}
     guides = {guide for entry in INFO["integrations"] for guide in entry["how-to-guide"]}
     assert [] == [guide for guide in guides if not (REPO / guide.removeprefix("/")).is_file()]
-    assert set(API_DOCUMENTATION) == set(VENDORS)
+    links = {entry["integration-name"]: entry["external-doc-url"] for entry in INFO["integrations"]}
+    assert links == {vendor.title: vendor.documentation_url for vendor in VENDORS.values()}
 
 
 def test_airflow_loads_the_plugin_once(monkeypatch):

@@ -28,6 +28,7 @@ VENDOR = Vendor(
     title="Campaign Monitor",
     audience_noun="list",
     base_url=account.BASE_URL,
+    documentation_url="https://www.campaignmonitor.com/api/",
     # Published: 1000 rows in a call (error code 209 for more). No rate is published for imports, so four calls in
     # parallel are a modest choice. The official clients wait up to 120 s for an import.
     limits=Limits(batch_rows=1000, batch_bytes=4_000_000, max_concurrency=4, max_jobs=0, timeout_s=120),

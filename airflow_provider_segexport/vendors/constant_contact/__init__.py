@@ -32,6 +32,7 @@ VENDOR = Vendor(
     title="Constant Contact",
     audience_noun="list",
     base_url=account.BASE_URL,
+    documentation_url="https://developer.constantcontact.com/",
     # Published: 40,000 rows and 4 MB in one import, and the vendor silently drops what exceeds them. 1,000 queued
     # activities in an account. 4 calls a second and 10,000 a day with one key, shared by all its clients.
     limits=Limits(

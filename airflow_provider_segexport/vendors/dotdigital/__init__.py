@@ -30,6 +30,7 @@ VENDOR = Vendor(
     title="dotdigital",
     audience_noun="address book",
     base_url=account.BASE_URL,
+    documentation_url="https://developer.dotdigital.com/",
     # Published: 50 MB of JSON in one import and 25 active imports in an account, shared with all other integrations.
     # A report lists every contact of its job, so 5,000 rows keep a poll near 1 MB. The vendor recommends a timeout of
     # 121 s.

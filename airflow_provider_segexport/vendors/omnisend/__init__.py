@@ -33,6 +33,7 @@ VENDOR = Vendor(
     title="Omnisend",
     audience_noun="tag",
     base_url=account.BASE_URL,
+    documentation_url="https://api-docs.omnisend.com/",
     # Published: 100 items in a batch. The batches page of v3 asks to stay below 1 MB; this version names no size.
     # Polling a thousand jobs takes four calls. The timeout is three times the 10 s that the vendor recommends.
     # All keys and applications of a brand share 400 calls a minute. Nothing says whether an endpoint's own limit is
