@@ -24,6 +24,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 
+WITH_PROBE = [name for name, vendor in VENDORS.items() if vendor.probe]
 NAME = "canary.planted"
 MAP = tuple(part for field, column in FIELD_MAPPING.items() for part in ("--map", f"{field}={column}"))
 OWN = f"me.{NAME}+{{n}}@my-domain.example"
@@ -145,7 +146,7 @@ def test_commands_at_debug(stage, command, searched, filled, vendor):
     assert NAME in command("rejects", newest["run_folder"])[1]  # the search is not blind
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", WITH_PROBE)
 def test_a_probe_at_debug(stage, command, searched, filled, vendor):
     """Nothing but the printed pattern has an address, also if the probe is broken off and undone by the next one."""
     file = Path(stage.folder, "probe.json")

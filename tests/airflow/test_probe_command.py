@@ -23,6 +23,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
 
+WITH_PROBE = [name for name, vendor in VENDORS.items() if vendor.probe]
 PATTERN = "me+{n}@my-domain.example"
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "first-export"
 
@@ -58,7 +59,7 @@ def shown_on(page):
     return block[1] if block else ""
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", WITH_PROBE)
 def test_the_page_of_the_first_export_shows_what_the_command_prints(probe, vendor):
     """Word by word, against the simulator; the answers are in probe.json too."""
     code, text = probe(vendor, "--yes")
@@ -151,7 +152,7 @@ def test_an_example_domain_at_a_real_vendor(stage, command, tmp_path, monkeypatc
     assert "belongs to no one" in text
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", WITH_PROBE)
 def test_an_audience_with_other_people(stage, probe, vendor):
     """It is refused, and no person in it is touched."""
     audience = stage.audience(vendor, 1)
@@ -216,7 +217,7 @@ def test_an_audience_that_another_run_writes(stage, probe):
     assert stage.nothing_was_sent()
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", WITH_PROBE)
 def test_a_probe_of_another_audience_of_the_account(stage, probe, vendor):
     """It runs at the same time: nothing is sent, because the two would change each other's answers."""
     probe(vendor, "--dry-run")

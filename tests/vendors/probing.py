@@ -16,6 +16,9 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 PATTERN = "me+{n}@my-domain.example"
 
+WITH_PROBE = [name for name, vendor in VENDORS.items() if vendor.probe]
+"""Vendors with questions; a vendor may have none."""
+
 CONFIRMED = "Newsletter, double opt-in"
 
 ANSWERS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {

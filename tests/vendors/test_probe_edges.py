@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 from vendors.harness import VendorHarness
-from vendors.probing import PATTERN, Calls, Prober
+from vendors.probing import PATTERN, WITH_PROBE, Calls, Prober
 
 from airflow_provider_segexport.errors import FatalError, InvalidArgument
 from airflow_provider_segexport.model import Response
@@ -21,6 +21,11 @@ from airflow_provider_segexport.vendors.constant_contact.probe_calls import is_n
 from airflow_provider_segexport.vendors.omnisend.probe_calls import undo_values
 from airflow_provider_segexport.vendors.operations import run_operation
 from airflow_provider_segexport.vendors.probe import Subject
+
+
+@pytest.fixture(params=WITH_PROBE)
+def vendor(request):
+    return request.param
 
 
 def emails_of(prober, question):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 from vendors.harness import VendorHarness, people
-from vendors.probing import ANSWERS, CASES, Prober, audience_for, question_of, relaxed
+from vendors.probing import ANSWERS, CASES, WITH_PROBE, Prober, audience_for, question_of, relaxed
 
 from airflow_provider_segexport.errors import FatalError, PermissionDenied
 from airflow_provider_segexport.storage.ledger_schema import MEMBER
-from airflow_provider_segexport.vendors.registry import VENDORS
 
 SENT_NOTHING = {
     ("campaign_monitor", "rejections", "added"): (FatalError, "adds people again who have opted out"),
@@ -110,7 +109,7 @@ def test_exports_after_an_answer(account, vendor, name, answer):
 
 
 @pytest.mark.parametrize(("name", "answer"), [("email_case", "different")])
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", WITH_PROBE)
 def test_a_person_who_has_opted_out_under_an_address_in_upper_case(account, answer):
     """The vendor would make a new contact of the address in lower case, and that one would get mail."""
     account.sim.seed(account.name, [{"email": "P2@EXAMPLE.COM", "status": account.row.opted_out}], account.main)
