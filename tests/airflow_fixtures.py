@@ -28,10 +28,12 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_compat import catch_up, keep_type_adapters
 from airflow_home import BUNDLE, HOME
+from vendors.rows import row
 
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 from airflow_provider_segexport.simulator.connections import CREDENTIALS
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 catch_up()
 if not os.environ.get("SEGEXPORT_ALL_TESTS"):
@@ -41,13 +43,6 @@ NUMBERS = itertools.count(1)
 RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
 CONSENT = {"privacy_consent": True, "consented_by": "Ann Administrator", "allowed_dags": "*"}
 FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
-IMPORTS = {
-    "campaign_monitor": "/import.json",
-    "constant_contact": "_import",
-    "dotdigital": "/contacts/v3/import",
-    "omnisend": "/batches",
-}
-"""How the path of the call that sends people ends, by vendor."""
 
 
 def simulator() -> Simulator:
@@ -177,8 +172,9 @@ class Stage:
 
     def sent(self, vendor: str) -> list[dict[str, Any]]:
         """The calls that sent people, as the simulator saw them."""
+        method, path = row(vendor).upsert
         calls = self.sim.requests(vendor=vendor)
-        return [call for call in calls if call["path"].endswith(IMPORTS[vendor]) and call["method"] in {"PUT", "POST"}]
+        return [call for call in calls if call["path"].endswith(path) and call["method"] == method]
 
     def arrived(self, pattern: str = "") -> int:
         """How many calls have come in whose path fits; cheap enough to be asked all the time."""
@@ -186,7 +182,7 @@ class Stage:
             return sum(re.search(pattern, entry.path) is not None for entry in self.sim._log.since())
 
     def nothing_was_sent(self) -> bool:
-        return not any(self.sent(vendor) for vendor in IMPORTS)
+        return not any(self.sent(vendor) for vendor in VENDORS)
 
     def run(self, dag: DAG, **how: Any) -> Run:
         """Run a DAG as `airflow dags test` does, retries, deferrals and mapping included."""

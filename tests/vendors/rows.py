@@ -10,6 +10,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from airflow_provider_segexport.model import Reason
+from airflow_provider_segexport.vendors.base import FieldType
 
 Line = Mapping[str, Any]
 
@@ -54,6 +55,7 @@ class Row:
             rejects no person by status.
         malformed: an address that the provider accepts and the vendor rejects.
         custom: a custom field that the account has, and one that it lacks.
+        custom_type: the type of the one that the account has.
         quota: every "retry later" response to an upsert.
         calm: settings that lift the rate limits for tests of other things.
         slots: settings that leave one job slot, and the response without a free slot.
@@ -67,6 +69,7 @@ class Row:
         api_path: path of the API below the base URL.
         opted_out: a status to seed for a person who has unsubscribed, in lower case.
         gone: a status to seed for a person that another program has removed from the audience.
+        gone_returns: the next upsert adds that person again.
         gone_account_wide: that status belongs to the account, and not to one audience.
         checks_leavers: a removal reads each person, so that the run sees who has opted out.
         job_id: the member of the upsert's response with the job's id.
@@ -87,6 +90,7 @@ class Row:
     item: str
     sample_audience: str
     api_path: str
+    custom_type: FieldType = "text"
     relax_limits: Line = field(default_factory=dict)
     slots: tuple[Line, object] | None = None
     states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
@@ -95,6 +99,7 @@ class Row:
     kept_on_removal: tuple[str, Reason] | None = None
     opted_out: str = "unsubscribed"
     gone: str = "deleted"
+    gone_returns: bool = True
     gone_account_wide: bool = False
     checks_leavers: bool = True
     job_id: str = ""
@@ -137,6 +142,7 @@ ROWS: dict[str, Row] = {
         item='{{"EmailAddress":"{0}","ConsentToTrack":"Unchanged"}}',
         sample_audience="2fe4c8f0373ce320e2200596d7ef168f",
         api_path="/api/v3.3",
+        gone_returns=False,
         field_path="/api/v3.3/lists/{audience}/customfields/%5B{key}%5D.json",
         quota=(
             Quota({"status": 429, "headers": {"X-RateLimit-Reset": "17"}}, 17.0),
@@ -159,6 +165,7 @@ ROWS: dict[str, Row] = {
         sample_audience="06a3d42e-a55c-11e7-aa2e-fa163e6b01c1",
         api_path="/v3",
         gone="left_list",
+        gone_returns=False,
         job_id="activity_id",
         job_path="/activities",
         quota=(
@@ -180,6 +187,7 @@ ROWS: dict[str, Row] = {
         rejected_status=("globallySuppressed", Reason.SUPPRESSED),
         vendor_invalid_email=None,
         custom=("ORDERS", "FAVOURITE_SHOP"),
+        custom_type="number",
         item='{{"matchIdentifier":"email","identifiers":{{"email":"{0}"}},"lists":[{1}]}}',
         sample_audience="345579",
         api_path="",

@@ -180,8 +180,10 @@ UPSERTS = [sample for sample in SAMPLES if sample.operation == "upsert" and thei
 def test_items_have_the_shape_of_the_sample_s(sample):
     """An export's encoded item has the keys of the vendor's own example, and their types."""
     vendor, custom = VENDORS[sample.vendor], row(sample.vendor).custom[0]
-    kind = "number" if sample.vendor == "dotdigital" else "text"
-    fields = {custom.lower(): VendorField(custom, kind), "firstname": VendorField("FIRSTNAME")}
+    fields = {
+        custom.lower(): VendorField(custom, row(sample.vendor).custom_type),
+        "firstname": VendorField("FIRSTNAME"),
+    }
     target = Audience(BASE, "1", "Shop", row(sample.vendor).sample_audience, fields=fields)
     matched = MappedFields(("email", "first_name"), (CustomField(custom, "custom_0", "integer"),))
     ((item,),) = shared().rows(
