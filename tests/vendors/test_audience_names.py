@@ -8,6 +8,7 @@ from dataclasses import replace
 from threading import Thread
 
 import pytest
+from vendors.audience_rows import audience_row
 from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import (
@@ -32,11 +33,6 @@ from airflow_provider_segexport.vendors.directory import AudienceEntry, matches,
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 WITH_DIRECTORY = [name for name, vendor in VENDORS.items() if vendor.directory is not None]
-CREATE = {
-    "campaign_monitor": ("POST", r"/lists/\w+\.json$"),
-    "constant_contact": ("POST", r"/contact_lists$"),
-    "dotdigital": ("POST", r"/address-books$"),
-}
 NAME = "Spring & Söhne <2026>"
 
 
@@ -78,18 +74,19 @@ def add(account: VendorHarness, name: str) -> str:
 
 def rename(account: VendorHarness, audience: str, name: str) -> None:
     """Rename an audience in the simulator, past the vendor's own check that names are unique."""
-    state = account.sim._vendors[account.name].account
-    match account.name:
-        case "campaign_monitor":
-            state.client.lists[audience].title = name
-        case "dotdigital":
-            state.books[int(audience)].name = name
-        case _:
-            state.find_list(audience).name = name
+    audience_row(account.name).renames(account.sim._vendors[account.name], audience, name)
+
+
+def fill(account: VendorHarness) -> int:
+    """Add audiences `List 0`, `List 1` and so on; return how many."""
+    count, opens = audience_row(account.name).count, audience_row(account.name).opens
+    for number in range(count):
+        opens(account.sim._vendors[account.name], f"List {number}")
+    return count
 
 
 def creations(account: VendorHarness) -> int:
-    method, path = CREATE[account.name]
+    method, path = audience_row(account.name).create
     calls = account.sim.requests(vendor=account.name)
     return sum(call["method"] == method and bool(re.search(path, str(call["path"]))) for call in calls)
 
@@ -104,7 +101,7 @@ def writes(account: VendorHarness) -> list[str]:
 
 
 def fail_creation(account: VendorHarness, **fault) -> None:
-    method, path = CREATE[account.name]
+    method, path = audience_row(account.name).create
     account.sim.faults([{"vendor": account.name, "method": method, "path": path, **fault}])
 
 
@@ -208,14 +205,7 @@ def test_an_audience_that_was_deleted_between_tries_is_not_replaced(account):
         patch.setattr("airflow_provider_segexport.export.pipeline.prepare", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             by_name(account)
-    state = account.sim._vendors[account.name].account
-    match account.name:
-        case "campaign_monitor":
-            del state.client.lists[first]
-        case "dotdigital":
-            del state.books[int(first)]
-        case _:
-            state.find_list(first).deleted = account.sim.clock.now()
+    audience_row(account.name).deletes(account.sim._vendors[account.name], first)
     with pytest.raises(AudienceNotFound, match="first try"):
         by_name(account, create_audience=False)
 
@@ -381,7 +371,7 @@ def test_too_many_calls_is_no_unclear_response(account):
 def test_a_name_that_differs_in_case_is_not_used(account):
     """Some vendors take the two for one name: nothing is sent to the other audience, whatever the vendor says."""
     other = add(account, NAME.upper())
-    if account.name == "campaign_monitor":  # its simulator compares titles exactly
+    if not audience_row(account.name).refuses_other_case:
         assert by_name(account, create_audience=True)["audience"] != other
         return
     with pytest.raises(InvalidArgument, match="exact name"):
@@ -469,16 +459,7 @@ def test_a_connection_without_consent_creates_nothing(account):
 
 def test_all_pages_are_read(account):
     """More audiences than a page holds."""
-    state = account.sim._vendors[account.name].account
-    count = {"campaign_monitor": 30, "dotdigital": 2100, "constant_contact": 900}[account.name]
-    for number in range(count):
-        match account.name:
-            case "campaign_monitor":
-                add(account, f"List {number}")
-            case "dotdigital":
-                state.open_book(f"List {number}", "Private")
-            case _:
-                state.open_list(f"List {number}", account.sim.clock.now())
+    count = fill(account)
     listed = entries(account)
     assert {f"List {number}" for number in range(count)} <= {entry.name for entry in listed}
     assert len({entry.id for entry in listed}) == len(listed)

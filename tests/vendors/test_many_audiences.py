@@ -7,15 +7,12 @@ from dataclasses import replace
 from threading import Barrier, Thread
 
 import pytest
+from vendors.audience_rows import audience_row
 from vendors.harness import VendorHarness
-from vendors.test_audience_names import WITH_DIRECTORY, add, by_name, creations, entries, named, rename
+from vendors.test_audience_names import WITH_DIRECTORY, add, by_name, creations, entries, fill, named, rename
 
 from airflow_provider_segexport.errors import AudienceLocked, AudienceNotFound, InvalidArgument
-from airflow_provider_segexport.simulator.campaign_monitor.state import MailingList
 from airflow_provider_segexport.vendors.operations import run_operation
-
-COUNTS = {"campaign_monitor": 1400, "constant_contact": 980, "dotdigital": 2345}
-"""Audiences of an account. Constant Contact has pages of 500 and at most 1,000 lists, dotdigital pages of 1,000."""
 
 EDGES = (0, 1, 498, 499, 500, 501, 979)
 """Numbers of audiences, also those around the edges of pages."""
@@ -24,16 +21,7 @@ EDGES = (0, 1, 498, 499, 500, 501, 979)
 @pytest.fixture(params=WITH_DIRECTORY)
 def account(sim, request, tmp_path):
     account = VendorHarness(sim, request.param, tmp_path)
-    state = account.sim._vendors[account.name].account
-    for number in range(COUNTS[account.name]):
-        match account.name:
-            case "campaign_monitor":
-                made = MailingList(f"{number:032x}", title(number))
-                state.client.lists[made.id] = made
-            case "dotdigital":
-                state.open_book(title(number), "Private")
-            case _:
-                state.open_list(title(number), account.sim.clock.now())
+    fill(account)
     return account
 
 
@@ -48,14 +36,14 @@ def id_of(account: VendorHarness, number: int) -> str:
 
 def numbers(account: VendorHarness) -> list[int]:
     """The numbers to try: the edges of pages, and the last ones."""
-    count = COUNTS[account.name]
+    count = audience_row(account.name).count
     return [number for number in (*EDGES, 995, 996, 997, 998, 999, 1000, 1999, 2000, count - 1) if number < count]
 
 
 def test_each_is_listed_once(account):
     listed = entries(account)
     assert len({entry.id for entry in listed}) == len(listed)
-    assert {title(number) for number in range(COUNTS[account.name])} <= {entry.name for entry in listed}
+    assert {title(number) for number in range(audience_row(account.name).count)} <= {entry.name for entry in listed}
 
 
 def test_each_is_found_by_its_name(account):
