@@ -163,8 +163,8 @@ class Engine:
 def engine(memory: str = MEMORY) -> Iterator[Engine]:
     """Open an empty engine, and delete its data, which is personal, at the end.
 
-    Opening a DuckDB instance costs 20 to 30 ms of CPU (1.5, 2026-11-28), and a run opens six to nine engines. An
-    instance is therefore kept for the next engine of the process, which gets a database of its own in it.
+    A DuckDB instance is kept for the next engine of the process, which gets a database of its own in it: opening one
+    costs 20 to 30 ms of CPU, and a run opens six to nine (docs/decisions/0044-one-instance-for-many-engines.md).
 
     Args:
         memory: DuckDB's memory limit, such as `128MB`.
