@@ -63,7 +63,7 @@ def read_footer(path: StoragePath, name: str) -> Footer:
                 f"{rows:,}. To fix: write the file again."
             )
         largest = max((group.total_byte_size for group in groups), default=0)
-        return Footer(rows, schema, tuple(schema.names), file_version(path, watched), largest)
+        return Footer(rows, schema, tuple(schema.names), watched.opened or file_version(path, watched), largest)
 
 
 def column_types(footer: Footer, wanted: Sequence[str], file: str) -> dict[str, pa.DataType]:

@@ -78,10 +78,11 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
     """
     try:
         with translate_storage_errors(path):
+            version = file_version(path) if as_local_path(path) is not None else {}
             watched = WatchedFile(open_file(path))
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise translate_error(error, name) from None
-    watched.opened = _opened_version(path, watched)
+    watched.opened = version or _listed_version(path, watched)
     footer = False
     try:
         parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES)
@@ -100,11 +101,9 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
         watched.close()
 
 
-def _opened_version(path: StoragePath, watched: WatchedFile) -> dict[str, str]:
-    """Return the version of a file that was just opened, without a request to a store."""
-    if as_local_path(path) is None and not isinstance(watched.details, dict):
-        return {}
-    return file_version(path, watched)
+def _listed_version(path: StoragePath, watched: WatchedFile) -> dict[str, str]:
+    """Return the version of an opened object without a request to its store; empty if the store listed none."""
+    return file_version(path, watched) if isinstance(watched.details, dict) else {}
 
 
 def _or_replaced(error: SegexportError, path: StoragePath, name: str, opened: Mapping[str, str]) -> SegexportError:

@@ -309,6 +309,20 @@ def test_a_file_that_is_overwritten_while_its_footer_is_read_is_tried_again(tmp_
         inspected(path)
 
 
+def test_a_file_that_is_removed_as_it_is_opened_is_named(tmp_path, monkeypatch):
+    """Its version cannot be looked up any more; its rows are looked for later, and the file is then missing."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
+
+    def removed(opened):
+        file = opened.open("rb")
+        path.unlink(missing_ok=True)
+        return file
+
+    monkeypatch.setattr(parquet_reading, "open_file", removed)
+    with pytest.raises(InvalidSegment, match=r"x\.parquet does not exist any more.*To fix:"), reading([path]) as rows:
+        rows()
+
+
 def test_an_objects_version_is_its_etag():
     """A listing and a request for one object say different things of it: what both say is compared."""
     listed = {"size": "5", "ETag": '"1"'}
