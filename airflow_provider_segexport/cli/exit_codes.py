@@ -74,6 +74,6 @@ def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
             raise SystemExit(str(error)) from None
         unexpected(error)
         raise SystemExit(
-            f"Unexpected {type(error).__name__}. Its text is left out, because it may quote a row. To fix: look in the "
-            "log for where it happened; a command with the option --verbose shows the log only with it."
+            f"Unexpected {type(error).__name__}. Its text is left out, because it may quote a row. To fix: see the log "
+            "for where it happened. If the command has the option --verbose, repeat it with --verbose to see the log."
         ) from None
