@@ -31,6 +31,9 @@ MAX_BATCH_REJECTIONS_IN_A_ROW = 40
 """Rejections of whole batches without an acceptance in between. After so many, further splitting would only cost calls.
 One invalid row in a thousand costs ten rejections, each followed by an acceptance."""
 
+NO_LONGER_IN = frozenset({Reason.DELETED, Reason.NOT_IN_AUDIENCE})
+"""Reasons with which vendors reject the removal of a person that they have removed before."""
+
 
 @dataclass(slots=True)
 class BatchRecorder:
@@ -126,10 +129,10 @@ class BatchRecorder:
         return again + ([batch.subset(resubscribe, kind=BatchKind.REVIVE)] if resubscribe else [])
 
     def _own_removals(self, batch: Batch, result: BatchResult) -> BatchResult:
-        """Count people as removed who are already deleted, if an earlier attempt sent this removal without a reply."""
+        """Count people as removed who are already gone, if an earlier attempt sent this removal without a reply."""
         if batch.kind is not BatchKind.REMOVE or batch.id not in self.unanswered:
             return result
-        return replace(result, rejected=tuple(row for row in result.rejected if row.reason is not Reason.DELETED))
+        return replace(result, rejected=tuple(row for row in result.rejected if row.reason not in NO_LONGER_IN))
 
     def _resubscribe(self, batch: Batch, result: BatchResult) -> tuple[BatchResult, tuple[int, ...]]:
         """Take rejected rows of people that an export removed out of the result; return it and those rows' indexes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from vendors.batches import upserts
@@ -147,6 +148,26 @@ def test_who_was_taken_out_by_a_call_without_an_answer(sim, tmp_path, when):
     assert account.ledger()["p3@example.com"]["state"] == "removed"
     assert account.day(3, people(4))["counts"]["delivered"] == 1
     assert account.active() == set(people(4))
+
+
+def test_who_was_taken_out_without_an_answer_at_a_vendor_that_then_calls_them_absent(sim, tmp_path):
+    """They count as removed too, also where the vendor keeps no trace of a person that it has removed."""
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
+    removal = account.vendor.removal
+
+    def remove(audience, batch):
+        result = yield from removal.remove(audience, batch)
+        absent = tuple(replace(row, reason=Reason.NOT_IN_AUDIENCE) for row in result.rejected)
+        return replace(result, rejected=absent)
+
+    account.vendor = replace(account.vendor, removal=replace(removal, remove=remove))
+    account.day(1, people(4))
+    sim.faults([{"method": "DELETE", "drop": True, "when": "after"}])
+    with pytest.raises(VendorUnavailable):
+        account.day(2, people(3), environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
+    report = account.day(2, people(3))
+    assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "removed": 1}
+    assert account.ledger()["p3@example.com"]["state"] == "removed"
 
 
 def test_a_person_that_a_user_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
