@@ -111,9 +111,16 @@ def test_out_a_second_time(full):
     ],
 )
 def test_a_call_that_breaks_off(full, line):
-    """Before its effect or after it: it goes again, and the people count as taken out."""
+    """Before its effect or after it: it goes again, and the people count as taken out.
+
+    After the first call has removed a person, a vendor that answers row by row may call that person absent. The ledger
+    then forgets the person. If imports bring people back, it would remember a person who left, and send nothing more.
+    """
     fault(full, **line)
-    assert RemovalRunner(full).leave(["p1@example.com"]) == {"p1@example.com": None}
+    accepted: set[Reason | None] = {None}
+    if line.get("when") == "after" and not full.vendor.import_readds_leavers:
+        accepted.add(Reason.NOT_IN_AUDIENCE)
+    assert RemovalRunner(full).leave(["p1@example.com"])["p1@example.com"] in accepted
     assert inside(full) == [email for email in people(5) if email != "p1@example.com"]
 
 
