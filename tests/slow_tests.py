@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from airflow_provider_segexport.vendors.registry import VENDORS as REGISTERED
+
 SLOW_TESTS = (
     r"bench/test_bench\.py::test_a_round_brings_every_figure",
     r"bench/test_bench\.py::test_an_export_whose_state_is_on_a_slow_store",
@@ -50,7 +52,7 @@ SLOW_TESTS = (
 """Tests of several seconds."""
 SLOW = re.compile("|".join(SLOW_TESTS))
 
-VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+VENDORS = tuple(REGISTERED)
 ONE_VENDOR = re.compile(
     r"tests/(airflow|chaos|dags|docs|hooks|ui|vendors)/(?!test_(campaign_monitor|constant_contact|contract|dotdigital|exports"
     r"|omnisend|optional_fields|spec_checks)\w*\.py)"
