@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from .wire import Call
 
 BODY_BYTES = 64_000_000
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+# Vendors name the header of an API key as they like: X-API-Key, Api-Token, X-Vendor-Key.
+_SECRET_HEADER = re.compile(r"(proxy-)?authorization|(set-)?cookie|(?!idempotency-).*(key|token|secret)")
 _SECRET_FIELDS = frozenset(
     {"refresh_token", "client_secret", "access_token", "code", "password", "device_code", "code_verifier"}
 )
@@ -120,7 +122,7 @@ class RequestLog:
 
 
 def _masked(name: str, value: str) -> str:
-    if name not in _SECRET_HEADERS:
+    if not _SECRET_HEADER.fullmatch(name):
         return value
     scheme, _, rest = value.partition(" ")
     return f"{scheme} {_MASK}" if rest else _MASK

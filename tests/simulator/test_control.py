@@ -141,6 +141,16 @@ def test_request_log_masks_credentials(sim, cm):
     assert dated["headers"]["authorization"] == "Basic ***"
 
 
+@pytest.mark.parametrize("header", ["X-API-Key", "X-Vendor-Key", "Api-Token", "X-Client-Secret", "Cookie"])
+def test_request_log_masks_the_header_of_a_key_under_any_name(sim, cm, header):
+    """Each vendor has a name of its own for it; other headers stay readable."""
+    headers = {header: "s3cret", "Idempotency-Key": "batch-7", "X-Request-Id": "42"}
+    requests.get(f"{cm.described['api_url']}systemdate.json", headers=headers, timeout=10)
+    (entry,) = sim.requests()
+    shown = entry["headers"]
+    assert (shown[header.lower()], shown["idempotency-key"], shown["x-request-id"]) == ("***", "batch-7", "42")
+
+
 def test_request_log_drops_bodies_beyond_its_budget(sim, cm):
     """Past the budget bodies are dropped; sizes and figures stay."""
     sim.reset(log_body_bytes=0)
