@@ -76,6 +76,7 @@ class Row:
         job_path: path of the calls that read jobs.
         field_path: path that deletes a custom field, with `{audience}`, `{name}` and `{key}`; empty where the
             simulator has none.
+        responds_with_links: responses to a first export contain URLs, of a next page or of a job.
     """
 
     auth: Callable[[Mapping[str, Any]], AuthBase]
@@ -105,6 +106,7 @@ class Row:
     job_id: str = ""
     job_path: str = ""
     field_path: str = ""
+    responds_with_links: bool = False
 
 
 NOW = 1_767_225_600  # the simulator's manual clock starts here
@@ -154,6 +156,7 @@ ROWS: dict[str, Row] = {
     ),
     "constant_contact": Row(
         auth=constant_contact,
+        responds_with_links=True,
         wrong=Bearer("s3cret-token"),
         upsert=("POST", "/contacts_json_import"),
         unknown_audiences=("00000000-0000-4000-8000-000000000000", "Customers"),
@@ -180,6 +183,7 @@ ROWS: dict[str, Row] = {
     ),
     "dotdigital": Row(
         auth=dotdigital,
+        responds_with_links=True,
         wrong=HTTPBasicAuth("apiuser@apiconnector.com", "s3cret"),
         upsert=("PUT", "/contacts/v3/import"),
         unknown_audiences=("1", "Customers"),

@@ -114,4 +114,4 @@ def test_no_call_leaves_the_server_of_the_connection(
             assert EVIL not in str(outcome.error), url
             assert "password" not in str(outcome.error), url
         replaced += adapter.replaced
-    assert replaced or vendor in {"omnisend", "campaign_monitor"}
+    assert replaced or not (redirects or life.account.row.responds_with_links)
