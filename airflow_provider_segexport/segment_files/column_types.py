@@ -29,6 +29,9 @@ OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
 NO_TYPE = pa.null()
 """The type of a column of nothing but nulls, as pandas writes it."""
 
+TEXT_EXTENSIONS = {"arrow.uuid", "arrow.json"}
+"""Types with a text of their own, by name, because a class for JSON came with pyarrow 19; 18 reads its text."""
+
 TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
@@ -36,7 +39,7 @@ def value_type(kind: pa.DataType) -> pa.DataType:
     """Return the type of the values, whatever their storage: a dictionary of texts holds texts."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if isinstance(kind, pa.UuidType | pa.JsonType) or any(is_text(kind) for is_text in TEXTS):
+    if getattr(kind, "extension_name", "") in TEXT_EXTENSIONS or any(is_text(kind) for is_text in TEXTS):
         return pa.string()
     if pa.types.is_date(kind):
         return pa.date32()

@@ -149,7 +149,13 @@ def test_digests_are_not_taken_for_texts(listed, kind):
     [
         pa.array([PLAIN], pa.large_string()),
         pa.array([PLAIN]).dictionary_encode(),
-        pa.array([PLAIN], pa.string_view()),
+        pytest.param(
+            pa.array([PLAIN], pa.string_view()),
+            id="string_view",
+            marks=pytest.mark.skipif(
+                int(pa.__version__.partition(".")[0]) < 19, reason="pyarrow 18 cannot write this type"
+            ),
+        ),
     ],
     ids=lambda column: str(column.type)[:20],
 )
