@@ -31,13 +31,18 @@ REMOVAL_GUARDS = frozenset({"max_removals", "max_removals_share"})
 """Guards that may have the action `skip_removals`: their removals can be skipped while the rest is sent."""
 
 
+def is_several(given: Any) -> bool:
+    """Return whether a value holds items, such as a list or the results of a mapped task, which Airflow reads late."""
+    return isinstance(given, Sequence | set | frozenset) and not isinstance(given, str | bytes | bytearray)
+
+
 def is_nothing(given: Any) -> bool:
     """Return whether a value is empty: None, blank, one of `EMPTY_TEXTS`, an empty list, or a list with one."""
     if given is None:
         return True
     if isinstance(given, Mapping) or hasattr(given, "__arrow_c_stream__"):
         return False
-    if isinstance(given, list | tuple | set | frozenset):
+    if is_several(given):
         return not given or any(map(is_nothing, given))
     text = trimmed(str(given))
     if text.lower() in EMPTY_TEXTS:
@@ -183,7 +188,7 @@ def refuse_unrendered(given: Any, name: str) -> None:
     """
     if isinstance(given, Mapping):
         given = [*given, *given.values()]
-    if isinstance(given, list | tuple | set | frozenset):
+    if is_several(given):
         for item in given:
             refuse_unrendered(item, name)
         return
