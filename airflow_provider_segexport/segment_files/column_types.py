@@ -6,9 +6,9 @@ import functools
 import re
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 
+from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.vendors.base import ColumnType
 
 MAX_DECIMAL_DIGITS = 38
@@ -192,8 +192,8 @@ def is_known_zone(zone: str) -> bool:
 @functools.cache
 def _engine_zones() -> frozenset[str]:
     """Return the names of the engine's time zones. Those of Python and of the machine may be others."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        return frozenset(name for (name,) in connection.execute("select name from pg_timezone_names()").fetchall())
+    with engine() as sql:
+        return frozenset(name for (name,) in sql.rows("select name from pg_timezone_names()"))
 
 
 def at_zone_sql(zone: str) -> str:

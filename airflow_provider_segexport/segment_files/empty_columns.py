@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_provider_segexport.segment_files.column_types import NO_TYPE, value_type
 from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
@@ -89,5 +88,5 @@ def _is_empty(file: SegmentFile, column: str) -> bool:
 def _is_null(values: pa.Array) -> bool:
     """Return whether every value is null, or the NaN that some writers store instead."""
     if pa.types.is_floating(values.type):
-        return bool(pc.all(pc.is_null(values, nan_is_null=True), min_count=0).as_py())
+        return bool(values.is_null(nan_is_null=True).true_count == len(values))
     return bool(values.null_count == len(values))

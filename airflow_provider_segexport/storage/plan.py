@@ -24,7 +24,7 @@ class SegmentFile:
     """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0.
 
     Attributes:
-        name: for reports.
+        path, name, rows: of the file; the name is for reports.
         first_row: number of its first row in the segment, from 0.
         types: type in this file by mapped column.
         version: differs when the file is replaced; empty if its store has no versions.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,3 +100,12 @@ def test_each_engine_has_its_own_limit_of_memory(idle):
         pass
     with engine("32MiB") as sql:
         assert sql.single_row("select current_setting('memory_limit')") == ("32.0 MiB",)
+
+
+def test_an_export_imports_no_module_that_costs_memory_and_is_not_needed():
+    """Each costs tens of MiB or of milliseconds in every task."""
+    script = (
+        "import sys, airflow_provider_segexport.export.pipeline; print({'pandas', 'pyarrow.compute'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
