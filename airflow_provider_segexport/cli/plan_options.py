@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import options
+from airflow_provider_segexport.hooks.guard_arguments import guards
 from airflow_provider_segexport.hooks.options import Argument
 
 FLAGS = {"field_mapping": "--map"}
@@ -40,7 +41,7 @@ def flag(argument: Argument) -> str:
     """Return an argument's option. A repeated option has its name in the singular."""
     if argument.name in FLAGS:
         return FLAGS[argument.name]
-    is_repeated = argument.read in {*MAPPINGS, read.guards, read.paths}
+    is_repeated = argument.read in {*MAPPINGS, guards, read.paths}
     name = argument.name.removesuffix("s") if is_repeated else argument.name
     return f"--{name.replace('_', '-')}"
 
@@ -54,7 +55,7 @@ def settings(argument: Argument) -> dict[str, Any]:
         return {**common, "action": "store_true"}
     if argument.read in MAPPINGS:
         return {**common, "action": "append", "type": pair, "metavar": MAPPINGS[argument.read]}
-    if argument.read is read.guards:
+    if argument.read is guards:
         return {**common, "action": "append", "type": guard, "metavar": "NAME=LIMIT"}
     if argument.read is read.paths:
         return {**common, "action": "append", "metavar": "PATH"}
@@ -110,7 +111,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
     """
     values = {argument.name: getattr(args, argument.name) for argument in ARGUMENTS if hasattr(args, argument.name)}
     for argument in OPTIONS:
-        if argument.name in values and argument.read in {*MAPPINGS, read.guards}:
+        if argument.name in values and argument.read in {*MAPPINGS, guards}:
             values[argument.name] = _merged(flag(argument), values[argument.name])
     return {name: _single(value) for name, value in values.items()}
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from airflow_provider_segexport import date_formats as date_format
 from airflow_provider_segexport.countries import CODE_CHARS, country_code
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
-from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.vendors.directory import NAME_PREFIX
@@ -26,9 +24,6 @@ Choice = TypeVar("Choice", bound=str)
 
 EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>"})
 """Texts, in lower case, that count as no value: an empty template, and the nulls of Python, JSON, NumPy and pandas."""
-
-REMOVAL_GUARDS = frozenset({"max_removals", "max_removals_share"})
-"""Guards that may have the action `skip_removals`: their removals can be skipped while the rest is sent."""
 
 
 def is_several(given: Any) -> bool:
@@ -227,62 +222,6 @@ def choice(given: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
         if text == value:
             return value
     raise InvalidArgument(f"`{name}` is {text!r}. To fix: pass {' or '.join(map(repr, choices))}.")
-
-
-def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
-    """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables it."""
-    values = {} if is_nothing(given) else literal(given.strip()) if isinstance(given, str) else given
-    if not isinstance(values, Mapping):
-        raise InvalidArgument(
-            f"`{name}` is not a mapping. To fix: map names to limits, such as {{'max_shrink': 0.3}}, or pass such a "
-            "mapping as JSON text."
-        )
-    if unknown := [guard for guard in values if guard not in KNOWN_GUARDS]:
-        raise InvalidArgument(
-            f"There is no guard {', '.join(map(repr, unknown))}. To fix: use one of: {', '.join(sorted(KNOWN_GUARDS))}."
-        )
-    return {str(guard): _guard(guard, value) for guard, value in values.items()}
-
-
-def _guard(name: str, given: Any) -> Guard | None:
-    """Return one guard. A limit or an action that is not given is that of the default guard."""
-    if given is None:
-        return None
-    default = GUARDS.get(name)
-    values = given if isinstance(given, Mapping) else {"limit": given}
-    if unknown := [key for key in values if key not in {"limit", "action"}]:
-        raise InvalidArgument(
-            f"Guard {name!r} has the unknown key {', '.join(map(repr, unknown))}. To fix: use `limit` and `action` "
-            "only."
-        )
-    limit = _limit(values.get("limit", default.limit if default else None))
-    if limit is None:
-        raise InvalidArgument(
-            f"Guard {name!r}: the limit is {values.get('limit')!r}. To fix: pass a number; None for the guard "
-            "disables it."
-        )
-    action = choice(
-        values.get("action") or (default.action if default else "fail"),
-        f"action of guard {name}",
-        get_args(GuardAction),
-    )
-    if action == "skip_removals" and name not in REMOVAL_GUARDS:
-        raise InvalidArgument(
-            f"Guard {name!r} has the action `skip_removals`, which is possible only for "
-            f"{', '.join(sorted(REMOVAL_GUARDS))}. To fix: use `fail` or `warn`."
-        )
-    return Guard(limit, action)
-
-
-def _limit(given: Any) -> float | None:
-    """Return a number that is 0 or more; None if the value is none."""
-    if isinstance(given, bool):
-        return None
-    try:
-        limit = float(given)
-    except (TypeError, ValueError):
-        return None
-    return limit if math.isfinite(limit) and limit >= 0 else None
 
 
 def literal(text: str) -> Any:

@@ -19,6 +19,7 @@ from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.hooks import arguments as read
 from airflow_provider_segexport.hooks import durations
 from airflow_provider_segexport.hooks.as_of import check_not_future, moment
+from airflow_provider_segexport.hooks.guard_arguments import guards
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.modes import JOB_TIMEOUT_S, MOST_PROFILES, Mode, OnStale, Subscribe
 
@@ -87,9 +88,7 @@ EXPORT = (
     ),
     Argument("latest_only", read.flag, default=False, of_task=True),
     EXPORT_NAME,
-    Argument(
-        "allow_shared_audience", read.flag, default=False, help="share the audience with exports that set this too"
-    ),
+    Argument("allow_shared_audience", read.flag, default=False, help="share the audience with exports that set this"),
     Argument(
         "adopt_existing",
         read.flag,
@@ -110,7 +109,7 @@ EXPORT = (
     Argument("consent_ip_column", read.text, help="column with the IP address from which people agreed"),
     Argument("consent_user_agent_column", read.text, help="column with the user agent of the browser"),
     Argument("partition_columns", read.flag, default=False, help="read mapped columns from key=value folders, as text"),
-    Argument("guards", read.guards, {}, help="a guard's limit: max_shrink=0.3, max_growth=1:fail, min_rows=off"),
+    Argument("guards", guards, {}, help="a guard's limit: max_shrink=0.3, max_growth=1:fail, min_rows=off"),
     DRY_RUN,
     Argument("expected_plan", read.text, "", of_task=True),
     Argument("max_profiles", read.positive, MOST_PROFILES, help="refuse a segment with more rows"),

@@ -17,7 +17,7 @@ from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators import failures, kills, lineage, links, messages, waits
-from airflow_provider_segexport.operators.documented import DocumentedOperator
+from airflow_provider_segexport.operators.documented import ATTRIBUTE_NAMES, DocumentedOperator
 from airflow_provider_segexport.operators.loading import gc_disabled
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
 from airflow_provider_segexport.operators.retries import retry_policy
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
     from airflow_provider_segexport.hooks.options import Argument
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
-
-ATTRIBUTE_NAMES = {"dry_run": "is_dry_run"}
-"""Attribute by argument, if the names differ: BaseOperator has a method `dry_run`."""
 
 PATH_ARGUMENTS = frozenset({"segment", "suppression_list", "reports_path"})
 """Arguments that name files."""
@@ -105,7 +102,7 @@ class BaseAudienceOperator(DocumentedOperator):
         self._left_out |= {name for name, value in given.items() if value is LEFT_OUT}
         for name, value in given.items():
             attribute = as_text(value) if name in PATH_ARGUMENTS else None if value is LEFT_OUT else value
-            setattr(self, ATTRIBUTE_NAMES.get(name, name), attribute)
+            setattr(self, name, attribute)
         self.document({"conn_id": self.conn_id, **given})
 
     def rendered_arguments(self, table: tuple[Argument, ...]) -> dict[str, Any]:
@@ -271,7 +268,16 @@ class BaseAudienceOperator(DocumentedOperator):
             self.outlets = []
             return
         for outlet in self.outlets or []:
-            extra = context["outlet_events"][outlet].extra
+            try:
+                extra = context["outlet_events"][outlet].extra
+            except Exception as error:  # noqa: BLE001 - the export is done: a retry would not mend an outlet
+                self.log.warning(
+                    "No event is emitted for the outlet %r (%s). To fix: pass an Asset, an AssetAlias, or a reference "
+                    "to an asset that a DAG defines, in `outlets`.",
+                    outlet,
+                    type(error).__name__,
+                )
+                continue
             if self.optouts_asset is not None and outlet == self.optouts_asset:
                 audience = {name: summary[name] for name in ("vendor", "audience", "as_of")}
                 extra.update({"path": None, "count": 0, **summary.get("optouts", {}), **audience})

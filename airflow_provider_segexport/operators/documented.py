@@ -9,6 +9,9 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_segexport.operators.task_docs import DOC_ARGUMENTS
 
+ATTRIBUTE_NAMES = {"dry_run": "is_dry_run"}
+"""Attribute by argument, if the names differ: BaseOperator has a method `dry_run`."""
+
 
 class DocumentedOperator(BaseOperator):
     """Sets `doc_md` of a task from its arguments, unless its author has documented it.
@@ -18,6 +21,10 @@ class DocumentedOperator(BaseOperator):
     """
 
     describe: Callable[[Mapping[str, Any]], str]
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute. One that a cluster policy or a subclass sets by the argument's name is the argument."""
+        super().__setattr__(ATTRIBUTE_NAMES.get(key, key), value)
 
     def document(self, values: Mapping[str, Any]) -> None:
         """Document this task.

@@ -195,5 +195,5 @@ class SegmentExportOperator(BaseAudienceOperator):
 
 
 def _with_limit(guard: Any) -> Any:
-    """Name the limit of a guard, so that one whose template renders to None is refused and does not disable it."""
-    return {"limit": guard} if isinstance(guard, str) else guard
+    """Name the limit of a guard, so that a template or an upstream result that is None does not disable the guard."""
+    return guard if guard is None or isinstance(guard, Mapping) else {"limit": guard}

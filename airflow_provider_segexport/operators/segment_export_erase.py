@@ -49,7 +49,7 @@ class SegmentExportEraseOperator(DocumentedOperator):
         super().__init__(**kwargs)
         self.emails_path = as_text(emails_path)
         self.requested_by = requested_by
-        self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
+        self.is_dry_run = dry_run
         self.document({"emails_path": self.emails_path, "dry_run": dry_run})
 
     def execute(self, context: Any) -> dict[str, Any]:

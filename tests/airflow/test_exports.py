@@ -130,6 +130,18 @@ def test_the_event_of_an_outlet_carries_the_counts(stage):
     assert "@" not in json.dumps(event.extra)
 
 
+def test_an_outlet_without_events_does_not_fail_an_export_that_is_done(stage, capsys):
+    """Airflow accepts any object as an outlet. One that is no asset is named in the log, and the others have events."""
+    stage.segment(4)
+    asset = Asset("beside_odd_outlets", uri="segexport://exported/beside")
+    odd = ["s3://bucket/of/an/older/dag", 7, Asset.ref(name="defined_by_no_dag"), asset | Asset("another")]
+    run = stage.export(conn_id=stage.connection("dotdigital"), outlets=[*odd, asset])
+    assert "success" == run.state
+    [event] = events(asset.name)
+    assert 4 == event.extra["counts"]["delivered"]
+    assert len(odd) == capsys.readouterr().out.count("No event is emitted for the outlet")
+
+
 def test_the_segment_may_come_from_the_task_before(stage):
     """The return value of an upstream task is used as a path, or as a list of them."""
     path = stage.segment(6)

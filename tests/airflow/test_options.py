@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
-from airflow.sdk import task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_fixtures import FIELD_MAPPING, people
 
@@ -18,7 +19,8 @@ from airflow_provider_segexport.hooks import arguments, get_hook, options
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.hooks.consent_arguments import CONSENT_ARGUMENTS
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.operators.base import ATTRIBUTE_NAMES, BaseAudienceOperator
+from airflow_provider_segexport.operators.base import BaseAudienceOperator
+from airflow_provider_segexport.operators.documented import ATTRIBUTE_NAMES
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
 from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
@@ -139,10 +141,6 @@ class TestNothing:
 
     def test_an_upstream_task_that_returns_nothing_stops_the_run(self, stage):
         """As the suppression list of a day on which the warehouse gave none."""
-        from datetime import UTC, datetime
-
-        from airflow.sdk import DAG
-
         stage.segment(3)
         conn_id = stage.connection("dotdigital")
         with DAG("exports", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
@@ -168,6 +166,25 @@ class TestNothing:
         run = stage.export(conn_id=stage.connection("dotdigital"), **about, guards={"max_shrink": "{{ params.x }}"})
         assert "Guard 'max_shrink': the limit is None" in run.error
         assert "success" == stage.export(conn_id=stage.connection("dotdigital"), guards={"max_shrink": None}).state
+
+    def test_a_guard_whose_upstream_task_returns_nothing_is_not_switched_off(self, stage):
+        """As the template; limit and action by name are understood from upstream too."""
+        stage.segment(3)
+        with DAG("upstream_guards", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+            @task
+            def limit(value):
+                return value
+
+            about = {"conn_id": stage.connection("dotdigital"), "segment": str(stage.folder / "segment.parquet")}
+            for task_id, value in {"none": None, "number": 2, "named": {"limit": 5, "action": "warn"}}.items():
+                guards = {"min_rows": limit(value)}
+                SegmentExportOperator(
+                    task_id=task_id, **about, field_mapping=FIELD_MAPPING, allow_shared_audience=True, guards=guards
+                )
+        run = stage.run(dag)
+        assert "Guard 'min_rows': the limit is None" in run.error
+        assert ["success"] * 2 == [str(run.task(name).state) for name in ("number", "named")]
 
     @pytest.mark.parametrize("name", ["audience", "ledger_version", "export_name", "dry_run"])
     def test_stops_an_undo(self, name):

@@ -7,10 +7,13 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from airflow.models.asset import AssetEvent
-from airflow.sdk import Asset
+from airflow.sdk import DAG, Asset
 from airflow.utils.session import create_session
-from airflow_fixtures import people
+from airflow_fixtures import FIELD_MAPPING, people
 
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
+from airflow_provider_segexport.operators.segment_export_undo import SegmentExportUndoOperator
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -38,6 +41,24 @@ def test_a_dry_run_tells_and_sends_nothing(stage, vendor):
     assert [] == events(asset.name)
     assert stage.nothing_was_sent()
     assert "@" not in json.dumps(summary)
+
+
+@pytest.mark.parametrize("operator", [SegmentExportOperator, SegmentExportUndoOperator, SegmentExportEraseOperator])
+def test_a_dry_run_that_is_set_after_construction_is_one(stage, operator):
+    """By a cluster policy, a subclass or `pre_execute`, which know the argument by its name."""
+    arguments = {
+        SegmentExportOperator: {"segment": stage.segment(3), "field_mapping": FIELD_MAPPING},
+        SegmentExportUndoOperator: {"audience": "1"},
+        SegmentExportEraseOperator: {"emails_path": "/none", "requested_by": "DPO"},
+    }[operator]
+    account = {} if operator is SegmentExportEraseOperator else {"conn_id": stage.connection("dotdigital")}
+    with DAG(f"policy_{operator.__name__}", schedule=None) as dag:
+        export = operator(task_id="export", **account, **arguments)
+    export.dry_run = True
+    assert export.is_dry_run is True
+    if operator is SegmentExportOperator:
+        assert stage.run(dag).summary()["dry_run"]
+        assert stage.nothing_was_sent()
 
 
 def test_the_plan_that_was_expected_is_carried_out(stage):

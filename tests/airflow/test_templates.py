@@ -12,7 +12,7 @@ from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.export.config import Guard
-from airflow_provider_segexport.hooks import arguments
+from airflow_provider_segexport.hooks import arguments, guard_arguments
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 pytestmark = pytest.mark.airflow
@@ -219,11 +219,13 @@ def test_a_cap_is_a_whole_number(given, expected):
             {"min_rows": None, "max_shrink": Guard(0.2, "warn")},
         ),
         ("{'max_shrink': 0.3}", {"max_shrink": Guard(0.3)}),
+        ({"max_shrink": {"limit": {"limit": 0.3, "action": "warn"}}}, {"max_shrink": Guard(0.3, "warn")}),
+        ({"max_growth": {"limit": '{"action": "fail"}'}}, {"max_growth": Guard(2.0, "fail")}),
     ],
 )
 def test_guards_are_limits_by_name(given, expected):
     """A number, a limit with its consequence, or None; what is left out is as it is by default."""
-    assert expected == arguments.guards(given)
+    assert expected == guard_arguments.guards(given)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +240,8 @@ def test_guards_are_limits_by_name(given, expected):
         ({"max_shrink": -1}, "the limit is -1"),
         ({"max_shrink": "nan"}, "the limit is 'nan'"),
         ({"max_removals": {"action": "skip_removals"}}, "the limit is None"),
+        ({"max_shrink": {"limit": {"limit": None}}}, "the limit is None"),
+        ({"max_shrink": {"action": None}}, "action of guard max_shrink"),
         ({"max_shrink": {"max": 1}}, "has the unknown key 'max'"),
         ({"max_shrink": {"limit": 1, "action": "explode"}}, "action of guard max_shrink"),
         (
@@ -251,7 +255,7 @@ def test_guards_are_limits_by_name(given, expected):
 def test_guards_that_are_none(given, message):
     """The error names what there is; it comes before anything else is done."""
     with pytest.raises(InvalidArgument, match=re.escape(message)):
-        arguments.guards(given)
+        guard_arguments.guards(given)
 
 
 @pytest.mark.parametrize(
