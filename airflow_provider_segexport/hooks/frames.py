@@ -151,10 +151,22 @@ def _from_stream(frame: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
             frame = frame.project(", ".join(map(quoted, columns)))
         elif hasattr(frame, "select"):
             frame = frame.select(list(columns))
-    reader = pa.RecordBatchReader.from_stream(frame)
+    reader = _reader(frame)
     _check_columns(columns, reader.schema.names, frame)
     schema = pa.schema([reader.schema.field(name) for name in columns])
     return pa.RecordBatchReader.from_batches(schema, (batch.select(list(columns)) for batch in reader))
+
+
+def _reader(frame: Any) -> pa.RecordBatchReader:
+    """Return a frame's rows as a stream.
+
+    PyArrow's own objects do not pass its C interface, where PyArrow 18 to 24 crash at views of text (tried 2026-11-28).
+    """
+    if isinstance(frame, pa.RecordBatchReader):
+        return frame
+    if isinstance(frame, pa.RecordBatch):
+        frame = pa.Table.from_batches([frame])
+    return frame.to_reader() if isinstance(frame, pa.Table) else pa.RecordBatchReader.from_stream(frame)
 
 
 def _collected(frame: Any, columns: Sequence[str]) -> Any:

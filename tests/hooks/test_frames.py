@@ -58,6 +58,8 @@ KINDS = {
     "relation": lambda: duckdb.connect().from_arrow(table(n=[1, 2, 3])),
     "protocol alone": lambda: Stream(table(n=[1, 2, 3])),
     "views": lambda: table().cast(pa.schema([("email", pa.string_view()), ("name", pa.string_view())])),
+    "batch of views": lambda: KINDS["views"]().to_batches()[0],
+    "reader of views": lambda: KINDS["views"]().to_reader(),
     "dictionary of views": lambda: table().set_column(1, "name", views_by_number("Ann", None, "Bea")),
     "polars": polars_frame,
     "polars categories": lambda: polars_frame(name="Categorical"),
