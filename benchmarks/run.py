@@ -23,11 +23,11 @@ from typing import Any
 
 import page
 import quota
-from connections import FIELD_MAPPING
+from connections import AUDIENCES, FIELD_MAPPING
 from people import write, write_phones
 from processes import BENCHMARKS, CHECKOUT, DATA, HOME, environment, measure_process, measure_task, read_json, server
 
-VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
+VENDORS = tuple(AUDIENCES)
 BASE_VENDOR = VENDORS[0]
 """The vendor of the peers' calls, and of the cases that need only one vendor."""
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from packaging.metadata import Metadata
 
+from airflow_provider_segexport.vendors.registry import VENDORS
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_segexport"
 UV = Path(sys.executable).parent / "uv"
@@ -125,13 +127,10 @@ def install_faults(wheel: Path, venv: Path) -> list[str]:
     faults = []
     if provider.get("version") != wheel.name.split("-")[1]:
         faults.append(f"`airflow providers list` shows {provider or 'nothing'}")
-    faults += [f"`airflow providers hooks` lacks {hook}" for hook in sorted(VENDORS - hooks)]
+    faults += [f"`airflow providers hooks` lacks {hook}" for hook in sorted(VENDORS.keys() - hooks)]
     if not location.startswith(str(venv)):
         faults.append(f"the package comes from {location}")
     return faults
-
-
-VENDORS = {"campaign_monitor", "constant_contact", "dotdigital", "omnisend"}
 
 
 def _run(*command: str | Path, **environment: str) -> str:

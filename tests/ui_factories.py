@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from airflow_provider_segexport.stages.report import REJECTS
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 NOW = 1_795_600_000.0
 DAY = 86400.0
-VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 DAGS = tuple(f"exports_{number}" for number in range(6))
 NAMES = (
     "Newsletter",
@@ -106,7 +106,7 @@ def with_folder(root: Path, report: Mapping[str, Any], rejects: list[dict[str, A
 
 def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> None:
     """One audience with a life: it grows in waves, and now and then a run fails."""
-    vendor = VENDORS[number % len(VENDORS)]
+    vendor = tuple(VENDORS)[number % len(VENDORS)]
     name = NAMES[number % len(NAMES)] + (f" {number // len(NAMES) + 1}" if number >= len(NAMES) else "")
     size = 2000 + 700 * (number % 13)
     for i in range(runs):

@@ -34,7 +34,7 @@ class SegmentExportOperator(BaseAudienceOperator):
     stops the run; leave an argument out to get its default. A path may be a `Path`, an `ObjectStoragePath` or an Asset.
 
     Args:
-        conn_id: Airflow connection of type `campaign_monitor`, `constant_contact`, `dotdigital` or `omnisend`.
+        conn_id: Airflow connection of one of the provider's types, such as `dotdigital` or `omnisend`.
         segment: Parquet with one row per profile: a path, a folder, a glob pattern, or a list of them. Several segments
             are united; if an email appears twice, the first row is used. Local, or any path that ObjectStoragePath
             opens. For a table: `delta:<folder>`, `iceberg:<folder>` or `iceberg:<catalog>.<namespace>.<table>`.

@@ -29,7 +29,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
     match rate and paths, never rows.
 
     Args:
-        conn_id: Airflow connection of type `campaign_monitor`, `constant_contact`, `dotdigital` or `omnisend`.
+        conn_id: Airflow connection of one of the provider's types, such as `dotdigital` or `omnisend`.
         audience: the vendor's id of the audience, or its exact name as `name:Newsletter`; the default is the
             connection's default audience.
         segment: the segment that the audience should hold, as for `SegmentExportOperator`. None compares with the

@@ -26,7 +26,6 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-ORDERS_FIELD = {"campaign_monitor": "Orders", "constant_contact": "Orders", "dotdigital": "ORDERS"}
 GUARDS = (
     "min_rows",
     "max_shrink",
@@ -131,7 +130,7 @@ class ProductRuns:
         guards: dict[str, Guard | None] = dict.fromkeys(GUARDS)
         if step.guard:
             guards["max_removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
-        custom = ORDERS_FIELD.get(account.name)
+        custom = account.row.number_field
         config = account.config(
             segment,
             as_of=(FIRST_DAY + timedelta(days=as_of)).isoformat(),

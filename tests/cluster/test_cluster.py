@@ -12,10 +12,10 @@ import pytest
 from cluster.topology import BUCKET, WORKERS, Cluster, output_of, python
 
 from airflow_provider_segexport.simulator.connections import connection
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.cluster
 
-VENDORS = ("campaign_monitor", "constant_contact", "dotdigital", "omnisend")
 
 PUT = """
 import json, sys, boto3

@@ -103,7 +103,7 @@ class VendorHarness:
             self.account_record().record(self.vendor.experiment.fact, fact)
 
     def account_record(self) -> AccountRecord:
-        account, experiment = str(self.described["brand"]["id"]), self.vendor.experiment
+        account, experiment = self.row.account_id(self.described), self.vendor.experiment
         return AccountRecord.of(self.home, self.name, account, experiment.api_version if experiment else "")
 
     def environment(self, run: str = "run", **options: Any) -> ExportEnvironment:

@@ -49,20 +49,21 @@ class Row:
         auth: returns the authentication from the simulator's description of the account.
         wrong: an authentication that the vendor rejects.
         upsert: method and path of the call with a batch.
-        unknown: a missing audience with a valid id, and an invalid id.
+        unknown_audiences: a missing audience with a valid id, and an invalid id.
         forbidden: settings under which the login lacks a permission.
-        turned_away: a status to seed, and the reason for which the vendor then rejects the person; None if the vendor
+        rejected_status: a status to seed, and the reason for which the vendor then rejects the person; None if it
             rejects no person by status.
-        malformed: an address that the provider accepts and the vendor rejects.
+        vendor_invalid_email: an address that the provider accepts and the vendor rejects.
         custom: a custom field that the account has, and one that it lacks.
         custom_type: the type of the one that the account has.
+        number_field: a custom field of numbers that the account has; empty if the vendor has no types.
         quota: every "retry later" response to an upsert.
-        calm: settings that lift the rate limits for tests of other things.
+        relax_limits: settings that lift the rate limits for tests of other things.
         slots: settings that leave one job slot, and the response without a free slot.
         states: job states for running, done and failed, and an undocumented one.
         removal: method and path of the call that removes people.
         removal_states: as `states`, for removal jobs.
-        stays: a status to seed, and the reason for which the provider then does not remove the person; None if
+        kept_on_removal: a status to seed, and the reason for which the provider then removes no such person; None if
             every member can be removed.
         item: JSON of a contact with an address alone; `{0}` is the address, `{1}` the audience.
         sample_audience: id of the audience in the wire samples.
@@ -76,6 +77,8 @@ class Row:
         job_path: path of the calls that read jobs.
         field_path: path that deletes a custom field, with `{audience}`, `{name}` and `{key}`; empty where the
             simulator has none.
+        account_id: returns the id of the account, under which what is learnt about it is recorded, from the simulator's
+            description; needed by a vendor with an experiment.
         responds_with_links: responses to a first export contain URLs, of a next page or of a job.
     """
 
@@ -92,6 +95,7 @@ class Row:
     sample_audience: str
     api_path: str
     custom_type: FieldType = "text"
+    number_field: str = ""
     relax_limits: Line = field(default_factory=dict)
     slots: tuple[Line, object] | None = None
     states: tuple[str, str, Sequence[str], str] = ("", "", (), "")
@@ -106,6 +110,7 @@ class Row:
     job_id: str = ""
     job_path: str = ""
     field_path: str = ""
+    account_id: Callable[[Mapping[str, Any]], str] = lambda described: ""
     responds_with_links: bool = False
 
 
@@ -134,6 +139,7 @@ QUEUED = [{"error_key": "contacts.api", "error_message": "There are already 1000
 ROWS: dict[str, Row] = {
     "campaign_monitor": Row(
         auth=campaign_monitor,
+        number_field="Orders",
         wrong=HTTPBasicAuth("s3cret-key", "x"),
         upsert=("POST", "/import.json"),
         unknown_audiences=("0" * 32, "c256a8a81931cd56"),
@@ -156,6 +162,7 @@ ROWS: dict[str, Row] = {
     ),
     "constant_contact": Row(
         auth=constant_contact,
+        number_field="Orders",
         responds_with_links=True,
         wrong=Bearer("s3cret-token"),
         upsert=("POST", "/contacts_json_import"),
@@ -183,6 +190,7 @@ ROWS: dict[str, Row] = {
     ),
     "dotdigital": Row(
         auth=dotdigital,
+        number_field="ORDERS",
         responds_with_links=True,
         wrong=HTTPBasicAuth("apiuser@apiconnector.com", "s3cret"),
         upsert=("PUT", "/contacts/v3/import"),
@@ -210,6 +218,7 @@ ROWS: dict[str, Row] = {
     ),
     "omnisend": Row(
         auth=omnisend,
+        account_id=lambda described: str(described["brand"]["id"]),
         wrong=Key("s3cret-key"),
         upsert=("POST", "/batches"),
         unknown_audiences=("gold/vip", "x" * 129),
