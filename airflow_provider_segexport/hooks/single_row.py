@@ -31,7 +31,7 @@ from airflow_provider_segexport.hooks.runner import run_export
 from airflow_provider_segexport.person.explain import row as row_in_ledger
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.segment_files.parquet_files import find_files
-from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
+from airflow_provider_segexport.segment_files.parquet_reading import open_parquet, small_batches
 from airflow_provider_segexport.segment_files.partitions import partitions_of
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot, is_table
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.model import Audience
     from airflow_provider_segexport.storage.paths import StoragePath
 
-BATCH_ROWS = 4096
 JOB_TIMEOUT_S = 1800.0
 """Seconds for which the vendor's import job of one row may take."""
 
@@ -147,7 +146,7 @@ def _row_of(parquet: pq.ParquetFile, columns: list[str], index: int) -> pa.Table
         if index >= rows:
             index -= rows
             continue
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+        for batch in small_batches(parquet, columns, group):
             if index < batch.num_rows:
                 return pa.Table.from_batches([batch.slice(index, 1)])
             index -= batch.num_rows

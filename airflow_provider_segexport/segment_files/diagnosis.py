@@ -10,13 +10,17 @@ from collections.abc import Sequence
 import duckdb
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
-from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, encrypted_error, open_parquet
+from airflow_provider_segexport.segment_files.parquet_reading import (
+    check_not_replaced,
+    encrypted_error,
+    open_parquet,
+    small_batches,
+)
 from airflow_provider_segexport.segment_files.rows import Read, mixed_types, relation
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
-BATCH_ROWS = 4_096
 ENGINE_MEMORY = "1GB"
 
 
@@ -61,7 +65,7 @@ def find_cause(files: SegmentFiles, suppression: Sequence[tuple[StoragePath, str
 def _read(path: StoragePath, name: str, columns: Sequence[str] | None) -> None:
     """Read the mapped columns of a file and check every value."""
     with open_parquet(path, name) as (parquet, _):
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        for batch in small_batches(parquet, columns):
             batch.validate(full=True)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from airflow_provider_segexport.segment_files.column_types import NO_TYPE, value_type
-from airflow_provider_segexport.segment_files.parquet_reading import open_parquet
+from airflow_provider_segexport.segment_files.parquet_reading import open_parquet, small_batches
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 
@@ -79,9 +79,7 @@ def _is_empty(file: SegmentFile, column: str) -> bool:
     if column not in file.types:
         return False
     with open_parquet(file.path, file.name) as (parquet, _):
-        if not parquet.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
-            return True
-        batches = parquet.iter_batches(columns=[column])
+        batches = small_batches(parquet, [column])
         return all(batch.num_columns == 1 and _is_null(batch.column(0)) for batch in batches)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -99,6 +99,27 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
         raise
     finally:
         watched.close()
+
+
+READ_ROWS = 256
+"""Rows that are decoded at a time. A page may hold a long text once for a million rows, and each row gets a copy."""
+
+
+def small_batches(
+    parquet: pq.ParquetFile, columns: Sequence[str] | None, group: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of few rows, because the length of the values is not known before.
+
+    Args:
+        parquet: the file.
+        columns: to read; None for all.
+        group: the row group to read; None for all.
+    """
+    if not parquet.num_row_groups:  # `iter_batches` breaks up to pyarrow 19
+        return
+    groups = None if group is None else [group]
+    wanted = None if columns is None else list(columns)
+    yield from parquet.iter_batches(READ_ROWS, row_groups=groups, columns=wanted, use_threads=False)
 
 
 def _listed_version(path: StoragePath, watched: WatchedFile) -> dict[str, str]:

@@ -5,19 +5,28 @@ Texts are read as bytes, too. Text that is not UTF-8 then makes one entry unread
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, open_parquet
+from airflow_provider_segexport.segment_files.parquet_reading import check_not_replaced, open_parquet, small_batches
 from airflow_provider_segexport.storage.arrow import from_numpy
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.trimming import trimmed
 
 BATCH_ROWS = 131_072
+BATCH_BYTES = 32 << 20
+"""Rows and bytes of a chunk at most."""
+
+MAX_ENTRY_BYTES = 100_000
+"""Bytes of the longest entry that is read. A longer one is not understood, whatever it holds."""
+
+TOO_LONG = b"?"
+"""Replaces an entry that is too long. It is neither an address nor a hash."""
+
 MAX_NAMES_SHOWN = 10
 """Column names that an error shows."""
 
@@ -85,17 +94,42 @@ def read_entries(path: StoragePath, file: str) -> Iterator[tuple[EntryColumns, p
     name = f"The suppression file {file}"
     with open_parquet(path, name) as (parquet, watched):
         columns = select_columns(parquet.schema_arrow, file)
+        cells = (
+            [_as_bytes(batch.column(name)) for name in columns.names]
+            for batch in small_batches(parquet, columns=columns.names)
+        )
         first = 0
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns.names)):
-            yield columns, _table(batch, columns.names, first)
-            first += batch.num_rows
+        for chunk in _chunks(cells):
+            rows = from_numpy(np.arange(first, first + len(chunk[0]), dtype=np.int64))
+            yield columns, pa.table({"row": rows, **{f"cell_{at}": column for at, column in enumerate(chunk)}})
+            first += len(rows)
     check_not_replaced(path, name, watched.opened)
 
 
-def _table(batch: pa.RecordBatch, names: Sequence[str], first: int) -> pa.Table:
-    rows = from_numpy(np.arange(first, first + batch.num_rows, dtype=np.int64))
-    cells = {f"cell_{at}": _as_bytes(batch.column(name)) for at, name in enumerate(names)}
-    return pa.table({"row": rows, **cells})
+def _chunks(batches: Iterable[Sequence[pa.Array]]) -> Iterator[list[pa.ChunkedArray]]:
+    """Yield the columns of batches in chunks of `BATCH_ROWS` or `BATCH_BYTES`, without entries that are too long."""
+    held: list[list[pa.Array]] = []
+    rows = size = 0
+    for batch in batches:
+        held.append([_without_long(column) for column in batch])
+        rows += len(batch[0])
+        size += sum(column.nbytes for column in held[-1])
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield [pa.chunked_array(columns) for columns in zip(*held, strict=True)]
+            held, rows, size = [], 0, 0
+    if held:
+        yield [pa.chunked_array(columns) for columns in zip(*held, strict=True)]
+
+
+def _without_long(column: pa.Array) -> pa.Array:
+    if column.nbytes <= MAX_ENTRY_BYTES:
+        return column
+    if pa.types.is_fixed_size_binary(column.type):
+        if column.type.byte_width <= MAX_ENTRY_BYTES:
+            return column
+        column = column.cast(pa.binary())
+    cells = [cell.as_py() for cell in column]
+    return pa.array([TOO_LONG if cell and len(cell) > MAX_ENTRY_BYTES else cell for cell in cells], column.type)
 
 
 def _as_bytes(column: pa.Array) -> pa.Array:

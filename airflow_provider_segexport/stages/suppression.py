@@ -19,6 +19,7 @@ import pyarrow as pa
 from airflow_provider_segexport import email_address
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.model import Reason
+from airflow_provider_segexport.segment_files.raw_digests import DIGEST_BYTES, cell_text
 from airflow_provider_segexport.segment_files.suppression_files import EntryColumns, read_entries
 from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
@@ -34,12 +35,11 @@ from airflow_provider_segexport.storage.tables import (
 MAX_EXAMPLES = 5
 """Rows that are not understood and that the error names."""
 
-DIGITS = {"md5": 32, "sha1": 40, "sha256": 64}
+DIGITS = {kind: 2 * size for kind, size in DIGEST_BYTES.items()}
 """Hexadecimal digits of each kind of hash. Its name is that of the engine's function."""
 
 _LENGTHS = ", ".join(map(str, DIGITS.values()))
 
-BYTES = {kind: digits // 2 for kind, digits in DIGITS.items()}
 PREFIX = {"md5": "md5", "sha1": "sha-?1", "sha256": "sha-?256"}
 BASE64 = {
     "md5": "[0-9A-Za-z+/_-]{21}[AQgw](==)?",
@@ -51,10 +51,6 @@ BASE64 = {
 PRINTABLE = "[!-~]+"
 PATTERN = r"[%*?._+-]+@.*|.*\*.*@.*"
 """An entry such as `*@example.com`: valid as an address, and meant as a pattern, which lists do not have."""
-
-ADDRESS = r"[\x00\s]*[^\x00-\x1f]*@[^\x00-\x1f]*\.[^\x00-\x1f]*[\x00\s]*"
-"""In a column of bytes, distinguishes a text of 16, 20 or 32 bytes, perhaps padded, from a digest. One digest in about
-a billion is such a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +133,9 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
 def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
     """Create `suppression_batch(row, kind, key)`: a batch's cells; `kind` is null if a cell is not understood."""
     engine.table("suppression_raw", table)
-    cells = ", ".join(_text(f"cell_{at}", binary=binary) for at, binary in enumerate(columns.binary))
+    cells = ", ".join(
+        cell_text(engine, "suppression_raw", f"cell_{at}", digests=digests) for at, digests in enumerate(columns.binary)
+    )
     whitespace = literal(email_address.WHITESPACE)
     trimmed = f"case when regexp_full_match(cell, '{PRINTABLE}') then cell else trim(cell, {whitespace})"
     engine.run(
@@ -152,16 +150,6 @@ def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
             when j.reason = '{Reason.NON_ASCII_EMAIL}' then 'unsendable' end, j.email
         from suppression_cells c join list_validated_emails j on j.row = c.rowid"""
     )
-
-
-def _text(cell: str, *, binary: bool) -> str:
-    """Return SQL of a cell as text. In a column of bytes, a digest becomes hexadecimal and any other non-text `?`."""
-    text = f"coalesce(try(decode({cell})), '?')"
-    if binary:
-        lengths = ", ".join(map(str, BYTES.values()))
-        written = rf"regexp_full_match({text}, '{ADDRESS}|[0-9a-fA-F]{{32}}')"
-        text = f"case when octet_length({cell}) in ({lengths}) and not {written} then hex({cell}) else {text} end"
-    return f"case when {cell} is not null then {text} end"
 
 
 def _kind(cell: str) -> str:
@@ -187,7 +175,7 @@ def _digits(cell: str) -> str:
     choices = []
     for kind, digits in DIGITS.items():
         coded = f"rtrim(regexp_extract({cell}, '{BASE64[kind]}$'), '=')"
-        padded = f"rpad(translate({coded}, '-_', '+/'), {-(-BYTES[kind] // 3) * 4}, '=')"
+        padded = f"rpad(translate({coded}, '-_', '+/'), {-(-DIGEST_BYTES[kind] // 3) * 4}, '=')"
         decoded = f"lower(hex(from_base64({padded})))"
         tail = f"lower(regexp_extract({cell}, '[0-9a-fA-F]{{{digits}}}$'))"
         choices.append(

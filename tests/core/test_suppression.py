@@ -137,6 +137,49 @@ def test_a_padded_text_as_long_as_a_digest_is_a_text(listed, width, text, pad, f
     assert (int(is_address), int(not is_address)) == (tally.understood, tally.not_understood)
 
 
+@pytest.mark.parametrize("width", [16, 20, 32])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "among_addresses"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "müller@abc.de".encode("latin-1"),
+        "info@müller.de".encode("latin-1"),
+        "Jürg <j@abc.de>".encode("cp1252"),
+        "j@пример.рф".encode("cp1251"),
+        "jane@abc.com…".encode("cp1252"),
+        "jane@x.de".encode("utf-16-le")[:16],
+        "j@x.de".encode("utf-16"),
+        b"j\t@abc.de",
+        b"jane at abc.de",
+        b"unbekannt, weg",
+        "jürgen bei abc".encode(),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("filler", [b"\0", b" "], ids=["nul", "space"])
+def test_a_text_that_is_no_address_is_not_a_digest(listed, width, alone, text, filler):
+    """A text in another character set, or one that only names a person, would protect no person as a digest."""
+    cells = [text.ljust(width, filler)[:width]] + ([] if alone else [PLAIN.encode(), b"joe@example.com"])
+    tally, people = listed({"email": pa.array(cells, pa.binary())})
+    assert people == (set() if alone else {PLAIN, "joe@example.com"})
+    assert (1, len(cells) - 1) == (tally.not_understood, tally.understood)
+
+
+def test_a_text_among_digests_is_not_a_digest(listed):
+    """An address in another character set is read as a text among any number of digests."""
+    digests = [digest("md5", f"{number}@example.com") for number in range(5_000)]
+    tally, _ = listed({"email": pa.array([*digests, "info@müllers.de".encode("latin-1").ljust(16)])})
+    assert (5_000, 1) == (tally.understood, tally.not_understood)
+    assert (("stop.parquet", 5_000),) == tally.examples
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_digest_is_a_digest(listed, kind):
+    """A short list has no other entries that show what its bytes are."""
+    for number in range(10):
+        assert 1 == listed({"email": pa.array([digest(kind, f"{number}@example.com")])})[0].understood
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_digests_are_not_taken_for_texts(listed, kind):
     """Twenty thousand digests are all understood as digests."""
@@ -359,3 +402,24 @@ def test_a_list_is_read_with_the_memory_of_a_batch(tmp_path):
     pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(1_000)]}), path, row_group_size=10)
     tables = [table for _, table in suppression_files.read_entries(local_path(str(path)), "stop")]
     assert list(range(1_000)) == [row for table in tables for row in table.column("row").to_pylist()]
+
+
+@pytest.mark.parametrize(("length", "rows"), [(5_000, 40_000), (200_000, 1_000)])
+@pytest.mark.parametrize("kind", ["string", "large_binary", "dictionary"])
+def test_a_long_text_that_a_file_holds_once_does_not_need_memory_for_each_row(tmp_path, length, rows, kind):
+    """A page of a few hundred bytes may hold a hundred thousand long entries, which are not copied together."""
+    values = pa.DictionaryArray.from_arrays([0] * rows + [1], ["x" * length, PLAIN])
+    kinds = {"string": pa.string(), "large_binary": pa.large_binary(), "dictionary": values.type}
+    schema = pa.schema({"email": kinds[kind]})
+    path = tmp_path / "stop.parquet"
+    with pq.ParquetWriter(path, schema) as writer:
+        for first in range(0, rows + 1, 500):
+            part = values.slice(first, 500)
+            column = part if kind == "dictionary" else pa.array(part.to_pylist(), schema.field("email").type)
+            writer.write_table(pa.table({"email": column}), row_group_size=rows + 1)
+    before, largest, read = pa.total_allocated_bytes(), 0, 0
+    for _, table in suppression_files.read_entries(local_path(str(path)), "stop"):
+        read += table.num_rows
+        largest = max(largest, pa.total_allocated_bytes() - before)
+    assert rows + 1 == read
+    assert largest < 120 << 20
