@@ -1,4 +1,4 @@
-"""One simulator for all, reset for every test, and an account at each vendor."""
+"""One simulator for all, reset for every test, and accounts: at each vendor, and at three by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from message_guard import messages
+from vendors.constant_contact import Lists
 from vendors.harness import VendorHarness
 from vendors.spec_checks import published
 
@@ -38,3 +39,19 @@ def vendor(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def account(sim: Simulator, vendor: str, tmp_path: Path) -> VendorHarness:
     return VendorHarness(sim, vendor, tmp_path)
+
+
+@pytest.fixture
+def lists(sim: Simulator, tmp_path: Path) -> Lists:
+    """An account at Constant Contact."""
+    return Lists(sim, tmp_path)
+
+
+@pytest.fixture
+def dotdigital(sim: Simulator, tmp_path: Path) -> VendorHarness:
+    return VendorHarness(sim, "dotdigital", tmp_path)
+
+
+@pytest.fixture
+def omnisend(sim: Simulator, tmp_path: Path) -> VendorHarness:
+    return VendorHarness(sim, "omnisend", tmp_path)

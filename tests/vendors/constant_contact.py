@@ -139,3 +139,8 @@ def renewing(lists: Lists, auth: AuthBase, patience: RetryLimits | None = None) 
         sleep=lists.sleep,
         clock=lists.sim.clock.now,
     )
+
+
+def reasons(lists: Lists, run: str = "run", generation: str = "01") -> dict[str, str]:
+    """Return the reason of each rejected address."""
+    return {row["email"]: row["reason"] for row in lists.rejects(run, generation)}

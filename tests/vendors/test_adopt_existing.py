@@ -16,11 +16,6 @@ def seed(account: VendorHarness, *emails: str) -> None:
 
 
 @pytest.fixture
-def dotdigital(sim, tmp_path):
-    return VendorHarness(sim, "dotdigital", tmp_path)
-
-
-@pytest.fixture
 def constant_contact(sim, tmp_path):
     return VendorHarness(sim, "constant_contact", tmp_path)
 

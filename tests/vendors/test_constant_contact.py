@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from vendors.constant_contact import Lists
 from vendors.harness import people
 
 from airflow_provider_segexport.errors import (
@@ -18,11 +17,6 @@ from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.vendors import constant_contact
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.operations import run_operation
-
-
-@pytest.fixture
-def lists(sim, tmp_path):
-    return Lists(sim, tmp_path)
 
 
 def check(lists, audience=None):

@@ -20,11 +20,6 @@ VENDOR = constant_contact.VENDOR
 TARGET = Audience("http://host/v3", "all", "Shop", "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a", "Customers")
 
 
-@pytest.fixture
-def lists(sim, tmp_path):
-    return Lists(sim, tmp_path)
-
-
 def collected(status, errors=(), rows=3, state="completed"):
     """The result of a batch of some rows for this state of its activity."""
     status = {"error_count": 0, "cannot_add_to_list_count": 0, **status} if status else status

@@ -32,16 +32,6 @@ from airflow_provider_segexport.vendors.omnisend import imports, optouts
 ANN, BOB, CID, DAN = (f"{name}@example.com" for name in ("ann", "bob", "cid", "dan"))
 
 
-@pytest.fixture
-def omnisend(sim, tmp_path):
-    return VendorHarness(sim, "omnisend", tmp_path)
-
-
-@pytest.fixture
-def dotdigital(sim, tmp_path):
-    return VendorHarness(sim, "dotdigital", tmp_path)
-
-
 class TestOmnisend:
     """A row with proof subscribes, as of the consent; any other row has no channels."""
 

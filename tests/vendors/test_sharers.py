@@ -46,11 +46,6 @@ def holders(account: VendorHarness) -> dict[str, int]:
     return {email: row["sharers_mask"] for email, row in account.ledger().items()}
 
 
-@pytest.fixture
-def dotdigital(sim, tmp_path):
-    return VendorHarness(sim, "dotdigital", tmp_path)
-
-
 class TestMark:
     """The mark of an approved plan names where the plan goes."""
 

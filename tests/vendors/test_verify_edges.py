@@ -17,16 +17,6 @@ from airflow_provider_segexport.export.config import ExportConfig, Verify
 GONE = "p4@example.com"
 
 
-@pytest.fixture
-def dotdigital(sim, tmp_path):
-    return VendorHarness(sim, "dotdigital", tmp_path)
-
-
-@pytest.fixture
-def omnisend(sim, tmp_path):
-    return VendorHarness(sim, "omnisend", tmp_path)
-
-
 def take_out(account: VendorHarness, *emails: str) -> None:
     account.sim.seed(account.name, [{"email": email, "status": account.row.gone} for email in emails], account.audience)
 

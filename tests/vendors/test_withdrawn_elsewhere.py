@@ -19,11 +19,6 @@ FIRST_EXPORT, SECOND_EXPORT = (
 P1 = "p1@example.com"
 
 
-@pytest.fixture
-def dotdigital(sim, tmp_path):
-    return VendorHarness(sim, "dotdigital", tmp_path)
-
-
 def says(account: VendorHarness, answers: list[bool], **options):
     """Options of a run of the first export, whose segment has a column of consent."""
     return {**FIRST_EXPORT, "consent": account.consent("agreed"), "columns": {"agreed": answers}, **options}
