@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import get_current_context
 
@@ -16,6 +16,29 @@ from airflow_provider_segexport.hooks.as_of import as_of, run_time
 
 HOOK_CALLS_KEY = "segexport_calls"
 """Key of a task's context with the number of calls of `hook.export`, so that each call has its own run folder."""
+
+
+class Try(NamedTuple):
+    """A try of a task, as its run folder records it.
+
+    Attributes:
+        number: of this try; 0 outside a task.
+        max_number: the highest number of tries. Clearing a task raises it (`clear_task_instances`, Airflow 3.3.2).
+        run_started: when the DAG run began, ISO 8601; another time for a run that was deleted and created again with
+            the same id.
+    """
+
+    number: int = 0
+    max_number: int = 0
+    run_started: str = ""
+
+    def retries(self, earlier: Try) -> bool:
+        """Return whether this try is a retry of an earlier one: the task was not cleared, its DAG run not deleted."""
+        return earlier.number < self.number and earlier[1:] == self[1:]
+
+
+NO_TRY = Try()
+"""Outside a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +49,13 @@ class Caller:
         identity: DAG, task, run and map index: the path of the run folder, and the run's name in the ledger.
         export_name: the default name of the export.
         context: the task's context; empty outside a task.
-        attempt: number of this try, and the highest number of tries; (0, 0) outside a task.
+        attempt: the try of the task; all zero outside a task.
     """
 
     identity: tuple[str, ...]
     export_name: str
     context: Mapping[str, Any]
-    attempt: tuple[int, int] = (0, 0)
+    attempt: Try = NO_TRY
 
     @property
     def run(self) -> str:
@@ -55,8 +78,15 @@ def task_caller(context: Mapping[str, Any]) -> Caller:
         identity=(ti.dag_id, ti.task_id, ti.run_id, str(max(ti.map_index or 0, 0))),
         export_name=f"{ti.dag_id}.{ti.task_id}",
         context=context,
-        attempt=(ti.try_number, ti.max_tries),
+        attempt=Try(ti.try_number, ti.max_tries, _run_started(context)),
     )
+
+
+def _run_started(context: Mapping[str, Any]) -> str:
+    """Return when the task's DAG run began, or else when it could begin; empty if Airflow does not say."""
+    run = context.get("dag_run")
+    moment = getattr(run, "start_date", None) or getattr(run, "run_after", None)
+    return moment.isoformat() if isinstance(moment, datetime) else ""
 
 
 def hook_caller(conn_id: str) -> Caller:

@@ -13,6 +13,7 @@ import msgspec
 
 from airflow_provider_segexport.errors import DamagedState, InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
+from airflow_provider_segexport.hooks.callers import NO_TRY, Try
 from airflow_provider_segexport.hooks.paths import STATE_PATH, check_folder, open_storage_path, resolve
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import StoragePath, exists, write
@@ -60,7 +61,7 @@ class ExportRequest:
         identity: DAG, task, run and map index: the path of the run folder, and the run's name in the ledger.
         state_root: the folder of ledgers and run folders.
         reports_path: the folder of run folders; None for `runs` below `state_root`.
-        attempt: number of this try, and the highest number of tries. Clearing a task raises the latter.
+        attempt: the try of the task.
         content: hash of a frame's rows, because the path of its file differs in every try; empty for files.
     """
 
@@ -68,7 +69,7 @@ class ExportRequest:
     identity: tuple[str, ...]
     state_root: StoragePath
     reports_path: str | None = None
-    attempt: tuple[int, int] = (0, 0)
+    attempt: Try = NO_TRY
     content: str = ""
 
 
@@ -76,6 +77,14 @@ def segment_part(segment: str | Sequence[str]) -> str:
     """Return a name of one mapped segment that is the same in every run: its paths without dates and ids."""
     paths = [segment] if isinstance(segment, str) else segment
     return " ".join(VARYING_PATH_PARTS.sub("*", str(path)) for path in paths)
+
+
+def with_segment_part(request: ExportRequest, map_index: int | None) -> ExportRequest:
+    """Return the request of a mapped task with the name of its segment, because several tasks then share an export."""
+    if map_index is None or map_index < 0:
+        return request
+    part = f"frame {map_index}" if request.content else segment_part(request.config.segment)
+    return replace(request, config=replace(request.config, segment_part=part))
 
 
 def is_content(segment: object) -> bool:
@@ -190,20 +199,25 @@ def _config_json(request: ExportRequest, config: ExportConfig) -> bytes:
 def finished_report(request: ExportRequest, config: ExportConfig) -> dict[str, Any] | None:
     """Return the report of an earlier try that finished, but whose worker died before Airflow recorded its success.
 
-    None if there is none, or if the task was cleared: that raises the number of its tries (`clear_task_instances`,
-    Airflow 3.3.2), and the task begins again.
+    None if there is none, if the task was cleared, or if its DAG run was deleted and created again: then the task
+    begins again.
     """
-    last = RunFolder.latest(run_folders_path(request)) if request.attempt[0] > 1 else None
+    last = RunFolder.latest(run_folders_path(request)) if request.attempt.number > 1 else None
     report = last.summary() if last is not None else None
     if last is None or report is None or not report.get("finished"):
         return None
     if _read_if_exists(last.path / CONFIG_FILE) != _config_json(request, config):
         return None
+    earlier = _last_try(last)
+    return report if earlier is not None and request.attempt.retries(earlier) else None
+
+
+def _last_try(folder: RunFolder) -> Try | None:
+    """Return the try that used a run folder last; None if its record is damaged or gone."""
     try:
-        number, max_number = msgspec.json.decode(_read_if_exists(last.path / ATTEMPT_FILE) or b"", type=tuple[int, int])
-    except msgspec.DecodeError:  # damaged or gone: the task begins again
+        return msgspec.json.decode(_read_if_exists(folder.path / ATTEMPT_FILE) or b"", type=Try)
+    except msgspec.DecodeError:
         return None
-    return report if number < request.attempt[0] and max_number == request.attempt[1] else None
 
 
 def _read_if_exists(path: StoragePath) -> bytes | None:

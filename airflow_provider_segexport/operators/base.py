@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import Asset
@@ -155,7 +154,7 @@ class BaseAudienceOperator(DocumentedOperator):
             from airflow_provider_segexport.hooks import get_hook  # noqa: PLC0415
             from airflow_provider_segexport.hooks.attempts import recorded  # noqa: PLC0415
             from airflow_provider_segexport.hooks.latest_only import is_backfill  # noqa: PLC0415
-            from airflow_provider_segexport.hooks.run_folders import check_plan_folder  # noqa: PLC0415
+            from airflow_provider_segexport.hooks.run_folders import check_plan_folder, with_segment_part  # noqa: PLC0415
             from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
         self.export_request = None
@@ -164,7 +163,7 @@ class BaseAudienceOperator(DocumentedOperator):
                 hook = get_hook(self.conn_id, low_priority=is_backfill(context))
                 attempt.configured(hook, self._audience_argument)
                 hook.settings.check_dag_allowed(context["dag"].dag_id)
-                request = _with_segment_part(self.build_request(context), context["ti"].map_index)
+                request = with_segment_part(self.build_request(context), context["ti"].map_index)
                 if run_folder:
                     check_plan_folder(request, run_folder)
                 self._hook, self.export_request = hook, request
@@ -283,13 +282,3 @@ class BaseAudienceOperator(DocumentedOperator):
                 extra.update({"path": None, "count": 0, **summary.get("optouts", {}), **audience})
             else:
                 extra.update(summary)
-
-
-def _with_segment_part(request: ExportRequest, map_index: int | None) -> ExportRequest:
-    """Return the request of a mapped task with the name of its segment, because several tasks then share an export."""
-    from airflow_provider_segexport.hooks.run_folders import segment_part  # noqa: PLC0415
-
-    if map_index is None or map_index < 0:
-        return request
-    part = f"frame {map_index}" if request.content else segment_part(request.config.segment)
-    return replace(request, config=replace(request.config, segment_part=part))
