@@ -106,7 +106,7 @@ class ExportConfig:
         as_of: the time that the segment describes, ISO 8601 with a zone.
         on_stale: action if the audience already has a newer snapshot than `as_of`.
         run: the task instance as the ledger names it: `dag/task/run/map index`.
-        export_name: the export that owns the audience; `dag.task` if the DAG sets none.
+        export_name: the export that owns the audience; the default is that of the task.
         segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
         allow_shared_audience: share the audience with other exports that set this too.
         consent: rules by which rows are withheld.

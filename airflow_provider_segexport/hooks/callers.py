@@ -71,12 +71,20 @@ class Caller:
         return run_time(self.context)
 
 
+def default_export_name(dag_id: str, task_id: str) -> str:
+    """Return `<dag id>.<task id>`, or `<dag id>/<task id>` if the DAG's id has a dot.
+
+    Task `daily.export` of DAG `news` is another export than task `export` of DAG `news.daily`.
+    """
+    return f"{dag_id}{'/' if '.' in dag_id else '.'}{task_id}"
+
+
 def task_caller(context: Mapping[str, Any]) -> Caller:
     """Return the caller for a task instance."""
     ti = context["ti"]
     return Caller(
         identity=(ti.dag_id, ti.task_id, ti.run_id, str(max(ti.map_index or 0, 0))),
-        export_name=f"{ti.dag_id}.{ti.task_id}",
+        export_name=default_export_name(ti.dag_id, ti.task_id),
         context=context,
         attempt=Try(ti.try_number, ti.max_tries, _run_started(context)),
     )
