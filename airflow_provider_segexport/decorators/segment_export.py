@@ -69,26 +69,16 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         )
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Call the function, and export what it returns."""
+        """Call the function, and export what it returns. After a deferral, the plan in the run folder has the rows."""
+        if self._deferred_in:
+            self._restore(self._deferred_in)
+            return SegmentExportOperator.execute(self, context)
         context_merge(context, self.op_kwargs)
         arguments = determine_kwargs(self.python_callable, self.op_args, context)
         returned = self.python_callable(*self.op_args, **arguments)
         with ExitStack() as stack:
             self._returned = returned, stack
-            return self._run(context, resuming=False)
-
-    def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
-        """Resume after a deferral. Without a plan, the function is called again.
-
-        Args:
-            context: Airflow's context of the task.
-            event: what the trigger has sent.
-            run_folder: path of the run folder with the task's plan; empty if there was no plan yet.
-        """
-        if not run_folder:
-            return self.execute(context)
-        self._restore(run_folder)
-        return SegmentExportOperator.resume(self, context, event, run_folder)
+            return SegmentExportOperator.execute(self, context)
 
     def build_request(self, context: Any) -> ExportRequest:
         """Return what to run, from what the function has returned and the arguments after templates were rendered.

@@ -83,11 +83,17 @@ class BaseAudienceOperator(DocumentedOperator):
         if retry_policy is not None and self.retry_policy is None:
             self.retry_policy = retry_policy()
         self._hook: SegmentExportHook | None = None
+        self._deferred_in: str | None = None
         self.export_request: ExportRequest | None = None
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute. A callback is wrapped, so that its context holds a message."""
+        """Set an attribute. A callback is wrapped, so that its context holds a message.
+
+        An argument that a cluster policy or a subclass sets was given from then on.
+        """
         super().__setattr__(key, with_message(key, value))
+        if value is not None and key in vars(self).get("_left_out", ()):
+            self._left_out -= {key}
 
     @abstractmethod
     def build_request(self, context: Any) -> ExportRequest:
@@ -110,11 +116,12 @@ class BaseAudienceOperator(DocumentedOperator):
         return {name: LEFT_OUT if value is None and name in self._left_out else value for name, value in values.items()}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Start a run, or resume what an earlier try has started."""
-        return self._run(context, resuming=False)
+        """Start a run, or resume what an earlier try or this one, before a deferral, has started."""
+        run_folder, self._deferred_in = self._deferred_in, None
+        return self._run(context, resuming=run_folder is not None, run_folder=run_folder or "")
 
     def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
-        """Resume after a deferral.
+        """Resume after a deferral: call `execute` again, because a subclass may set arguments or use the result in it.
 
         Args:
             context: Airflow's context of the task.
@@ -132,7 +139,8 @@ class BaseAudienceOperator(DocumentedOperator):
                 f"The trigger sent the status {status!r}, which is none of {', '.join(sorted(EVENTS))}. To fix: "
                 "install the same version of this provider on workers and triggerers."
             )
-        return self._run(context, resuming=True, run_folder=run_folder)
+        self._deferred_in = run_folder
+        return self.execute(context)
 
     def on_kill(self) -> None:
         """Stop the run, and record which calls and jobs are in flight.

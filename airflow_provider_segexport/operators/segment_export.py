@@ -58,7 +58,8 @@ class SegmentExportOperator(BaseAudienceOperator):
         on_stale: what to do if the audience already has a newer state than `as_of`, as in a backfill: `skip` the task,
             `fail` it, or `verify`, which reports how the audience differs. Nothing is sent in any of the cases.
         latest_only: skip this run if the DAG has a newer run that is due, queued or running.
-        export_name: name of the export, which owns its audience; the default is `<dag id>.<task id>`.
+        export_name: name of the export, which owns its audience; the default is `<dag id>.<task id>`,
+            or `<dag id>/<task id>` if the DAG's id has a dot.
         allow_shared_audience: share the audience with other exports that set this argument too.
         adopt_existing: in mode `mirror`, also remove people who were in the audience before an export added them.
         consent_column: column that holds consent. Rows without an explicit yes are withheld.
@@ -180,9 +181,13 @@ class SegmentExportOperator(BaseAudienceOperator):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
         super().__init__(conn_id=conn_id, fetch_optouts=fetch_optouts, optouts_asset=optouts_asset, **kwargs)
-        if isinstance(guards, Mapping):
-            given["guards"] = {name: _with_limit(value) for name, value in guards.items()}
         self.set_arguments(given)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute. Each guard gets a named limit."""
+        if key == "guards" and isinstance(value, Mapping):
+            value = {name: _with_limit(limit) for name, limit in value.items()}
+        super().__setattr__(key, value)
 
     def build_request(self, context: Any) -> ExportRequest:
         """Return what to run, from the arguments after templates were rendered."""
