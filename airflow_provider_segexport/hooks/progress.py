@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
@@ -47,7 +46,7 @@ class Progress:
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         try:
             self._store.set(KEY, {**progress, "run_folder": str(self._folder.path), "at": at})
-        except (AirflowException, AirflowRuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - what is shown must not fail the run
             log.warning("Giving up showing the run's progress (error=%s)", type(error).__name__)
             self._store = None
 
@@ -57,7 +56,7 @@ class Progress:
             return
         try:
             self._store.delete(KEY)
-        except (AirflowException, AirflowRuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - the run is done
             log.warning("Leaving the run's old progress in Airflow (error=%s)", type(error).__name__)
 
 
