@@ -87,8 +87,9 @@ def check_not_mirrored_twice(context: ExportContext, state: AudienceState) -> No
         and ours != theirs
         and other
     ):
+        segment = context.config.segment_name or state.segment  # a frame's temporary file is gone by now
         raise AudienceOwnedByOther(
-            f"Another task of this run ({state.run}) has mirrored {state.segment} to this audience, and this task "
+            f"Another task of this run ({state.run}) has mirrored {segment} to this audience, and this task "
             "would remove the people that it added. To fix: give each task its own audience; or set `export_name` and "
             "`allow_shared_audience=True` in both; or export both segments in one task."
         )
