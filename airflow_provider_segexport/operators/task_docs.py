@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
+from airflow_provider_segexport.yes_no import yes_no
 
 DOC_ARGUMENTS = ("doc", "doc_md", "doc_json", "doc_yaml", "doc_rst")
 """Arguments of a task with documentation by its author."""
@@ -38,9 +39,10 @@ def export_doc(values: Mapping[str, Any]) -> str:
     """
     mode = values.get("mode", "upsert")
     explained = f": {MODES[mode]}" if isinstance(mode, str) and mode in MODES else ""
-    verb = "Plans the export of" if _is_set(values.get("dry_run")) else "Exports"
+    dry_run = _flag(values, "dry_run")
+    verb = "Plans the export of" if _is_set(dry_run) else "Exports"
     lines = [f"{verb} {_segment(values)} to {_audience(values)}.", f"- **Mode:** {_code(mode)}{explained}"]
-    if _is_set(dry_run := values.get("dry_run")):
+    if _is_set(dry_run):
         lines.append(f"- **Dry run:** {_switch(dry_run, 'nothing is sent')}")
     return "\n".join([lines[0], "", *lines[1:], f"- **Consent:** {_consent(values)}"])
 
@@ -49,7 +51,7 @@ def undo_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of an undo."""
     version = values.get("ledger_version")
     what = f"version {_code(version)}" if _is_set(version) else "the newest version that added or removed people"
-    dry_run = values.get("dry_run")
+    dry_run = _flag(values, "dry_run")
     dry = [f"- **Dry run:** {_switch(dry_run, 'nothing is sent')}"] if _is_set(dry_run) else []
     return "\n\n".join([f"Reverts {what} of the ledger of {_audience(values)}.", *dry])
 
@@ -57,7 +59,7 @@ def undo_doc(values: Mapping[str, Any]) -> str:
 def verify_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of a verification."""
     segment = f" and with {_segment(values)}" if _is_set(values.get("segment")) else ""
-    repair = values.get("repair")
+    repair = _flag(values, "repair")
     text = _switch(repair, "people who are missing are sent by the next export") if _is_set(repair) else "off"
     return f"Compares {_audience(values)} with its ledger{segment}.\n\n- **Repair:** {text}"
 
@@ -65,7 +67,7 @@ def verify_doc(values: Mapping[str, Any]) -> str:
 def erase_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of an erasure."""
     source = _code(values["emails_path"]) if _is_set(values.get("emails_path")) else "a file that is mapped"
-    dry_run = values.get("dry_run")
+    dry_run = _flag(values, "dry_run")
     dry = [f"- **Dry run:** {_switch(dry_run, 'nothing is erased')}"] if _is_set(dry_run) else []
     return "\n\n".join([f"Erases people from audiences, ledgers and run folders. Their addresses: {source}.", *dry])
 
@@ -101,7 +103,14 @@ def _consent(values: Mapping[str, Any]) -> str:
 
 def _switch(value: Any, text: str) -> str:
     """Return the text of an argument that is on, or the template that decides it."""
-    return text if value is True or str(value).lower() == "true" else f"{text} if {_code(value)} is true"
+    return text if value is True else f"{text} if {_code(value)} is true"
+
+
+def _flag(values: Mapping[str, Any], name: str) -> Any:
+    """Return the boolean that an argument means; a template or another value unchanged."""
+    value = values.get(name)
+    meant = yes_no(value)
+    return value if meant is None else meant
 
 
 def _is_set(value: Any) -> bool:

@@ -103,6 +103,18 @@ def test_a_dry_run_is_recorded_as_one(stage):
     assert (True, Status.FINISHED) == (attempt.dry_run, attempt.status)
 
 
+@pytest.mark.parametrize("word", ["yes", "TRUE", "on", "1", 1, "{{ 1 }}"])
+def test_a_dry_run_that_is_refused_is_recorded_as_one(stage, word):
+    """Every word for yes is read, also if the run stops before its arguments are."""
+    conn_id = stage.connection("omnisend")
+    stage.run(export_dag("attempt_dry_word", stage.folder, conn_id=conn_id, dry_run=word, mode="mirrror"))
+    with pytest.raises(InvalidArgument):
+        get_hook_class("omnisend")(conn_id).export("a", FIELD_MAPPING, dry_run=word, mode="mirrror")
+    assert [True] * (1 if "{" in str(word) else 2) == [
+        attempt.dry_run for attempt in recorded(conn_id) if attempt.dry_run
+    ]
+
+
 def test_a_hook_in_a_task_is_recorded(stage):
     """Each call with its own number."""
     path = stage.segment(4)

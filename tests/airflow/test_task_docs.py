@@ -188,3 +188,11 @@ def test_a_stored_dag_grows_by_a_few_hundred_bytes(dag):
     SegmentExportOperator(task_id="b", **EXPORT, doc="x")
     a, b = (len(json.dumps(node)) for node in DagSerialization.to_dict(dag)["dag"]["tasks"])
     assert 100 < a - b < 400
+
+
+@pytest.mark.parametrize(("word", "text"), [("yes", True), ("True", True), ("no", False), ("0", False), (False, False)])
+def test_a_word_for_yes_or_no_is_documented_as_the_task_reads_it(word, text):
+    """`dry_run="no"` sends, so the documentation does not say that nothing is sent."""
+    export = SegmentExportOperator(task_id="export", conn_id="c", segment="s", field_mapping={}, dry_run=word)
+    assert text is ("- **Dry run:** nothing is sent" in export.doc_md)
+    assert text is export.doc_md.startswith("Plans the export of")
