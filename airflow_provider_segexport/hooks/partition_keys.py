@@ -19,9 +19,11 @@ QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
 WEEK_OF = re.compile(r"(\d{4}-\d{2}-\d{2}) \(W\d{2}\)")
 """A key of Airflow's `StartOfWeekMapper`: the Monday, then the week's number."""
 
-ISO_FORM = re.compile(r"\d{4}-?(\d{2}-?\d{2}|W\d{2}(-?\d)?)([T ]\d[\d:.,]*(Z|[+-][\d:.]+)?)?", re.IGNORECASE)
+ISO_FORM = re.compile(
+    r"\d{4}-?(\d{2}-?\d{2}|W\d{2}(-?\d)?)([T ]\d[\d:.,]*(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?", re.IGNORECASE
+)
 """A date or week, and perhaps a time. Python accepts any character between date and time: `2026-03-02|05` would be
-five o'clock."""
+five o'clock. It also accepts offsets of up to 24 hours, and of 99 minutes. No time zone has them."""
 
 
 class KeyTime(NamedTuple):

@@ -23,8 +23,8 @@ MAX_EXACT_INTEGER = 2**53
 INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 19}
 """Digits of the largest integer, by bits."""
 
-OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
-"""A time zone that is an offset from UTC, as Arrow writes it."""
+OFFSET = re.compile(r"([+-])(0\d|1[0-4]):?([0-5]\d)", re.ASCII)
+"""A time zone that is an offset from UTC, as Arrow writes it. No time zone is further than 14 hours from UTC."""
 
 NO_TYPE = pa.null()
 """The type of a column of nothing but nulls, as pandas writes it."""
@@ -159,12 +159,10 @@ def conversion(kind: pa.DataType, wide: pa.DataType, *, as_date: bool) -> Conver
         wide: the common type of that column over all files of the segment.
         as_date: read a timestamp as its date in the column's own time zone. Otherwise it is read in UTC.
     """
-    kind, wide = value_type(kind), value_type(wide)
-    name = engine_type(wide)
+    wide = value_type(wide)
     if pa.types.is_timestamp(wide):
-        if not pa.types.is_timestamp(kind) or not kind.tz:
-            return Conversion("timestamp", "{}::date" if as_date else "{}")
-        return Conversion("timestamptz", f"{at_zone_sql(kind.tz if as_date else 'UTC')}{'::date' if as_date else ''}")
+        return _moment(kind.value_type if pa.types.is_dictionary(kind) else kind, as_date=as_date)
+    kind, name = value_type(kind), engine_type(wide)
     if pa.types.is_float64(wide) and kind != wide:
         if pa.types.is_floating(kind):
             return Conversion("float", "{}::varchar::double")  # through its decimal digits, so 0.1 stays 0.1
@@ -174,6 +172,18 @@ def conversion(kind: pa.DataType, wide: pa.DataType, *, as_date: bool) -> Conver
                 engine_type(kind), f"case when {small} then {{}}::double when {{}} is not null then {NOT_EXACT_SQL} end"
             )
     return Conversion(name)
+
+
+def _moment(kind: pa.DataType, *, as_date: bool) -> Conversion:
+    """Return how a date or timestamp is read as a moment in UTC, or as its date in the column's own time zone."""
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
+    name = "timestamptz" if zone else "timestamp"
+    sql = at_zone_sql(zone if as_date else "UTC") if zone else "{}"
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        # A cast rounds 23:59:59.999999999 up to the next day (DuckDB 2.0). An infinite time has no nanoseconds.
+        microseconds = "epoch_ns({}) // 1000 - (epoch_ns({}) % 1000 < 0)::integer"
+        sql, name = sql.replace("{}", f"coalesce(make_{name}({microseconds}), {{}}::{name})"), f"{name}_ns"
+    return Conversion(name, f"{sql}::date" if as_date else sql)
 
 
 NOT_EXACT_MESSAGE = "segexport: value outside the common type"

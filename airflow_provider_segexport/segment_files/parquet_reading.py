@@ -85,7 +85,8 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
     watched.opened = version or _listed_version(path, watched)
     footer = False
     try:
-        parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        # DuckDB reads INT96 in microseconds, which Arrow calls nanoseconds otherwise.
+        parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES, coerce_int96_timestamp_unit="us")
         footer = True
         yield parquet, watched
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

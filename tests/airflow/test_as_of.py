@@ -109,10 +109,13 @@ def test_what_no_time_in_utc_can_hold_is_refused(given):
         as_of({}, given)
 
 
-def test_a_text_that_is_no_time():
-    """The error shows what a time looks like."""
+@pytest.mark.parametrize(
+    "given", ["last monday", *(f"2026-03-02T05:00:00{offset}" for offset in ("+25:00", "-15:00", "+00:60", "+0099"))]
+)
+def test_a_text_that_is_no_time(given):
+    """The error shows what a time looks like. No time zone has the offsets that Python reads beyond 14 hours."""
     with pytest.raises(InvalidSegment, match="which is no time"):
-        as_of({}, "last monday")
+        as_of({}, given)
 
 
 @pytest.mark.parametrize(

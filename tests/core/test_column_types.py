@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import re
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -198,12 +199,45 @@ def test_each_file_has_its_own_zone(tmp_path):
         assert [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in utc] == values(sql, "custom_0")
 
 
-@pytest.mark.parametrize("zone", ["Mars/Base", "posixrules", "right/UTC", "localtime", "../../etc/passwd"])
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.mark.parametrize("int96", [False, True])
+@pytest.mark.parametrize("zone", [None, "UTC", "-00:00"])
+def test_the_last_nanoseconds_of_a_day_are_in_that_day(tmp_path, zone, int96):
+    """An end of a day in pandas is 23:59:59.999999999, which no rounding moves to the next day."""
+    moments = [DAY_NS - 1, DAY_NS, -1, -999, -1_001, 0, -DAY_NS, -DAY_NS - 1, None]
+    days = ["1970-01-01", "1970-01-02", *["1969-12-31"] * 3, "1970-01-01", "1969-12-31", "1969-12-30", None]
+    table = pa.table(
+        {
+            "email": [f"{number}@example.com" for number in range(len(moments))],
+            "born": pa.array(moments, pa.timestamp("ns", tz=zone)),
+        }
+    )
+    path = written(tmp_path / "x.parquet", table, use_deprecated_int96_timestamps=int96)
+    with cleaned(path, fields={"birthdate": "born"}, note="born") as (sql, _):
+        assert days == values(sql, "birthdate")
+        seconds = [
+            "1970-01-01T23:59:59Z",
+            "1970-01-02T00:00:00Z",
+            *["1969-12-31T23:59:59Z"] * 3,
+            "1970-01-01T00:00:00Z",
+        ]
+        assert [*seconds, "1969-12-31T00:00:00Z", "1969-12-30T23:59:59Z", None] == values(sql, "custom_0")
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("Mars/Base", "posixrules", "right/UTC", "localtime", "../../etc/passwd"),
+        *("+25:00", "-24:00", "+15:00", "+01:60", "+99:99"),
+    ],
+)
 def test_an_unknown_zone_is_refused(tmp_path, zone):
     """A zone that the engine does not know leaves the date open, also if this machine's Python knows it."""
     table = pa.table({"email": ["a@example.com"], "born": pa.array([0], pa.timestamp("us", tz=zone))})
     path = written(tmp_path / "x.parquet", table)
-    with pytest.raises(InvalidSegment, match=rf"'born' .*x\.parquet.*'{zone}'.*To fix"):
+    with pytest.raises(InvalidSegment, match=rf"'born' .*x\.parquet.*'{re.escape(zone)}'.*To fix"):
         inspected(path, wanted=["email", "born"])
 
 
