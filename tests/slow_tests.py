@@ -76,17 +76,17 @@ SAMPLES = {
     r"core/test_quota_clocks\.py::test_any_order_of_calls": 3,
     r"vendors/test_probe\.py::test_a_killed_probe": 3,
     r"vendors/test_lost_journal\.py::test_a_lost_journal_sends_nothing_until_the_repair": 4,
-    r"vendors/test_omnisend_tags\.py::test_a_worker_that_dies_at_any_call": 12,
-    r"vendors/test_omnisend_tags\.py::test_damaged_notes_stop_the_audience_until_they_are_repaired": 3,
-    r"vendors/test_omnisend_tags\.py::test_a_damaged_record": 4,
+    r"vendors/test_omnisend_tag_kills\.py::test_a_worker_that_dies_at_any_call": 12,
+    r"vendors/test_omnisend_tag_kills\.py::test_damaged_notes_stop_the_audience_until_they_are_repaired": 3,
+    r"vendors/test_omnisend_tag_experiment\.py::test_a_damaged_record": 4,
 }
 """Tests of one function that differ in the moment or kind of a fault: of so many cases, one remains."""
 
 
 FAST = re.compile(
     r"core/(?!test_(damaged_quota_file|damaged_records|folder_reader|rate_limiter|fencing_model|object_storage|quota_clocks|snapshots|lease|reading_faults)\.py)"
-    r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital|omnisend"
-    r"|optional_fields|optouts|spec_checks|timestamps)\.py"
+    r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital|dotdigital_imports|omnisend"
+    r"|omnisend_batches|omnisend_items|optional_fields|optouts|spec_checks|timestamps)\.py"
 )
 """Modules of `make test-fast`."""
 

@@ -6,11 +6,9 @@ from contextlib import suppress
 
 import pytest
 from vendors.harness import people
-from vendors.test_omnisend_tags import Brand
+from vendors.omnisend_brand import MODES, Brand
 
 from airflow_provider_segexport.errors import StaleSnapshot
-
-MODES = ("merge", "replace")
 
 
 def dies(_: int) -> bool:
