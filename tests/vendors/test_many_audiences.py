@@ -8,8 +8,8 @@ from threading import Barrier, Thread
 
 import pytest
 from vendors.audience_rows import audience_row
+from vendors.audiences_by_name import WITH_DIRECTORY, add, by_name, creations, entries, fill, named, rename
 from vendors.harness import VendorHarness
-from vendors.test_audience_names import WITH_DIRECTORY, add, by_name, creations, entries, fill, named, rename
 
 from airflow_provider_segexport.errors import AudienceLocked, AudienceNotFound, InvalidArgument
 from airflow_provider_segexport.vendors.operations import run_operation
