@@ -20,6 +20,7 @@ COMPLETE_PROOF = {
     "agent": "Mozilla/5.0 (X11; Linux x86_64)",
 }
 TEXT = "Yes, I would like to receive a monthly newsletter"
+ANN, BOB, CID, DAN = (f"{name}@example.com" for name in ("ann", "bob", "cid", "dan"))
 
 
 def before(**ago: float) -> datetime:
