@@ -1,4 +1,4 @@
-"""A run that is suspended while another takes its audience over: it sends nothing more, and the ledger stays true."""
+"""A run that is suspended while another takes its audience over sends nothing more."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from dataclasses import replace
 
 import pytest
 from vendors.harness import VendorHarness, people
+from vendors.takeovers import RUNS_OUT_S, ledger_of
 
 from airflow_provider_segexport.errors import SegexportError, Superseded
-from airflow_provider_segexport.export import doubts, finish
 from airflow_provider_segexport.export.config import ExportContext
-from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt
-from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S
+from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger, numbers_of
-from airflow_provider_segexport.storage.run_folder import RunFolder
-
-RUNS_OUT_S = TTL_S + SKEW_S + 1
 
 
 @pytest.fixture
@@ -39,11 +34,6 @@ class Suspended:
             self.happened = True
             self.then()
         self.account.sleep(seconds)
-
-
-def ledger_of(account: VendorHarness) -> Ledger:
-    target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
-    return Ledger.of(account.home, account.name, target)
 
 
 def refuse_next(account: VendorHarness) -> None:
@@ -173,117 +163,6 @@ def test_a_state_that_is_written_late_is_never_read(account: VendorHarness):
     late.write(ledger.path)
     (ledger.path / "audience_state-00000001.json").write_text((ledger.path / "audience_state.json").read_text())
     assert AudienceState.of(ledger.path).run == "dag/task/day-2/0"
-
-
-def is_upsert(account: VendorHarness, request) -> bool:
-    method, path = account.row.upsert
-    return request.method == method and str(request.url).endswith(path)
-
-
-def journalled_late(account: VendorHarness, day_3):
-    """Day 2 journals the answer to a call that was under way when day 3 had read its journal."""
-    taken = []
-    sender = account.sender()
-    plain = sender._call
-
-    def call(session, request):
-        response = plain(session, request)
-        if is_upsert(account, request) and not taken:
-            taken.append(True)
-            day_3()
-        return response
-
-    sender._call = call
-    with pytest.raises(Superseded):
-        account.day(
-            2,
-            people(6),
-            first=dict.fromkeys(people(6), "Second"),
-            environment=account.environment("day-2", send=sender),
-        )
-
-
-def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: VendorHarness):
-    """Its answer is journalled after day 3 has read the journal: the next run sends those rows again."""
-
-    def day_3():
-        account.sim.clock.advance(RUNS_OUT_S)
-        account.day(3, people(5), first=dict.fromkeys(people(5), "Third"))
-
-    journalled_late(account, day_3)
-    assert AudienceState.of(ledger_of(account).path).doubts
-    report = account.day(4, people(5), first=dict.fromkeys(people(5), "Third"))
-    assert 2 <= report["counts"]["delivered"] <= 4  # a batch of two was under way, and perhaps a second one
-    assert sum(report["counts"][name] for name in ("delivered", "unchanged")) == 5
-    assert not AudienceState.of(ledger_of(account).path).doubts
-    assert account.day(5, people(5), first=dict.fromkeys(people(5), "Third"))["counts"]["unchanged"] == 5
-
-
-def test_people_that_a_superseded_run_may_have_added_again_are_removed_again(account: VendorHarness):
-    """Day 3 has removed them; the call of day 2 may have landed after that."""
-
-    def day_3():
-        account.sim.clock.advance(RUNS_OUT_S)
-        account.day(3, people(5)[3:], first=dict.fromkeys(people(5), "Third"))
-
-    journalled_late(account, day_3)
-    report = account.day(4, people(5)[3:], first=dict.fromkeys(people(5), "Third"))
-    assert report["removals"]["planned"] >= 1
-    assert account.active() == set(people(5)[3:])
-
-
-def test_a_superseded_run_that_says_nothing_more_is_looked_at_for_a_day(account: VendorHarness, monkeypatch):
-    """Killed: what it had under way is sent again once, and it is not looked at for ever."""
-
-    class Killed(BaseException):
-        pass
-
-    def killed(*_):
-        raise Killed
-
-    sender = account.sender()
-    plain = sender._call
-    sender._call = lambda session, request: killed() if is_upsert(account, request) else plain(session, request)
-    monkeypatch.setattr(Lease, "release", lambda lease: lease._done.set())  # a killed process gives nothing back
-    with pytest.raises(Killed):
-        account.day(2, people(6), environment=account.environment("day-2", send=sender))
-    monkeypatch.undo()
-    account.sim.clock.advance(RUNS_OUT_S)
-    account.day(3, people(5))
-    assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
-    assert account.day(4, people(5))["counts"]["delivered"] > 0
-    assert account.day(5, people(5))["counts"]["unchanged"] == 5
-    assert len(AudienceState.of(ledger_of(account).path).doubts) == 1
-    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 60.0)  # a day later a login of Constant Contact has expired
-    account.sim.clock.advance(61)
-    account.day(6, people(5))
-    assert not AudienceState.of(ledger_of(account).path).doubts
-
-
-def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: VendorHarness, monkeypatch):
-    """An earlier process of it may still write its journal: the next run then needs the planned rows."""
-    write_state, folder = finish._write_state, account.home / "runs" / "day-2" / "01"
-
-    def doubted(context, facts, ledger, *, finished):
-        doubt = Doubt(str(folder), "suspended", account.sim.clock.now())
-        state = replace(write_state(context, facts, ledger, finished=finished), doubts=(doubt,))
-        state.write(ledger.path, ledger.fence)
-        return state
-
-    monkeypatch.setattr(finish, "_write_state", doubted)
-    account.day(2, people(6))
-    monkeypatch.undo()
-    rows = folder / "upserts.arrow"
-    assert rows.exists()
-    journal = RunFolder(folder).journal
-    journal.write([next(iter(journal.states().values()))])  # the response to an earlier call with the same rows
-    report = account.day(3, people(6))
-    assert 1 <= report["counts"]["delivered"] <= 2  # the batch whose entry is new; only its rows are in doubt
-    assert AudienceState.of(ledger_of(account).path).doubts
-    monkeypatch.setattr(doubts, "MAX_DOUBT_S", 0.0)
-    assert account.day(4, people(6))["counts"]["unchanged"] == 6
-    assert not AudienceState.of(ledger_of(account).path).doubts
-    assert not rows.exists()
 
 
 class Turn:
