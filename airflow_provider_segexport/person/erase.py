@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_segexport.errors import DamagedState, SegexportError
+from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.model import GONE, Reason
@@ -24,6 +24,7 @@ from airflow_provider_segexport.person.explain import PersonRecord, current, exp
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
+from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.lease import Lease
@@ -230,14 +231,29 @@ def _recorded_folders(root: StoragePath, on_error: Callable[[StoragePath, OSErro
     for path in ledger_paths(root):
         try:
             names |= dict.fromkeys(run["run_folder"] for run in recent_runs(path))
+            names |= dict.fromkeys(_unfinished_folders(path))
         except OSError as error:
             on_error(path, error)
     yield from names
 
 
+def _unfinished_folders(path: StoragePath) -> list[str]:
+    """Return the run folders of an audience that its history does not name yet, because their runs have not ended.
+
+    Args:
+        path: of the ledger.
+    """
+    try:
+        state = AudienceState.read(path)
+    except (DamagedState, RetryableError):  # the erasure from the audience reports it
+        return []
+    return [*filter(None, [state.open_run_folder]), *(doubt.folder for doubt in state.doubts)]
+
+
 def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
     if not _is_over(run):
-        _report_unfinished(run, person, receipt)
+        if _report_unfinished(run, person, receipt) and not receipt.dry_run:
+            erased.note(run.path, person.mark)
         return
     for table in files.tables(run.path):
         _clean(table, person, "run folder", receipt)
@@ -251,17 +267,18 @@ def _is_over(run: RunFolder) -> bool:
         return not run.has_plan()
 
 
-def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> None:
-    """Leave the tables of a run that may continue unchanged; report it if they contain the person."""
+def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> bool:
+    """Leave the tables of a run that may continue unchanged; report it, and return whether they contain the person."""
     try:
         has_person = any(files.count(table, person) for table in files.tables(run.path))
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
-        return
+        return False
     if has_person:
         receipt.left.append(
             f"{run.path}: a run that is not finished. To fix: let it finish or delete the folder, then erase again."
         )
+    return has_person
 
 
 def _clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> None:

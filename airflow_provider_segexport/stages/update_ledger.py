@@ -112,7 +112,7 @@ def _load_previous(engine: Engine, ledger: Ledger, version: int) -> None:
 def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_flight: bool) -> None:
     """Create the tables of this run's results, by address.
 
-    - `delivered_rows(email, row_hash, contact_id)`: `row_hash` is null if the result is open.
+    - `delivered_rows(email, row_hash, contact_id)`: `row_hash` is null if the result is open or does not count.
     - `rejected_rows(email, row_hash, reason)`.
     - `removed_now(email, row_hash)`: `row_hash` is null if the result is open.
     - `already_gone(email, reason)`: leavers who were no members.
@@ -128,9 +128,9 @@ def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_f
         where reason is not null group by email"""
     )
     engine.run(
-        """create or replace view delivered_rows as
-        select u.email, u.row_hash, u.contact_id from upsert_results u anti join rejected_rows r on r.email = u.email
-        where u.reason is null"""
+        f"""create or replace view delivered_rows as
+        select u.email, {_known_hash(engine, folder)} as row_hash, u.contact_id
+        from upsert_results u anti join rejected_rows r on r.email = u.email where u.reason is null"""
     )
     _load_batch_results(engine, folder.removals, names.removal_batches, "removal_results", in_flight=in_flight)
     engine.run(
@@ -152,6 +152,18 @@ def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_f
         union all select email from rejected_rows union all select email from removed_now
         union all select email from already_gone"""
     )
+
+
+def _known_hash(engine: Engine, folder: RunFolder) -> str:
+    """Return SQL of the content that the vendor has: unknown for people who were erased while the run was unfinished.
+
+    Creates the table `erased_people(mark)` if there are any.
+    """
+    marks = erased.marks(folder.path) if is_written(folder.path / erased.FOLDER) else []
+    if not marks:
+        return "u.row_hash"
+    engine.table("erased_people", pa.table({"mark": pa.array(marks, pa.string())}))
+    return "if(sha256(u.email) in (select mark from erased_people), null, u.row_hash)"
 
 
 def _load_late_rows(

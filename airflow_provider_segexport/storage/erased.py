@@ -1,26 +1,33 @@
-"""Marks of people that an erasure removed from an audience: SHA-256 of the address, beside the ledger.
+"""Marks of people that an erasure removed from an audience: SHA-256 of the address, in a folder `erased`.
 
     <root>/ledgers/<vendor>/<account>/<audience>/erased/<sha256>
+    <run folder>/erased/<sha256>
 
-A vendor may reject a deleted person without naming who deleted them. The mark says that it was an erasure, so the
-person can be added again if they lawfully return.
+Beside a ledger: a vendor may reject a deleted person without naming who deleted them. The mark says that it was an
+erasure, so the person can be added again if they lawfully return.
+
+In the folder of a run that has not finished: the run may have sent the person before or after the erasure, so a result
+of the run does not say whether the person is in the audience.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, list_names, write
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.storage.duckdb_engine import Engine
 
 FOLDER = "erased"
 
 
 def note(path: StoragePath, mark: str) -> None:
-    """Write the mark of a person. `path` is the ledger's."""
+    """Write the mark of a person. `path` is the ledger's, or a run folder."""
     write(ensure_folder(path / FOLDER) / mark, b"")
 
 
@@ -28,8 +35,8 @@ def marks(path: StoragePath, names: Collection[str] | None = None) -> list[str]:
     """Return all marks.
 
     Args:
-        path: the ledger's.
-        names: in the ledger's folder, if it was listed already.
+        path: the ledger's, or a run folder.
+        names: in that folder, if it was listed already.
     """
     return list_names(path / FOLDER) if names is None or FOLDER in names else []
 

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
-from airflow_provider_segexport.storage import row_results
+from airflow_provider_segexport.storage import erased, row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
 from airflow_provider_segexport.storage.journal import Entry, Journal, State, is_part_of_journal
 from airflow_provider_segexport.storage.local_copies import is_written, readable
@@ -258,13 +258,15 @@ class RunFolder:
         return True
 
     def drop_bodies(self) -> None:
-        """Remove the planned rows and row results of a finished run; plan, journal and reports stay."""
+        """Remove the planned rows, row results and erasure marks of a finished run; plan, journal and reports stay."""
         old: list[str] = []
         for part, prefix in ((self.path, ""), (self.removals.path, "removals/")):
             names = listing(part)
             old += [prefix + name for name in names if prefix + name in PLAN_FILES]
             if "batch_results" in names:
                 old += [f"{prefix}batch_results/{name}" for name in listing(part / "batch_results")]
+            if erased.FOLDER in names:
+                old += [f"{prefix}{erased.FOLDER}/{name}" for name in listing(part / erased.FOLDER)]
             if "removals" not in names:
                 break
         remove(self.path, old)

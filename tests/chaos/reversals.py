@@ -8,7 +8,15 @@ from chaos.comparison import Comparison
 from chaos.person_model import OURS, matches_ledger
 from chaos.product_runs import Disagreement, address
 from chaos.steps import Export, Release, Sequence
-from chaos.undo_model import FinishedRun, after_erasure, after_release, after_undo, changes, surely_changes
+from chaos.undo_model import (
+    FinishedRun,
+    after_erasure,
+    after_incomplete_erasure,
+    after_release,
+    after_undo,
+    changes,
+    surely_changes,
+)
 
 from airflow_provider_segexport.errors import FatalError, SegexportError
 from airflow_provider_segexport.export import release as releasing
@@ -52,7 +60,8 @@ class Reversals(Comparison):
         if not (receipt.complete or broke):
             raise Disagreement(f"the erasure left {receipt.left}")
         contacts, (ledger, _) = self.contacts(), self.read_ledger()
-        possible = {after for belief in self.beliefs[person] for after in after_erasure(self.vendor, belief)}
+        afterwards = after_erasure if receipt.complete else after_incomplete_erasure
+        possible = {after for belief in self.beliefs[person] for after in afterwards(self.vendor, belief)}
         if not receipt.complete:
             possible |= self.beliefs[person]
         if receipt.complete and address(person) in ledger:

@@ -314,6 +314,21 @@ SMALLEST = {
         shared=True,
         steps=[segment("bob"), segment(ann=C, field="create", **VIP), segment("bob", ann=C, field="create")],
     ),
+    "who was erased beside an unfinished run is sent again, whatever its results say": Sequence(
+        "omnisend",
+        shared=False,
+        steps=[segment("cat", mode="upsert", trouble=Break("lost", at=12)), Erase("cat"), segment("cat")],
+    ),
+    "what an unfinished run removed before an erasure does not count as found out": Sequence(
+        "omnisend",
+        shared=False,
+        steps=[
+            segment("ann", "bob", "cat"),
+            segment("ann", "bob", trouble=Break("killed", at=4, removals=True)),
+            Erase("cat"),
+            segment("ann", "bob"),
+        ],
+    ),
 }
 
 

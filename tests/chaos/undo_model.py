@@ -124,6 +124,19 @@ def after_erasure(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
         yield Belief(contact, mark if outcome[0] == "removed" or deleted else None)
 
 
+def after_incomplete_erasure(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
+    """Yield what may be true after an erasure beside a run that has not finished: its results are recovered later.
+
+    They are recorded again, with unknown content, because the run may have sent the person before the erasure or after.
+    """
+    for after in after_erasure(vendor, belief):
+        yield after
+        if belief.entry is not None and belief.entry.state in OURS:
+            entry = replace(belief.entry, contents=frozenset(), last=None, seen=False, rejection=None, existed=False)
+            for state in ("member", "removing", "removed"):
+                yield replace(after, entry=replace(entry, state=state))
+
+
 def after_release(belief: Belief, export: str, to: str, *, keep: bool, renames: bool) -> Belief:
     """Return the belief after an export has ended its use of the audience.
 

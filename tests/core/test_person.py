@@ -25,6 +25,7 @@ from airflow_provider_segexport.person.explain import explain, row
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage import sealing
 from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -227,6 +228,20 @@ def test_a_run_that_is_not_finished_is_left_and_named(root):
     write(runs / "summary.json", json.dumps({"finished": True}).encode())
     assert erase(tools(root), ADA, "Ann").complete
     assert 0 == files.count(runs / "rejects.parquet", ADA)
+
+
+def test_an_unfinished_run_in_a_reports_path_of_its_own_is_found(root, tmp_path):
+    """The audience's state names it: its history does so only when it has ended."""
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
+    elsewhere = ensure_folder(local_path(str(tmp_path / "reports" / "01")))
+    write(elsewhere / "plan.json", b"{}")
+    write_parquet(elsewhere / "not_sent.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+    AudienceState("dag.task", sharers=("dag.task",), open_run_folder=str(elsewhere)).write(audience_ledger.path)
+    assert not erase(tools(root), ADA, "Ann", dry_run=True).complete
+    assert [] == marks(elsewhere)
+    receipt = erase(tools(root), ADA, "Ann")
+    assert [f"{elsewhere}: a run that is not finished"] == [left.partition(". To fix")[0] for left in receipt.left]
+    assert [ADA.mark] == marks(elsewhere)
 
 
 def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
