@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 from ui.conftest import client, rooms, root
+from ui.page_factories import GUARDS, REJECT, TASK, attempt_of, attempted, audience_path
 from ui.test_person_page import ROW, audience
-from ui.test_web import GUARDS, REJECT, TASK, attempt_of, attempted, audience_path
 from ui_factories import NOW, stories, summary, with_folder, write_run
 
 from airflow_provider_segexport.http.call_log import CallLog
