@@ -1,14 +1,9 @@
-"""Omnisend: who may come in, single contacts, consent, tags."""
+"""Omnisend: single contacts, consent, tags."""
 
 from __future__ import annotations
 
 import pytest
-import requests
-from simulator.omnisend_client import Omnisend, check_reply, person
-
-from airflow_provider_segexport.simulator.clock import iso
-
-MINUTE = 60
+from simulator.omnisend_client import person
 
 
 def with_status(email, status, at=None, **more):
@@ -18,50 +13,6 @@ def with_status(email, status, at=None, **more):
 
 def codes(reply):
     return {error["field"]: error["code"] for error in reply.json()["errors"]}
-
-
-def test_the_brand(om):
-    """A key opens one brand, whose id is the key's first part."""
-    brand = om("GET", "/brands/current").json()
-    assert brand["name"] == "Example Shop"
-    assert om.described["credentials"]["api_key"].startswith(brand["brandID"] + "-")
-
-
-def test_a_key_of_another_store(sim, om):
-    """The key of another store works, names that store, and writes there."""
-    other = Omnisend(sim, "other_store")
-    assert other("GET", "/brands/current").json()["name"] == "Other Shop"
-    other("POST", "/contacts", person("ada@example.com"))
-    assert om.people() == {}
-    assert om.people("other-store").keys() == {"ada@example.com"}
-
-
-@pytest.mark.parametrize("header", [None, "Omnisend-API-Key x-y", "Bearer token", "x"])
-def test_wrong_keys(om, header):
-    """No key, a strange one and another scheme answer 401."""
-    headers = {"Omnisend-Version": "2026-03-15", **({"Authorization": header} if header else {})}
-    reply = requests.get(f"{om.api}/brands/current", headers=headers, timeout=10)
-    check_reply(reply)
-    assert reply.status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("version", "status"),
-    [(None, 400), ("latest", 400), ("2025-01-01", 410), ("2026-03-14", 410), ("2026-03-15", 200), ("2026-09-01", 200)],
-)
-def test_versions(om, version, status):
-    """The version is required; an older one is retired, a later date means the newest."""
-    om.session.headers["Omnisend-Version"] = version
-    assert om("GET", "/brands/current").status_code == status
-
-
-def test_a_key_that_may_only_read(sim, om):
-    """A key without contacts.write reads, and is refused its first write."""
-    reader = Omnisend(sim, "read_only")
-    assert reader("GET", "/contacts?limit=1").status_code == 200
-    assert reader.start("ada@example.com").status_code == 403
-    sim.configure({"omnisend": {"permissions": ["brands.read"]}})
-    assert om("GET", "/contacts?limit=1").status_code == 403
 
 
 def test_creating_and_updating(om):
@@ -232,95 +183,6 @@ def test_wrong_tag_requests(om, body, fields):
     assert (reply.status_code, codes(reply).keys()) == (400, fields)
 
 
-def read_all(om, **query):
-    """All pages forwards; returns addresses page by page, and the last page."""
-    pages = [om("GET", "/contacts", params=query).json()]
-    while pages[-1]["paging"]["hasMore"]:
-        cursor = pages[-1]["paging"]["cursors"]["after"]
-        pages.append(om("GET", "/contacts", params={"after": cursor, "limit": query["limit"]}).json())
-    return [[row["email"] for row in page["contacts"]] for page in pages], pages
-
-
-def test_reading_a_tag_in_pages(om):
-    """Contacts with a tag come newest first, in pages that lead on and back."""
-    om.load(*(person(f"p{number}@example.com", tags=["seg a"]) for number in range(5)), "other@example.com")
-    emails, pages = read_all(om, tag="seg a", limit=2)
-    assert emails == [["p4@example.com", "p3@example.com"], ["p2@example.com", "p1@example.com"], ["p0@example.com"]]
-    assert pages[0]["paging"]["cursors"]["before"] is None
-    assert pages[-1]["paging"]["cursors"]["after"] is None
-    back = om("GET", "/contacts", params={"before": pages[-1]["paging"]["cursors"]["before"], "limit": 2}).json()
-    assert [row["email"] for row in back["contacts"]] == emails[1]
-    assert read_all(om, tag="seg a", limit=5)[0] == [[f"p{number}@example.com" for number in range(4, -1, -1)]]
-    assert read_all(om, tag="unused", limit=5)[0] == [[]]
-    ascending = om("GET", "/contacts", params={"direction": "asc", "limit": 1}).json()
-    assert ascending["contacts"][0]["email"] == "p0@example.com"
-
-
-def test_filters(sim, om):
-    """Contacts are found by status, and by the time of change."""
-    om.load("ada@example.com", "bob@example.com")
-    sim.clock.advance(3600)
-    since = iso(sim.clock.now() - 1800)
-    om.act("unsubscribe", email="ada@example.com")
-    assert read_all(om, status="unsubscribed", limit=9)[0] == [["ada@example.com"]]
-    assert read_all(om, updatedAtFrom=since, limit=9)[0] == [["ada@example.com"]]
-    newest = om("GET", "/contacts", params={"sort": "updatedAt", "limit": 1}).json()
-    assert newest["contacts"][0]["email"] == "ada@example.com"
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["limit=251", "limit=0", "colour=red", "tag=a&status=subscribed", "updatedAtFrom=2026-01-01&tag=a", "after=x"],
-)
-def test_wrong_queries(om, query):
-    """Values out of range, unknown parameters and forbidden combinations answer 400."""
-    assert om("GET", f"/contacts?{query}").status_code == 400
-
-
-def test_filters_cannot_change_between_pages(om):
-    """A cursor with another filter is refused."""
-    om.load(*(person(f"p{number}@example.com", tags=["a", "b"]) for number in range(3)))
-    cursor = om("GET", "/contacts?tag=a&limit=1").json()["paging"]["cursors"]["after"]
-    assert om("GET", "/contacts", params={"after": cursor, "tag": "a"}).status_code == 200
-    assert om("GET", "/contacts", params={"after": cursor, "tag": "b"}).status_code == 400
-
-
-def test_four_hundred_calls_a_minute(sim, om):
-    """The brand's window slides; what others use counts; the answer says how long to wait."""
-    assert om("GET", "/contacts?limit=1").status_code == 200
-    sim.clock.advance(30)
-    assert om.act("spend", calls=398) == 1
-    assert om("GET", "/contacts?limit=1").status_code == 200
-    limited = om("GET", "/contacts?limit=1")
-    assert (limited.status_code, limited.json()["retryAfter"]) == (429, 30)
-    assert "retryAfter" not in om("GET", "/batches?endpoint=contacts").json()
-    sim.clock.advance(30)
-    assert om("GET", "/contacts?limit=1").status_code == 200
-    assert om("GET", "/contacts?limit=1").status_code == 429
-
-
-def test_others_may_use_the_brand_all_the_time(sim, om):
-    """A steady use by others leaves less for us."""
-    sim.configure({"omnisend": {"others_per_minute": 398}})
-    assert [om("GET", "/brands/current").status_code for _ in range(3)] == [200, 200, 429]
-
-
-def test_sixty_tag_calls_a_minute(sim, om):
-    """The 61st tag call within a minute is refused, other calls are not."""
-    body = {"emails": ["ada@example.com"], "tags": ["a"]}
-    assert {om("POST", "/contacts/tags", body).status_code for _ in range(60)} == {202}
-    assert om("DELETE", "/contacts/tags", body).status_code == 429
-    assert om("GET", "/contacts?limit=1").status_code == 200
-    sim.clock.advance(MINUTE)
-    assert om("DELETE", "/contacts/tags", body).status_code == 202
-
-
-def test_unknown_paths_are_404(om):
-    """A path that does not exist answers 404 as a problem."""
-    assert om("GET", "/lists").status_code == 404
-    assert om("DELETE", "/contacts/000000000000000000000000").status_code == 404
-
-
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -378,19 +240,3 @@ def test_phones_consent_and_creation_date(sim, om):
     assert om.people("vip").keys() == {"ada@example.com"}
     alone = om("POST", "/contacts", {"identifiers": [{"type": "phone", "id": "+12025550143"}]})
     assert (alone.status_code, alone.json()["email"]) == (201, "")
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["sort=name", "direction=up", "after=x&before=y", "status=glad", "updatedAtFrom=now", "updatedAtFrom=2026-01-01"],
-)
-def test_more_queries(om, query):
-    """Orders, cursors, statuses and dates are checked; a plain date is one."""
-    assert om("GET", f"/contacts?{query}").status_code == (200 if query.endswith("01-01") else 400)
-
-
-def test_a_tag_by_time_of_change(om):
-    """A tag's people can be read in the order of their changes."""
-    om.load(*(person(f"p{number}@example.com", tags=["a"]) for number in range(2)))
-    om.load("p0@example.com")
-    assert read_all(om, tag="a", sort="updatedAt", limit=1)[0] == [["p0@example.com"], ["p1@example.com"]]
