@@ -237,3 +237,51 @@ def test_secrets_stay_out_of_the_request_log(cc):
     shown = str(cc.sim.requests(vendor="constant_contact"))
     assert cc.keys["main"]["refresh_token"] not in shown
     assert cc.keys["main"]["client_secret"] not in shown
+
+
+def test_wrong_authorization_requests(sim, cc):
+    """A strange client, no redirect, no challenge, a wrong scope and a wrong verifier are refused."""
+    public = cc.keys["public"]["client_id"]
+    good = {
+        "client_id": public,
+        "response_type": "code",
+        "redirect_uri": "https://localhost/back",
+        "scope": "contact_data",
+    }
+
+    def error(**change):
+        reply = requests.get(f"{cc.oauth}/authorize", params=good | change, allow_redirects=False, timeout=10)
+        return reply.json()["error"]
+
+    assert error(client_id="x", code_challenge="c") == "invalid_client"
+    assert error(response_type="token", code_challenge="c") == "invalid_request"
+    assert error() == "invalid_request"
+    assert error(code_challenge="c", scope="everything") == "invalid_scope"
+    reply = requests.get(
+        f"{cc.oauth}/authorize", params=good | {"code_challenge": "c"}, allow_redirects=False, timeout=10
+    )
+    code = reply.headers["location"].partition("code=")[2]
+    form = {"code": code, "redirect_uri": good["redirect_uri"], "code_verifier": "wrong"}
+    assert cc.refresh("public", grant_type="authorization_code", **form).json()["error"] == "invalid_grant"
+    bad = requests.post(f"{cc.oauth}/token", headers={"Authorization": "Basic !"}, timeout=10)
+    assert bad.json()["error"] == "invalid_client"
+
+
+def test_devices_may_be_approved_at_once(sim, cc):
+    """For a demo without a human, devices are approved by themselves, and the token endpoint is not limited."""
+    sim.configure({"constant_contact": {"approve_devices": True, "token_calls_per_second": None}})
+    given = {"client_id": cc.keys["public"]["client_id"], "scope": "contact_data offline_access"}
+    device = requests.post(f"{cc.oauth}/device/authorize", data=given, timeout=10).json()
+    form = {"device_code": device["device_code"]}
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    assert "refresh_token" in cc.refresh("public", grant_type=grant, wait=0, **form).json()
+    assert cc.refresh(wait=0).status_code == 200
+
+
+def test_expired_tokens(cc):
+    """Access tokens can be ended while refresh tokens stay good."""
+    cc.act("expire_tokens")
+    assert cc("GET", "/account/summary").status_code == 401
+    assert cc.refresh().status_code == 200
+    assert cc.act("revoke_refresh_tokens") == 1
+    assert cc.refresh().status_code == 400
