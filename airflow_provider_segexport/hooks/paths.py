@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.storage.file_url import local_text
 from airflow_provider_segexport.storage.paths import as_local_path, as_storage_path, local_path
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ KEY_DELIMITERS = re.compile(r"[?#\x00-\x1f]")
 
 def resolve(text: str) -> StoragePath:
     """Return a local path, or any path that Airflow's ObjectStoragePath opens, such as `s3://connection@bucket/key`."""
-    if "://" not in text or text.startswith("file://"):
+    if local_text(text) is not None:
         return local_path(text)
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - imports fsspec, which a local path does not need
 

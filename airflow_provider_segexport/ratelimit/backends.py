@@ -7,6 +7,7 @@ import hashlib
 from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.ratelimit.clocks import Machine
 from airflow_provider_segexport.ratelimit.store import QuotaStore
+from airflow_provider_segexport.storage.file_url import local_text
 from airflow_provider_segexport.vendors.base import Limits
 
 CLIENT_MISSING = (
@@ -44,12 +45,12 @@ def open_store(
     Raises:
         InvalidConnection: no backend has this URL scheme, or its client is not installed.
     """
-    scheme, separator, _ = url.partition("://")
-    match scheme.partition("+")[0] if separator else "file":
+    folder = local_text(url)
+    match "file" if folder is not None else url.partition("://")[0].partition("+")[0]:
         case "file":
             from airflow_provider_segexport.ratelimit.sqlite import SqliteQuotaStore  # noqa: PLC0415
 
-            return SqliteQuotaStore(url.removeprefix("file://"), account, limits, backfill=backfill, machine=machine)
+            return SqliteQuotaStore(folder or url, account, limits, backfill=backfill, machine=machine)
         case "redis" | "rediss":
             try:
                 from airflow_provider_segexport.ratelimit.redis import RedisQuotaStore  # noqa: PLC0415

@@ -18,6 +18,7 @@ from airflow_provider_segexport.segment_files import commit_markers, patterns
 from airflow_provider_segexport.segment_files.snapshots import is_table
 from airflow_provider_segexport.segment_files.table_folders import check_no_table_above, check_no_tables, folder_key
 from airflow_provider_segexport.storage.errors import translate_listing_error
+from airflow_provider_segexport.storage.file_url import local_text
 from airflow_provider_segexport.storage.listing import Entry, display_path, find_entry, first_bytes, list_entries, walk
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 
@@ -72,7 +73,7 @@ class _Search:
 
     def run(self, resolve: PathResolver) -> list[Entry]:
         """Return the files, sorted by path."""
-        base, pattern = patterns.split_pattern(self.text)
+        base, pattern = patterns.split_pattern(local_text(self.text) or self.text)
         self.pattern = pattern
         start = find_entry(resolve(base))
         if start is None and not pattern:

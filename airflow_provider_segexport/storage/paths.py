@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol, runtime_checkable
 
 from airflow_provider_segexport.storage import object_store
 from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, publish, replace
+from airflow_provider_segexport.storage.file_url import local_text
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.private import open_private
@@ -63,8 +64,8 @@ PathResolver = Callable[[str], StoragePath]
 
 
 def local_path(text: str) -> StoragePath:
-    """Return a local path, also for a `file://` URL."""
-    return as_storage_path(pathlib.Path(text.removeprefix("file://")))
+    """Return a local path, also for a `file` URL. Raises InvalidArgument if that names another machine or no path."""
+    return as_storage_path(pathlib.Path(local_text(text) or text))
 
 
 def as_storage_path(path_like: Any) -> StoragePath:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from core.factories import cleaned, inspected, values, written
 
-from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import read
 from airflow_provider_segexport.storage.paths import local_path
@@ -25,10 +25,27 @@ def test_a_path_names_one_file(tmp_path):
     assert names(str(path)) == ["people.data"]
 
 
-def test_a_file_address_is_a_path(tmp_path):
-    """A path may be written as a `file://` address."""
-    path = written(tmp_path / "a.parquet", {"email": ["a@example.com"]})
-    assert names(f"file://{path}") == ["a.parquet"]
+@pytest.mark.parametrize("prefix", ["file://", "file:", "file://localhost", "FILE://", "File://LOCALHOST"])
+@pytest.mark.parametrize("name", ["a.parquet", "*.parquet", ""])
+def test_a_file_url_is_a_path(tmp_path, prefix, name):
+    """A path or a pattern may be written as a URL in each form of RFC 8089."""
+    written(tmp_path / "a.parquet", {"email": ["a@example.com"]})
+    assert names(f"{prefix}{tmp_path}/{name}") == ["a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("file://other.example/x/a.parquet", "machine 'other.example'"),
+        ("file://data/*.parquet", "machine 'data'"),
+        ("file://", "no path"),
+        ("file://localhost", "no path"),
+    ],
+)
+def test_a_file_url_of_another_machine_is_refused(text, problem):
+    """It could be a file of the same name on this machine, with other people."""
+    with pytest.raises(InvalidArgument, match=rf"{problem}.*To fix: .*file:///folder/file"):
+        names(text)
 
 
 def test_a_folder_holds_its_files_in_a_stable_order(tmp_path):
