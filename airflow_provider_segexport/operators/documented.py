@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow.sdk import BaseOperator
-
+from airflow_provider_segexport.operators.rendering import RenderedArguments
 from airflow_provider_segexport.operators.task_docs import DOC_ARGUMENTS
 
 ATTRIBUTE_NAMES = {"dry_run": "is_dry_run"}
 """Attribute by argument, if the names differ: BaseOperator has a method `dry_run`."""
 
 
-class DocumentedOperator(BaseOperator):
+class DocumentedOperator(RenderedArguments):
     """Sets `doc_md` of a task from its arguments, unless its author has documented it.
 
     Attributes:
