@@ -84,9 +84,10 @@ SAMPLES = {
 
 
 FAST = re.compile(
-    r"core/(?!test_(damaged_quota_file|damaged_records|folder_reader|rate_limiter|fencing_model|object_storage|quota_clocks|snapshots|lease|reading_faults)\.py)"
-    r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital|dotdigital_imports|omnisend"
-    r"|omnisend_batches|omnisend_items|optional_fields|optouts|spec_checks|timestamps)\.py"
+    r"core/(?!test_(backfill_quota|damaged_quota_file|damaged_records|fencing_model|folder_reader|lease|lease_files"
+    r"|lease_renewal|object_storage|quota_clocks|rate_limiter|rate_limit_stores|reading_faults|remaining_quota|snapshots)\.py)"
+    r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital"
+    r"|dotdigital_imports|omnisend|omnisend_batches|omnisend_items|optional_fields|optouts|spec_checks|timestamps)\.py"
 )
 """Modules of `make test-fast`."""
 

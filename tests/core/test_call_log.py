@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from core.test_http import PERSON, SenderHarness
+from core.sender_harness import PERSON, SenderHarness
 
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.http.call_log import CallLog, shown_path
