@@ -42,7 +42,7 @@ SLOW_TESTS = (
     r"airflow/test_undo\.py::test_it_goes_on_after_it_has_waited",
     r"chaos/test_model\.py::test_an_undo_is_what_the_model_says",
     r"core/test_object_storage\.py::test_of_(many_runs|two_at_once)\w*\[heedless",
-    r"docs/test_cookbook\.py::test_state_and_segments_in_s3",
+    r"docs/test_cookbook_bucket\.py::test_state_and_segments_in_s3",
     r"docs/test_simulator_in_ci\.py::test_the_first_line",
     r"ui/test_lineage\.py::test_an_export_has_lineage",
     r"vendors/test_constant_contact_kills\.py::test_a_second_run",
