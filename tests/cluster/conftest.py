@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cluster.topology import missing, running
+from cluster.servers import missing
+from cluster.topology import running
 
 
 @pytest.fixture(scope="session")
