@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_provider_segexport.storage.paths import StoragePath
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 
 @errors_shown()
@@ -21,16 +22,20 @@ def prune(args: Namespace) -> None:
     """Remove old run folders, or list them."""
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.tidying import keep_days  # noqa: PLC0415
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders  # noqa: PLC0415
 
     days = _days(args.older_than) if args.older_than else keep_days()
     if not days:
         raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
-    count = _remove_old_runs(state_path(), days, dry_run=args.dry_run)
+    unread = UnreadFolders()
+    count = _remove_old_runs(state_path(), days, unread, dry_run=args.dry_run)
     done = "would be removed" if args.dry_run else "removed"
     say(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")
+    if unread.reasons:
+        raise SystemExit(unread.message("No run of these vendors was removed, because an audience may need it."))
 
 
-def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
+def _remove_old_runs(root: StoragePath, days: float, unread: UnreadFolders, *, dry_run: bool) -> int:
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
     from airflow_provider_segexport.storage.attempts import old_files  # noqa: PLC0415
@@ -39,7 +44,7 @@ def _remove_old_runs(root: StoragePath, days: float, *, dry_run: bool) -> int:
 
     count = 0
     with quiet():
-        retention = Retention(root, time.time(), days)
+        retention = Retention(root, time.time(), days, unread)
         for task in retention.every_task(resolve):
             for run in retention.old(task):
                 say(str(run.path))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_provider_segexport.export.repair import Diagnosis
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 
 @errors_shown()
@@ -24,10 +25,16 @@ def repair(args: Namespace) -> None:
     from airflow_provider_segexport.person.files import run_folders  # noqa: PLC0415
     from airflow_provider_segexport.storage.history import ledger_paths  # noqa: PLC0415
     from airflow_provider_segexport.storage.scratch import remove_stale_folders  # noqa: PLC0415
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders  # noqa: PLC0415
 
-    root = state_path()
-    ledgers = [audience(root, args.audience)] if args.audience else list(ledger_paths(root))
-    damaged = [diagnosis for ledger in ledgers if (diagnosis := core.look(ledger, resolve)).damaged]
+    root, unread = state_path(), UnreadFolders()
+    ledgers = [audience(root, args.audience)] if args.audience else list(ledger_paths(root, unread))
+    damaged: list[Diagnosis] = []
+    for ledger in ledgers:
+        with unread.skipping(ledger):
+            damaged.append(core.look(ledger, resolve))
+    ledgers = [diagnosis.path for diagnosis in damaged]
+    damaged = [diagnosis for diagnosis in damaged if diagnosis.damaged]
     for diagnosis in damaged:
         say(describe_diagnosis(diagnosis))
     described = {diagnosis.run for diagnosis in damaged}
@@ -38,10 +45,11 @@ def repair(args: Namespace) -> None:
             f"A run that its task would resume cannot be read ({why}). Its next try makes a new plan. If the file "
             "is audience.json, the next try looks the audience's name up again."
         )
-    if not damaged and not runs:
+    if not damaged and not runs and not unread.reasons:
         say(f"Everything can be read (audiences={len(ledgers)}).")
     if args.dry_run or ((damaged or runs) and not args.yes and not confirm("Repair?", "repair")):
         say("Nothing was changed.")
+        _end(unread)
         return
     for ledger in ledgers:
         core.repair(ledger, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
@@ -50,6 +58,12 @@ def repair(args: Namespace) -> None:
         core.set_run_aside(folder, why, time.time())
     if damaged or runs:
         say(f"Repaired (audiences={len(damaged)} runs={len(runs)}). Damaged files are kept as damaged-*.")
+    _end(unread)
+
+
+def _end(unread: UnreadFolders) -> None:
+    if unread.reasons:
+        raise SystemExit(unread.message("Their audiences were not checked and not changed."))
 
 
 def describe_diagnosis(diagnosis: Diagnosis) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_segexport.export.runs import RunEntry
     from airflow_provider_segexport.storage.paths import StoragePath
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 SHOWN_ID_CHARS = 8
 """Digits of an id in a table. Two of 10,000 runs share them with a probability of one in a hundred."""
@@ -29,7 +30,7 @@ LATEST_S = 253_402_300_800.0
 
 
 def runs(args: Namespace) -> None:
-    """Print the newest runs; exit with 3 if there is none."""
+    """Print the newest runs; exit with 3 if there is none, and with 1 if some cannot be read."""
     from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
 
     suppress_logs_and_warning(_runs)(args)
@@ -38,11 +39,13 @@ def runs(args: Namespace) -> None:
 def _runs(args: Namespace) -> None:
     from airflow_provider_segexport.export.runs import recent  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415
+    from airflow_provider_segexport.storage.unread_folders import UnreadFolders  # noqa: PLC0415
 
+    unread = UnreadFolders()
     with errors_shown(only_shows=True):
-        ledgers = _ledgers(args.audience)
+        ledgers = _ledgers(args.audience, unread)
         with progress("Reading the histories of the audiences", len(ledgers)) as tick:
-            listed = recent(ledgers, resolve, args.limit, tick)
+            listed = recent(ledgers, resolve, args.limit, tick, unread)
         entries = [_with_task_state(entry) for entry in listed.runs]
         if listed.unread:
             warn(f"Left out, because they cannot be read: {counted(listed.unread, 'record')} of the history.")
@@ -50,12 +53,18 @@ def _runs(args: Namespace) -> None:
             print_object([_entry_object(entry) for entry in entries], args.output)
         else:
             print_rows([_entry_row(entry) for entry in entries], args.output)
+    if unread.reasons:
+        raise SystemExit(unread.message("Their runs are not listed."))
     if not entries:
         end_with_look(f"There is no run{' of this audience' if args.audience else ''} in the state path yet.")
 
 
-def _ledgers(audience: str | None) -> list[StoragePath]:
+def _ledgers(audience: str | None, unread: UnreadFolders) -> list[StoragePath]:
     """Return the ledgers of all audiences, or of those that a text names.
+
+    Args:
+        audience: the text; None or empty for all audiences.
+        unread: gets the folders that cannot be read when all audiences are listed.
 
     Raises:
         FatalError: no audience matches, or more than one does.
@@ -67,7 +76,7 @@ def _ledgers(audience: str | None) -> list[StoragePath]:
 
     root = state_path()
     if not audience:
-        return list(ledger_paths(root))
+        return list(ledger_paths(root, unread))
     name = name_in(audience)
     named = [
         path for path in ledger_paths(root) if name and same_name(str((latest(path) or {}).get("audience_name")), name)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState, InvalidArgument
@@ -16,6 +17,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, list_names
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 MIN_ID_CHARS = 4
 ID = re.compile(rf"[0-9a-f]{{{MIN_ID_CHARS},12}}", re.ASCII)
@@ -111,8 +113,9 @@ def _run_folder(path: StoragePath) -> StoragePath | None:
 def _by_id(root: StoragePath, prefix: str, resolve: PathResolver) -> LocatedRun:
     """Return the run whose hash begins with a text."""
     matches: dict[str, tuple[StoragePath, str]] = {}
+    unread = UnreadFolders()
     with ThreadPoolExecutor(READER_THREADS) as readers:
-        for ledger, names, state in readers.map(names_of, history.ledger_paths(root)):
+        for ledger, names, state in readers.map(partial(names_of, unread=unread), history.ledger_paths(root, unread)):
             matches |= {id_of(name): (ledger, name) for name in names if id_of(name).startswith(prefix)}
             open_id = history.hash_of(state.open_run_folder) if state.open_run_folder else ""
             if open_id.startswith(prefix):
@@ -120,7 +123,7 @@ def _by_id(root: StoragePath, prefix: str, resolve: PathResolver) -> LocatedRun:
     if not matches:
         raise InvalidArgument(
             f"No run has the id {prefix!r}. To fix: give an id that `airflow segexport runs` shows, or the path of the "
-            "run folder."
+            f"run folder. {unread.message('Their runs were not searched.')}".rstrip()
         )
     if len(matches) > 1:
         raise InvalidArgument(

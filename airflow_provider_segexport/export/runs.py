@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
@@ -21,6 +22,7 @@ from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 READER_THREADS = 16
 """Audiences or runs read at a time: in object storage each takes a round trip."""
@@ -104,7 +106,11 @@ def outcome(report: Mapping[str, Any]) -> str:
 
 
 def recent(
-    ledgers: Sequence[StoragePath], resolve: PathResolver, limit: int, tick: Callable[[], None] = lambda: None
+    ledgers: Sequence[StoragePath],
+    resolve: PathResolver,
+    limit: int,
+    tick: Callable[[], None] = lambda: None,
+    unread_folders: UnreadFolders | None = None,
 ) -> RunList:
     """Return the newest runs of some audiences.
 
@@ -113,11 +119,12 @@ def recent(
         resolve: turns a run folder's path into a storage path.
         limit: number of runs at most.
         tick: called after each audience.
+        unread_folders: gets the ledgers that cannot be read; None: the first one raises its error.
     """
     with ThreadPoolExecutor(READER_THREADS) as readers:
         names: list[tuple[str, StoragePath]] = []
         open_runs: dict[str, RunEntry] = {}
-        for ledger, recorded, state in readers.map(names_of, ledgers):
+        for ledger, recorded, state in readers.map(partial(names_of, unread=unread_folders), ledgers):
             names += [(name, ledger) for name in recorded]
             if state.open_run_folder:
                 run = _open_run(ledger, state, resolve)
@@ -135,12 +142,19 @@ def recent(
     return RunList(tuple(entries[:limit]), unread)
 
 
-def names_of(ledger: StoragePath) -> tuple[StoragePath, list[str], AudienceState]:
-    """Return an audience's ledger, the names of its recorded runs, and its state; an empty one if it is damaged."""
-    state = AudienceState()
+def names_of(ledger: StoragePath, unread: UnreadFolders | None = None) -> tuple[StoragePath, list[str], AudienceState]:
+    """Return an audience's ledger, the names of its recorded runs, and its state; an empty one if it is damaged.
+
+    Args:
+        ledger: of the audience.
+        unread: gets the ledger if its history cannot be listed; None: that raises its error.
+    """
+    state, names = AudienceState(), list[str]()
     with suppress(SegexportError, OSError):  # `airflow segexport repair` reports it
         state = AudienceState.read(ledger)
-    return ledger, history.history_names(ledger), state
+    with unread.skipping(ledger) if unread else nullcontext():
+        names = history.history_names(ledger)
+    return ledger, names, state
 
 
 def _recorded(ledger: StoragePath, name: str, open_runs: Mapping[str, RunEntry]) -> RunEntry | None:

@@ -42,6 +42,11 @@ def redact_url(url: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
+IF_IT_REPEATS = (
+    "To fix: if it happens again and again, check the network and any proxy between this worker and the vendor."
+)
+
+
 def translate_error(error: requests_errors.RequestException, url: str) -> SegexportError:
     """Return this package's error for an exception of requests."""
     where = redact_url(url)
@@ -52,9 +57,9 @@ def translate_error(error: requests_errors.RequestException, url: str) -> Segexp
                 "To fix: check the base URL; add your company's certificate authority to REQUESTS_CA_BUNDLE."
             )
         case requests_errors.ProxyError():
-            return VendorUnavailable(f"The proxy for {where} failed or rejected the call.")
+            return VendorUnavailable(f"The proxy for {where} failed or rejected the call. {IF_IT_REPEATS}")
         case requests_errors.Timeout():
-            return VendorUnavailable(f"{where} did not respond in time.")
+            return VendorUnavailable(f"{where} did not respond in time. {IF_IT_REPEATS}")
         case (
             requests_errors.InvalidURL()
             | requests_errors.MissingSchema()
@@ -75,7 +80,7 @@ def translate_error(error: requests_errors.RequestException, url: str) -> Segexp
 
 def broken_response(error: Exception, url: str) -> VendorUnavailable:
     """Return the error for a response that was cut off, or that is no HTTP."""
-    return VendorUnavailable(f"The call to {redact_url(url)} broke off ({type(error).__name__}).")
+    return VendorUnavailable(f"The call to {redact_url(url)} broke off ({type(error).__name__}). {IF_IT_REPEATS}")
 
 
 def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
@@ -117,7 +122,8 @@ def incomplete_response(response: Response) -> VendorUnavailable | None:
     content_type = response.headers.get("content-type", "")
     if "html" in content_type or ("json" in content_type and not _is_complete(response.body)):
         return VendorUnavailable(
-            f"{response.url} answered {response.status} with {media_type(content_type)} that is no complete response."
+            f"{response.url} answered {response.status} with {media_type(content_type)} that is no complete "
+            f"response. {IF_IT_REPEATS}"
         )
     return None
 

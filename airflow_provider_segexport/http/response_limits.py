@@ -76,7 +76,8 @@ class LimitedSocketReader(io.RawIOBase):
                     )
                 return count
         raise VendorUnavailable(
-            f"The vendor's response was not complete after {self._limits.seconds:g} s, the limit for one response."
+            f"The vendor's response was not complete after {self._limits.seconds:g} s, the limit for one response. "
+            "To fix: if it happens again and again, check the network and any proxy between this worker and the vendor."
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from airflow_provider_segexport.json_values import array, mapping, text
@@ -31,6 +31,7 @@ from airflow_provider_segexport.storage.paths import (
     uncached,
     write,
 )
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 RECENT_RUNS = 30
 """Recent runs in the newest state."""
@@ -163,12 +164,23 @@ def resolved(resolve: PathResolver, text: str) -> StoragePath | None:
         return None
 
 
-def ledger_paths(root: StoragePath) -> Iterator[StoragePath]:
-    """Yield the ledger paths of all audiences."""
+def ledger_paths(root: StoragePath, unread: UnreadFolders | None = None) -> Iterator[StoragePath]:
+    """Yield the ledger paths of all audiences.
+
+    Args:
+        root: the state path.
+        unread: gets the folders of vendors and accounts that cannot be read; None: the first one raises its error.
+    """
     ledgers = root / "ledgers"
     for vendor in list_folders(ledgers):
-        for account in list_folders(ledgers / vendor):
-            yield from list_subfolders(ledgers / vendor / account)
+        accounts: list[str] = []
+        with unread.skipping(ledgers / vendor) if unread else nullcontext():
+            accounts = list_folders(ledgers / vendor)
+        for account in accounts:
+            paths: list[StoragePath] = []
+            with unread.skipping(ledgers / vendor / account) if unread else nullcontext():
+                paths = list_subfolders(ledgers / vendor / account)
+            yield from paths
 
 
 def list_folders(path: StoragePath) -> list[str]:

@@ -13,18 +13,19 @@ never counts as old. A run folder with an unreadable file stays.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
-from airflow_provider_segexport.json_values import number
+from airflow_provider_segexport.json_values import number, text
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import ledger_paths, list_folders, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 DAY_S = 86_400.0
 KEPT_RUNS = 5
@@ -48,11 +49,13 @@ class OldRun:
         path: the folder.
         at: epoch seconds of the run's last write.
         ended: whether its report says that it has ended.
+        vendor: of its audience, by its report; empty if that is unknown.
     """
 
     path: StoragePath
     at: float
     ended: bool = True
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,14 @@ class Retention:
         root: the folder with the ledgers, whose audiences name the runs that they need.
         now: epoch seconds.
         days: age from which a run is old.
+        unread: gets folders below the root that cannot be read. The runs that their audiences need are unknown, so no
+            run of their vendors is old. None: the first one raises its error.
     """
 
     root: StoragePath
     now: float
     days: float
+    unread: UnreadFolders | None = None
 
     def old(self, task: StoragePath, most: int = 1_000_000) -> Iterator[OldRun]:
         """Yield the old runs of a task.
@@ -87,7 +93,12 @@ class Retention:
         candidates = [run for run in ended_runs[KEPT_RUNS:] if self._is_old(run.at)]
         if candidates:
             needed = self._needed()
-            yield from (run for run in candidates if not any(_same(run.path, name) for name in needed))
+            unread = self.unread.reasons if self.unread else {}
+            vendors = {path.removeprefix(f"{self.root / 'ledgers'}/").split("/")[0] for path in unread}
+            for old in candidates:
+                is_unknown = bool(vendors) and (not old.vendor or old.vendor in vendors)
+                if not is_unknown and not any(_same(old.path, name) for name in needed):
+                    yield old
 
     def _is_old(self, at: float) -> bool:
         return 0 <= at < self.now - self.days * DAY_S
@@ -100,9 +111,9 @@ class Retention:
             folder = RunFolder(home / name)
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
-                yield OldRun(folder.path, number(summary.get("ended_at")) or self.now)
+                yield OldRun(folder.path, number(summary.get("ended_at")) or self.now, vendor=_vendor(summary))
             elif name != newest or not self._may_resume(folder):
-                yield OldRun(folder.path, self._last_at(folder, summary), ended=False)
+                yield OldRun(folder.path, self._last_at(folder, summary), ended=False, vendor=_vendor(summary))
 
     def _may_resume(self, folder: RunFolder) -> bool:
         """Return whether the next attempt may resume the plan: no other run has written the audience since."""
@@ -131,20 +142,26 @@ class Retention:
     def _needed(self) -> set[str]:
         """Run folders that audiences need, as their state and their history name them."""
         needed: set[str] = set()
-        for ledger_path in ledger_paths(self.root):
-            state = AudienceState.of(ledger_path)
-            needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
-            needed |= {run["run_folder"] for run in recent_runs(ledger_path)[-KEPT_RUNS:]}
+        for ledger_path in ledger_paths(self.root, self.unread):
+            with self.unread.skipping(ledger_path) if self.unread else nullcontext():
+                state = AudienceState.of(ledger_path)
+                needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
+                needed |= {run["run_folder"] for run in recent_runs(ledger_path)[-KEPT_RUNS:]}
         return needed - {""}
 
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
         """Yield the folders of all tasks: below the root, and where the audiences' reports are elsewhere."""
         runs = self.root / "runs"
         tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
-        for ledger_path in ledger_paths(self.root):
-            reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]
-            tasks += [report.parent.parent.parent for report in reports if report is not None]
+        for ledger_path in ledger_paths(self.root, self.unread):
+            with self.unread.skipping(ledger_path) if self.unread else nullcontext():
+                reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]
+                tasks += [report.parent.parent.parent for report in reports if report is not None]
         yield from {str(task): task for task in tasks}.values()
+
+
+def _vendor(summary: dict[str, Any] | None) -> str:
+    return text((summary or {}).get("vendor"))
 
 
 def _same(path: StoragePath, name: str) -> bool:
