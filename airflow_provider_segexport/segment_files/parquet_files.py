@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files import commit_markers, patterns
+from airflow_provider_segexport.segment_files.same_names import check_distinct, check_not_folders
 from airflow_provider_segexport.segment_files.snapshots import is_table
 from airflow_provider_segexport.segment_files.table_folders import check_no_table_above, check_no_tables, folder_key
 from airflow_provider_segexport.storage.errors import translate_listing_error
@@ -80,6 +81,7 @@ class _Search:
             raise InvalidSegment(f"{self.text} does not exist. {NO_FILE_HINT}")
         entries = [] if start is None else list(self._walk(start, pattern))
         self._raise_if_rejected()
+        check_not_folders([entry for entry in entries if not entry.parts])
         check_no_table_above([entry.path for entry in entries], self.clean)
         return entries
 
@@ -93,6 +95,7 @@ class _Search:
         elif not patterns.has_wildcard(pattern[0]):
             child = find_entry(entry.path / pattern[0], (*entry.parts, pattern[0]))
             if child is not None:
+                check_not_folders([child])
                 yield from self._walk(child, pattern[1:])
         else:
             for child in self._matching(entry, pattern[0]):
@@ -101,6 +104,7 @@ class _Search:
     def _matching(self, folder: Entry, part: str) -> list[Entry]:
         """Return the entries with exactly this name; if there are none, those that match it as a pattern."""
         entries = list_entries(folder)
+        check_distinct(entries)
         check_no_tables(folder.path, [_relative_to(entry, len(folder.parts)) for entry in entries])
         self.not_current |= commit_markers.not_current(entries)
         exact = [entry for entry in entries if entry.name == part]
@@ -125,6 +129,7 @@ class _Search:
         own = len(folder.parts)
         entries = list(walk(folder, _walked_names(allowed)))
         relative = [entry.parts[own:] for entry in entries]
+        check_distinct(entries)
         self._check(folder, entries)
         yield from self._parquet(
             [

@@ -31,6 +31,9 @@ HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
 
 PAIMON_FILE = re.compile(r"snapshot-\d+|LATEST|EARLIEST")
 
+SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE)}
+"""Folders whose parent folder is a table if they hold a file of such a name."""
+
 ALTERNATIVES = {
     "a Delta table": "name it as `delta:<path>` (needs the extra `delta`), or write",
     ICEBERG: "name it as `iceberg:<path>` (needs the extra `iceberg`), or write",
@@ -72,9 +75,8 @@ def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
             return []  # a hidden folder, which is not read
     name, folder = ("", *parts)[-1], ("", "", *parts)[-2]
     signs = {
-        ICEBERG: folder == "metadata" and METADATA.fullmatch(name),
         DUCKLAKE: DUCKLAKE_FILE.fullmatch(name),
-        PAIMON: folder == "snapshot" and PAIMON_FILE.fullmatch(name),
+        **{kind: folder == sign and file.fullmatch(name) for sign, (kind, file) in SIGN_FILES.items()},
     }
     return [(kind, max(len(parts) - (1 if kind == DUCKLAKE else 2), 0)) for kind, sign in signs.items() if sign]
 
@@ -87,18 +89,19 @@ def folder_key(path: StoragePath) -> str:
 
 
 def check_no_table_above(paths: Iterable[StoragePath], clean: set[str]) -> None:
-    """Check that no file or folder is inside a table.
+    """Check that no file is inside a table.
 
     Args:
-        paths: the files and folders to read.
+        paths: the files to read.
         clean: keys of folders that were checked before; the newly checked ones are added.
 
     Raises:
-        InvalidSegment: a parent folder is a table.
+        InvalidSegment: a parent folder is a table, or a name is one that only tables give.
     """
     local: dict[str, pathlib.Path] = {}
     stored: dict[str, tuple[Any, str, StoragePath]] = {}
     for path in paths:
+        _check_names(path)
         on_disk = as_local_path(path)
         if on_disk is not None:
             for resolved in {on_disk.absolute(), pathlib.Path(os.path.realpath(on_disk))}:
@@ -112,20 +115,36 @@ def check_no_table_above(paths: Iterable[StoragePath], clean: set[str]) -> None:
         if name not in clean and (kind := _kind_on_disk(folder)):
             raise table_error(kind, str(folder))
     unchecked = [parent for above, parent in stored.items() if above not in clean]
-    probes = [(fs, above, sign, path) for fs, above, path in unchecked for sign in (*LOG_FOLDERS, "metadata")]
+    probes = [(fs, above, sign, path) for fs, above, path in unchecked for sign in (*LOG_FOLDERS, *SIGN_FILES)]
     for (_, above, sign, _), is_table in zip(probes, map_concurrently(_probe, probes), strict=True):
         if is_table:
-            raise table_error(LOG_FOLDERS.get(sign, ICEBERG), above)
+            raise table_error(LOG_FOLDERS[sign] if sign in LOG_FOLDERS else SIGN_FILES[sign][0], above)
     clean.update(local, stored)
+
+
+def _check_names(path: StoragePath) -> None:
+    """Check that neither the file nor a folder above it has a name that DuckLake or a transactional Hive table gives.
+
+    Raises:
+        InvalidSegment: one has.
+    """
+    if DUCKLAKE_FILE.fullmatch(path.name):
+        raise table_error(DUCKLAKE, path.parent)
+    above = folder_key(path)
+    while above := above.rpartition("/")[0]:
+        table, _, name = above.rpartition("/")
+        if HIVE_FOLDER.fullmatch(name):
+            raise table_error(HIVE, table)
 
 
 def _kind_on_disk(folder: pathlib.Path) -> str:
     for sign, kind in LOG_FOLDERS.items():
         if (folder / sign).is_dir():
             return kind
-    with suppress(OSError):
-        if any(METADATA.fullmatch(name) for name in os.listdir(folder / "metadata")):  # noqa: PTH208 - names suffice
-            return ICEBERG
+    for sign, (kind, file) in SIGN_FILES.items():
+        with suppress(OSError):
+            if any(map(file.fullmatch, os.listdir(folder / sign))):  # noqa: PTH208 - names suffice
+                return kind
     return ""
 
 
@@ -137,5 +156,6 @@ def _probe(probe: tuple[Any, str, str, StoragePath]) -> bool:
             return False
         if sign in LOG_FOLDERS:
             return True
-        return any(METADATA.fullmatch(str(name).rpartition("/")[2]) for name in fs.ls(f"{folder}/{sign}", detail=False))
+        names = (str(name).rpartition("/")[2] for name in fs.ls(f"{folder}/{sign}", detail=False))
+        return any(map(SIGN_FILES[sign][1].fullmatch, names))
     return False

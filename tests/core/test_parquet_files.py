@@ -404,6 +404,49 @@ def test_files_inside_a_table_are_refused(store, sign):
             names(store, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("paimon/dt=1", "paimon is a Paimon table"),
+        ("paimon/dt=1/bucket-0", "paimon is a Paimon table"),
+        ("paimon/dt=1/bucket-0/data-1-0.parquet", "paimon is a Paimon table"),
+        ("hive/dt=1/delta_0000001_0000001_0000", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/base_0000003", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/base_0000003/000000_0", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/delta_0000001_0000001_0000/*_0", "hive/dt=1 is a transactional Hive table"),
+        ("duck/main/ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet", "duck/main is a DuckLake table"),
+    ],
+)
+def test_a_part_of_a_table_that_is_named_itself_is_refused(store, text, kind):
+    """Its rows may have been deleted or replaced by another part."""
+    store.put("paimon/snapshot/snapshot-1", b"{}")
+    for name in (
+        "paimon/dt=1/bucket-0/data-1-0.parquet",
+        "hive/dt=1/delta_0000001_0000001_0000/000000_0",
+        "hive/dt=1/base_0000003/000000_0",
+        "duck/main/ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet",
+    ):
+        store.put(name, content("stale@x.org"))
+    with pytest.raises(InvalidSegment, match=rf"/{kind}.*Nothing was read\. To fix: .*plain Parquet"):
+        names(store, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "seg", "seg/x.parquet", "seg/x.parquet/", "seg/*", "seg/*.parquet", "*/x.parquet", "seg/**/*.parquet"]
+)
+def test_an_object_with_the_name_of_a_folder_is_refused(server, request, text):
+    """In a store both may exist. Whichever was read, rows of the other would be missing or read as well."""
+    store = Bucket(f"http://127.0.0.1:{server.port}", f"b{abs(hash(request.node.name))}")
+    store.put("seg/x.parquet", content("a@x.org"))
+    store.put("seg/x.parquet/part-0.parquet", content("b@x.org"))
+    store.put("seg/y.parquet", content("c@x.org"))
+    with pytest.raises(
+        InvalidSegment, match=r"seg/x\.parquet is an object and also a folder.*Nothing was read\. To fix"
+    ):
+        names(store, text)
+    assert emails(store, "seg/y.parquet") == ["c@x.org"]
+
+
 def test_a_link_into_a_table_is_refused(tmp_path):
     """The table around the real file counts."""
     path = written(tmp_path / "table" / "part.parquet", {"email": ["stale@x.org"]})
