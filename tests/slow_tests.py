@@ -85,7 +85,8 @@ SAMPLES = {
 
 FAST = re.compile(
     r"core/(?!test_(backfill_quota|damaged_quota_file|damaged_records|fencing_model|folder_reader|lease|lease_files"
-    r"|lease_renewal|object_storage|quota_clocks|rate_limiter|rate_limit_stores|reading_faults|remaining_quota|snapshots)\.py)"
+    r"|lease_renewal|large_cells|object_storage|quota_clocks|rate_limiter|rate_limit_stores|reading_faults|remaining_quota"
+    r"|replaced_files|snapshots)\.py)"
     r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital"
     r"|dotdigital_imports|omnisend|omnisend_batches|omnisend_items|optional_fields|optouts|spec_checks|timestamps)\.py"
 )
@@ -94,10 +95,11 @@ FAST = re.compile(
 NOT_FAST = re.compile(
     r"core/("
     r"test_phone_number\.py::test_any_texts|test_arrow\.py::test_texts|test_column_names\.py::test_twenty_thousand"
-    r"|test_parquet_files\.py::test_(every_name|five_thousand|table_folders|what_is|files_inside|folders_with|patterns_match)"
+    r"|test_parquet_files\.py::test_(every_name|five_thousand|what_is|folders_with|patterns_match)"
+    r"|test_table_folders\.py::test_(table_folders|files_inside)|test_names_of_copies\.py::test_what_is"
     r"|test_phone_number\.py::test_a_text_that_is_no_number|test_clean\.py::test_every_row"
     r"|test_response_limits\.py::test_a_(response_that_comes|gzip)"
-    r"|test_email_address\.py::test_a_(local_part|vendor_s)"
+    r"|test_address_spelling\.py::test_a_(local_part|vendor_s)"
     r")"
 )
 """Tests of those modules that take a second or more."""

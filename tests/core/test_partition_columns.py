@@ -7,7 +7,7 @@ import os
 import pyarrow as pa
 import pytest
 from core.factories import shared, written
-from core.test_parquet_files import Bucket, content
+from core.segment_folders import Bucket, content
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.segment_files.parquet_files import find_files

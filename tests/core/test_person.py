@@ -3,64 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.factories import TARGET
+from core.person_files import ADA, ROWS, ledger, root, tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from upath import UPath
 
-from airflow_provider_segexport import fencing
-from airflow_provider_segexport.cli.person import describe_record
-from airflow_provider_segexport.errors import DamagedState, FatalError, InvalidSegment
-from airflow_provider_segexport.export.release import Release, release
-from airflow_provider_segexport.export.repair import repair
+from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.person import files
-from airflow_provider_segexport.person.erase import ErasureDeps, erase
-from airflow_provider_segexport.person.explain import explain, row
+from airflow_provider_segexport.person.erase import erase
+from airflow_provider_segexport.person.explain import explain
 from airflow_provider_segexport.person.person import Person
-from airflow_provider_segexport.storage import sealing
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.lease import Lease
-from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.ledger_schema import SCHEMA
 from airflow_provider_segexport.storage.paths import ensure_folder, local_path, read, write
 
-NOW = 1_767_225_600.0
-ADA = Person.of("ada@example.com")
-ROWS = pa.schema([("row", pa.int64()), ("email", pa.string())])
-
-
-@pytest.fixture(params=["disk", "object storage"])
-def root(request, tmp_path):
-    """A place on a disk, and one that is none."""
-    root = local_path(str(tmp_path)) if request.param == "disk" else UPath(f"memory://{tmp_path.name}")
-    root.mkdir(parents=True, exist_ok=True)
-    yield root
-    if request.param != "disk":
-        root.fs.store.clear()
-
-
-def ledger(root, *versions):
-    """A ledger with these people in, version by version."""
-    written_ledger = Ledger.of(root, "plain", TARGET)
-    for number, people in enumerate(versions):
-        table = pa.Table.from_pylist([{"email": email, "state": state} for email, state in people.items()], SCHEMA)
-        members = sum(state in {"member", "removing"} for state in people.values())
-        written_ledger.commit(table.to_batches(), number, {"members": members})
-    return written_ledger
-
-
-def tools(root, take_out=lambda ledger_row, person: "removed"):
-    return ErasureDeps(
-        root, local_path if not isinstance(root, UPath) else UPath, take_out, lambda: NOW, lambda _: None
-    )
+__all__ = ["root"]
 
 
 @pytest.mark.parametrize(
@@ -260,187 +221,3 @@ def test_a_person_is_explained_without_a_card(root):
     assert ("plain", "member", (1,)) == (record.vendor, record.ledger["state"], record.versions)
     [stranger] = explain(root, Person.of("eve@example.com"), local_path)
     assert not stranger.anything
-
-
-def taken_by(path, owner, now):
-    """A lease that another run holds, which Airflow has ended or which has run out."""
-    lease = Lease(path, owner, clock=lambda: now, sleep=lambda _: None, is_task_running=lambda _: False)
-    lease._keep = lambda: None
-    lease.acquire()
-    return lease
-
-
-def test_an_erasure_that_is_taken_over_sends_nothing_more(root):
-    """It was suspended, and a run has taken the audience: its next attempt of a call does not leave."""
-    audience_ledger = ledger(root, {"ada@example.com": "member"})
-    sent = []
-
-    def take_out(record, person):
-        taken_by(record.path, "dag/task/run/0", NOW + 1)
-        fencing.check_fence()
-        sent.append(person)
-        return "removed"
-
-    receipt = erase(tools(root, take_out), ADA, "test")
-    assert sent == []
-    assert [True] == ["taken over by dag/task/run/0" in text for text in receipt.left]
-    assert row(audience_ledger, 1, ADA) is not None
-
-
-def test_an_erasure_that_is_taken_over_leaves_the_ledger_to_its_successor(root):
-    """Taken over when the person was out at the vendor: no file of the ledger is written."""
-    audience_ledger = ledger(root, {"ada@example.com": "member"})
-
-    def take_out(record, person):
-        taken_by(record.path, "dag/task/run/0", NOW + 1)
-        return "removed"
-
-    receipt = erase(tools(root, take_out), ADA, "test")
-    assert not receipt.complete
-    assert row(audience_ledger, 1, ADA) is not None
-
-
-def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
-    """Its call might add the person again; the next export looks at its journal once more."""
-    audience_ledger = ledger(root, {"ada@example.com": "member"})
-    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
-        audience_ledger.path
-    )
-    slept, at_the_vendor = [], []
-
-    def take_out(record, person):
-        at_the_vendor.append(sum(slept))
-        return "removed"
-
-    hands = replace(tools(root, take_out), sleep=slept.append, longest_call_s=lambda _: 40.0)
-    assert erase(hands, ADA, "test").complete
-    assert at_the_vendor == [40.0]
-    assert [("runs/killed", dead.writer_token)] == [
-        (doubt.folder, doubt.writer_token) for doubt in AudienceState.of(audience_ledger.path).doubts
-    ]
-    assert row(audience_ledger, 1, ADA) is None
-
-
-def test_a_person_who_came_in_while_an_erasure_waited_is_taken_out(root):
-    """The ledger is read when the audience is held."""
-    audience_ledger = ledger(root, {"ada@example.com": "removed"})
-    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
-        audience_ledger.path
-    )
-    taken_out = []
-
-    def sleep(_):
-        if audience_ledger.version() == 1:
-            table = pa.Table.from_pylist([{"email": "ada@example.com", "state": "member"}], SCHEMA)
-            Ledger(audience_ledger.path, SimpleNamespace(number=9, writer_token="", check=lambda: None)).commit(
-                table.to_batches(), 1
-            )
-
-    hands = replace(
-        tools(root, lambda record, person: taken_out.append(person) or "removed"),
-        sleep=sleep,
-        longest_call_s=lambda _: 1.0,
-    )
-    erase(hands, ADA, "test")
-    assert taken_out == [ADA]
-
-
-@pytest.mark.parametrize("in_between", ["release", "repair"])
-def test_a_command_that_comes_between_leaves_the_wait_to_the_next_run(root, in_between):
-    """It has taken over from a run that may be suspended, and has sent nothing itself: the next run waits for it."""
-    audience_ledger = ledger(root, {"ada@example.com": "member"})
-    dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
-    killed = ensure_folder(root / "runs" / "killed")
-    write(killed / "config.json", b"{}")
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", str(killed), dead.writer_token).write(
-        audience_ledger.path
-    )
-    clocks = {"clock": lambda: NOW, "sleep": lambda _: None}
-    if in_between == "repair":
-        repair(audience_ledger.path, tools(root).resolve, **clocks)
-    else:
-        with pytest.raises(FatalError, match="has not ended"):
-            release(audience_ledger.path, Release("e"), **clocks)
-    after = Lease(audience_ledger.path, "dag/task/next/0", **clocks)
-    after.acquire()
-    assert after.unclean
-    after.release()
-
-
-def damage(path) -> bytes:
-    """Change one byte in the middle of a file; this process has not read it before."""
-    sealing._verified.clear()
-    content = bytearray(read(path))
-    content[len(content) // 3] ^= 4
-    write(path, bytes(content))
-    return bytes(content)
-
-
-def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
-    """Written again, it would carry a right checksum. It stays as it is, and the receipt names it."""
-    audience_ledger = ledger(root, {ADA.email: "member"}, {ADA.email: "member", "b@example.com": "member"})
-    content = damage(audience_ledger.file(1))
-    for dry_run in (True, False):
-        receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
-        assert not receipt.complete
-        [left] = receipt.left
-        assert str(audience_ledger.file(1)) in left
-        assert "its checksum differs" in left
-        assert "To fix: restore it" in left
-    assert read(audience_ledger.file(1)) == content
-    assert [(1,)] == [record.damaged for record in explain(root, ADA, tools(root).resolve)]
-    assert files.count(audience_ledger.file(2), Person.of("b@example.com")) == 1
-    assert files.count(audience_ledger.file(2), ADA) == 0
-    with pytest.raises(DamagedState, match="its checksum differs"):
-        files.clean(audience_ledger.file(1), ADA)
-
-
-@pytest.mark.parametrize("dry_run", [True, False])
-def test_a_damaged_newest_version_is_left_with_what_to_do(root, dry_run):
-    """Whether the person is in that audience is not known. Other audiences and run folders are erased all the same."""
-    damaged = ledger(root, {ADA.email: "member"})
-    other = Ledger.of(root, "plain", replace(TARGET, audience="another"))
-    other.commit(pa.Table.from_pylist([{"email": ADA.email, "state": "member"}], SCHEMA).to_batches(), 0)
-    damage(damaged.file(1))
-    receipt = erase(tools(root), ADA, "Ann", dry_run=dry_run)
-    [left] = receipt.left
-    assert str(damaged.file(1)) in left
-    assert ("airflow segexport repair" in left) != dry_run
-    assert {finding.outcome for finding in receipt.findings} == ({"in", "found"} if dry_run else {"removed"})
-    assert files.count(other.file(1), ADA) == (1 if dry_run else 0)
-    records = {record.path.name: record for record in explain(root, ADA, tools(root).resolve)}
-    assert [True, False] == [records[path.name].is_unknown for path in (damaged.path, other.path)]
-    assert "unknown, because the newest version (1)" in "\n".join(describe_record(records[damaged.path.name]))
-
-
-@pytest.mark.parametrize("name", ["rejects.parquet", "upserts.arrow"])
-@pytest.mark.parametrize("finished", [True, False])
-def test_a_damaged_table_of_a_run_is_named(root, name, finished):
-    """The other tables of the run are cleaned."""
-    folder = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
-    rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
-    for file_name in ("rejects.parquet", "removals.parquet"):
-        write_parquet(folder / file_name, rows.to_batches(), ROWS)
-    with ArrowFileWriter(folder / "upserts.arrow", ROWS) as out:
-        out.write(rows.to_batches()[0])
-    if finished:
-        write(folder / "summary.json", b'{"finished": true}')
-    else:
-        write(folder / "plan.json", b"{}")
-    damage(folder / name)
-    receipt = erase(tools(root), ADA, "Ann")
-    assert any(str(folder / name if finished else folder) in left for left in receipt.left)
-    assert files.count(folder / "removals.parquet", ADA) == (0 if finished else 1)
-
-
-def test_files_of_version_1_carry_no_checksum_and_are_cleaned(root):
-    """Parquet and Arrow."""
-    folder = ensure_folder(root / "old")
-    rows = pa.table({"row": [1, 2], "email": [ADA.email, "b@example.com"]}, ROWS)
-    with (folder / "rejects.parquet").open("wb") as file:
-        pq.write_table(rows, file)
-    with (folder / "upserts.arrow").open("wb") as file, pa.ipc.new_file(file, ROWS) as out:
-        out.write_table(rows)
-    assert [1, 1] == [files.clean(folder / name, ADA) for name in ("rejects.parquet", "upserts.arrow")]

@@ -1,63 +1,23 @@
-"""Failed stores, damaged or replaced files and oversized content: the run's error names each for what it is."""
+"""Failed stores and damaged files: the run's error names each for what it is."""
 
 from __future__ import annotations
 
 import base64
 import decimal
 import errno
-import os
-from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from core.factories import cleaned, inspected, one_page, outcomes, shared, values, written
+from core.factories import cleaned, inspected, shared, values, written
+from core.faulty_files import FaultyPlace, reading
 
-from airflow_provider_segexport.errors import InvalidSegment, NeedsMemory, RetryableError
-from airflow_provider_segexport.segment_files import parquet_reading
-from airflow_provider_segexport.segment_files.memory import memory_for
-from airflow_provider_segexport.segment_files.rows import Read, relation
+from airflow_provider_segexport.errors import InvalidSegment, RetryableError
 from airflow_provider_segexport.stages import read
-from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.errors import translate_error
-from airflow_provider_segexport.storage.paths import local_path
 
 D = decimal.Decimal
-
-
-class FaultyFile:
-    """A file whose store fails from some read on."""
-
-    def __init__(self, file, error, reads):
-        self.file, self.error, self.left = file, error, reads
-
-    def read(self, size=-1):
-        self.left -= 1
-        if self.left < 0:
-            raise self.error
-        return self.file.read(size)
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-
-class FaultyPlace:
-    """A place that opens such files."""
-
-    def __init__(self, path, error, reads):
-        self.path, self.error, self.reads = path, error, reads
-
-    def open(self, mode="rb"):
-        if self.reads < 0:
-            raise self.error
-        return FaultyFile(self.path.open(mode), self.error, self.reads)
-
-    def stat(self):
-        return self.path.stat()
-
-    def __str__(self):
-        return str(self.path)
 
 
 class ClientError(Exception):
@@ -126,14 +86,6 @@ def test_a_cause_behind_an_error_counts():
     error = OSError(errno.EIO, "wrapped")
     error.__cause__ = ClientError(403)
     assert "Permission denied" in str(translate_error(error, "x"))
-
-
-@contextmanager
-def reading(paths, suppression=()):
-    """The rows of files, as planning reads them."""
-    files = inspected(*paths)
-    with read.translate_read_errors(files, suppression):
-        yield lambda: shared().rows(f"select * from {relation(shared(), files, [Read('email', 'email')])}")
 
 
 def test_a_store_that_fails_while_rows_are_read_is_tried_again(tmp_path, monkeypatch):
@@ -270,116 +222,3 @@ def test_a_column_name_that_is_not_utf8(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"nXXXm", b"n\xff\xfe\xffm"))
     with pytest.raises(InvalidSegment, match="name is not UTF-8"):
         inspected(path)
-
-
-@pytest.mark.parametrize("how", ["replaced", "shortened", "removed", "touched with other rows"])
-def test_a_file_that_changes_while_it_is_read(tmp_path, how):
-    """Rows are read more than once: values of one person must not meet the address of another."""
-    path = written(tmp_path / "x.parquet", {"email": ["a@example.com", "b@example.com"]})
-    kind = InvalidSegment if how == "removed" else RetryableError
-    with pytest.raises(kind, match=r"x\.parquet (was replaced|does not exist any more)"), reading([path]) as rows:
-        read_twice(rows, path, how)
-
-
-def read_twice(rows, path, how):
-    """Something happens to the file between the two."""
-    rows()
-    if how == "removed":
-        path.unlink()
-    elif how == "shortened":
-        os.truncate(path, 100)
-    else:
-        other = path.with_name("y.parquet") if how == "replaced" else path
-        written(other, {"email": ["c@example.com", "d@example.com"]})
-        other.replace(path)
-    rows()
-
-
-def test_a_file_that_is_overwritten_while_its_footer_is_read_is_tried_again(tmp_path, monkeypatch):
-    """Its old end is no footer any more; the file is not damaged."""
-    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"] * 100})
-
-    class Overwritten(FaultyFile):
-        def read(self, size=-1):
-            path.write_bytes(b"PAR1 and so on")
-            return self.file.read(size)
-
-    monkeypatch.setattr(parquet_reading, "open_file", lambda opened: Overwritten(opened.open("rb"), None, 0))
-    with pytest.raises(RetryableError, match=r"x\.parquet was replaced or changed.*To fix:"):
-        inspected(path)
-
-
-def test_a_file_that_is_removed_as_it_is_opened_is_named(tmp_path, monkeypatch):
-    """Its version cannot be looked up any more; its rows are looked for later, and the file is then missing."""
-    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"]})
-
-    def removed(opened):
-        file = opened.open("rb")
-        path.unlink(missing_ok=True)
-        return file
-
-    monkeypatch.setattr(parquet_reading, "open_file", removed)
-    with pytest.raises(InvalidSegment, match=r"x\.parquet does not exist any more.*To fix:"), reading([path]) as rows:
-        rows()
-
-
-def test_an_objects_version_is_its_etag():
-    """A listing and a request for one object say different things of it: what both say is compared."""
-    listed = {"size": "5", "ETag": '"1"'}
-    assert not parquet_reading.was_replaced(listed, {"size": "5", "ETag": '"1"', "VersionId": "7"})
-    assert parquet_reading.was_replaced(listed, {"size": "5", "ETag": '"2"'})
-    assert parquet_reading.was_replaced(listed, {"size": "6"})
-    assert parquet_reading.file_version(local_path(__file__))
-
-
-LARGE = "x" * 16_000_000
-
-
-@pytest.mark.parametrize("column", ["email", "first", "note"])
-def test_a_row_with_a_cell_of_16_mb_is_rejected_alone(tmp_path, column):
-    """Nothing is done to such a value; the other rows go."""
-    columns = {"email": [f"p{n}@example.com" for n in range(5)], "first": ["Ann"] * 5, "note": ["hello"] * 5}
-    columns[column][2] = f"{LARGE}@example.com" if column == "email" else LARGE
-    path = written(tmp_path / "x.parquet", columns)
-    fields = {"first_name": "first"}
-    with cleaned(path, fields=fields, note="note") as (sql, _):
-        label = {"email": "email", "first": "name", "note": "note"}[column]
-        assert {2: ("rejected", "row_too_large", label)} == outcomes(sql)
-        assert [0, 1, 3, 4] == values(sql, "row")
-
-
-def test_many_large_cells_and_a_row_that_is_large_in_sum(tmp_path):
-    """The sum of a row's texts counts, for all of them travel in one item."""
-    size = 600_000
-    columns = {
-        "email": [f"p{n}@example.com" for n in range(40)],
-        "first": ["x" * size] * 20 + ["Ann"] * 20,
-        "note": ["y" * size] * 20 + ["hello"] * 20,
-    }
-    path = written(tmp_path / "x.parquet", columns, use_dictionary=False)
-    with cleaned(path, fields={"first_name": "first"}, note="note") as (sql, _):
-        assert {("rejected", "row_too_large")} == {outcome[:2] for outcome in outcomes(sql).values()}
-        assert list(range(20, 40)) == values(sql, "row")
-
-
-def test_memory_rises_with_what_a_page_needs(tmp_path):
-    """A page that no usual engine holds is reported as such, and footers tell how much is needed."""
-    rows = 200_000
-    columns = {"email": [f"p{n}@example.com" for n in range(rows)]}
-    columns |= {f"c{k}": [f"{n:0120}" for n in range(rows)] for k in range(8)}
-    path = written(
-        tmp_path / "x.parquet",
-        columns,
-        **one_page(rows),
-    )
-    files = inspected(path, wanted=list(columns))
-    reads = [Read(f"value_{number}", column) for number, column in enumerate(columns)]
-    total = " + ".join(f"strlen({column.name})" for column in reads)
-    with (
-        pytest.raises(NeedsMemory, match="memory or disk is full"),
-        engine("64MB") as sql,
-        read.translate_read_errors(files),
-    ):
-        sql.rows(f"select sum({total}) from {relation(sql, files, reads)}")
-    with engine(memory_for(files)) as sql, read.translate_read_errors(files):
-        assert sql.rows(f"select sum({total}) from {relation(sql, files, reads)}") > [(rows * 960,)]

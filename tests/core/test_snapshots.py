@@ -13,7 +13,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.test_parquet_files import Bucket, Disk
+from core.segment_folders import Bucket, Disk
 from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment

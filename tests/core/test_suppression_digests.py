@@ -1,0 +1,133 @@
+"""Suppression lists of hashes: each usual form is known, and no text is taken for a hash."""
+
+from __future__ import annotations
+
+import base64
+
+import pyarrow as pa
+import pytest
+from core.suppression_lists import CODED, KINDS, PEOPLE, PLAIN, UNICODE, digest, listed
+
+__all__ = ["listed"]
+
+
+def forms(kind, text):
+    """How a hash is written as text."""
+    raw = digest(kind, text)
+    coded = base64.b64encode(raw).decode()
+    named = {"md5": "MD5", "sha1": "sha-1", "sha256": "SHA256"}[kind]
+    yield from (raw.hex(), raw.hex().upper(), f"{kind}:{raw.hex()}", f"{named}={raw.hex()}", f"0x{raw.hex().upper()}")
+    yield from (f"\\x{raw.hex()}", f"\ufeff{raw.hex()}\r\n", f"sha256:0x{raw.hex()}" if kind == "sha256" else raw.hex())
+    yield from (coded, coded.rstrip("="), base64.urlsafe_b64encode(raw).decode(), f"{kind}-{coded}\n")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("text", "email"), [(PLAIN, PLAIN), (CODED, CODED), (UNICODE, CODED)])
+def test_a_hash_is_known_in_every_usual_form(listed, kind, text, email):
+    """The length of a hash shows its kind; either form of the domain may have been hashed."""
+    entries = list(forms(kind, text))
+    tally, people = listed({"email": entries})
+    assert {email} == people
+    assert (len(entries), len(entries), 0) == (tally.understood, tally.matched, tally.not_understood)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("type_of", [lambda n: pa.binary(), lambda n: pa.large_binary(), pa.binary], ids="vlf")
+def test_a_digest_may_be_bytes(listed, kind, type_of):
+    """Warehouses keep digests as binary columns, with or without a fixed width."""
+    raw = [digest(kind, PLAIN), digest(kind, UNICODE), digest(kind, "x@example.org")]
+    tally, people = listed({"sha": pa.array(raw, type_of(len(raw[0])))})
+    assert {PLAIN, CODED} == people
+    assert (3, 2) == (tally.understood, tally.matched)
+
+
+def test_a_text_in_a_column_of_bytes_is_a_text(listed):
+    """An address of 16 bytes is as long as an MD5, and a hexadecimal MD5 as long as a SHA-256."""
+    texts = [PLAIN, f"{UNICODE}\r", digest("md5", "joe@example.com").hex(), "o'brien@example.com"]
+    assert len(PLAIN) == 16
+    tally, people = listed({"email": pa.array([text.encode() for text in texts], pa.binary())})
+    assert set(PEOPLE) == people
+    assert (4, 4) == (tally.understood, tally.matched)
+
+
+@pytest.mark.parametrize("width", [16, 20, 32])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "joe@example.com",
+        '"J" <joe@example.com>',
+        "\ufeffjoe@example.com",
+        "mailto:joe@example.com?x",
+        "joe@example,com.",
+    ],
+)
+@pytest.mark.parametrize("pad", [bytes.ljust, bytes.rjust], ids=["left", "right"])
+@pytest.mark.parametrize("filler", [b"\0", b" "], ids=["nul", "space"])
+def test_a_padded_text_as_long_as_a_digest_is_a_text(listed, width, text, pad, filler):
+    """A column of fixed width has such entries; one that is no address is not understood, and no digest."""
+    padded = pad(text.encode(), width, filler)
+    tally, people = listed({"email": pa.array([padded], pa.binary(len(padded)))})
+    is_address = "," not in text
+    assert people == ({"joe@example.com"} if is_address else set())
+    assert (int(is_address), int(not is_address)) == (tally.understood, tally.not_understood)
+
+
+@pytest.mark.parametrize("width", [16, 20, 32])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "among_addresses"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "müller@abc.de".encode("latin-1"),
+        "info@müller.de".encode("latin-1"),
+        "Jürg <j@abc.de>".encode("cp1252"),
+        "j@пример.рф".encode("cp1251"),
+        "jane@abc.com…".encode("cp1252"),
+        "jane@x.de".encode("utf-16-le")[:16],
+        "j@x.de".encode("utf-16"),
+        b"j\t@abc.de",
+        b"jane at abc.de",
+        b"unbekannt, weg",
+        "jürgen bei abc".encode(),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("filler", [b"\0", b" "], ids=["nul", "space"])
+def test_a_text_that_is_no_address_is_not_a_digest(listed, width, alone, text, filler):
+    """A text in another character set, or one that only names a person, would protect no person as a digest."""
+    cells = [text.ljust(width, filler)[:width]] + ([] if alone else [PLAIN.encode(), b"joe@example.com"])
+    tally, people = listed({"email": pa.array(cells, pa.binary())})
+    assert people == (set() if alone else {PLAIN, "joe@example.com"})
+    assert (1, len(cells) - 1) == (tally.not_understood, tally.understood)
+
+
+def test_a_text_among_digests_is_not_a_digest(listed):
+    """An address in another character set is read as a text among any number of digests."""
+    digests = [digest("md5", f"{number}@example.com") for number in range(5_000)]
+    tally, _ = listed({"email": pa.array([*digests, "info@müllers.de".encode("latin-1").ljust(16)])})
+    assert (5_000, 1) == (tally.understood, tally.not_understood)
+    assert (("stop.parquet", 5_000),) == tally.examples
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_digest_is_a_digest(listed, kind):
+    """A short list has no other entries that show what its bytes are."""
+    for number in range(10):
+        assert 1 == listed({"email": pa.array([digest(kind, f"{number}@example.com")])})[0].understood
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_digests_are_not_taken_for_texts(listed, kind):
+    """Twenty thousand digests are all understood as digests."""
+    raw = [digest(kind, f"{number}@example.com") for number in range(20_000)]
+    assert 20_000 == listed({"email": pa.array(raw)})[0].understood
+
+
+@pytest.mark.parametrize("name", ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256"])
+def test_a_hash_may_stand_in_a_second_column(listed, name):
+    """Exports hold the address where it is known, and a hash where it is not; both are read."""
+    hashes = [None, digest("sha256", CODED).hex(), digest("sha256", "joe@example.com").hex(), None, "x"]
+    emails = [PLAIN, None, "somebody@example.org", None, "o'brien@example.com"]
+    tally, people = listed({"id": [1, 2, 3, 4, 5], "Email": emails, name: hashes})
+    assert set(PEOPLE) == people
+    assert (5, 1, 3, 1) == (tally.read, tally.blank, tally.understood, tally.not_understood)
+    assert 4 == tally.matched

@@ -1,0 +1,147 @@
+"""Folders of tables are refused, because their files hold rows that were deleted."""
+
+from __future__ import annotations
+
+import pytest
+from core.factories import written
+from core.segment_folders import content, names, store
+
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files.parquet_files import find_files
+from airflow_provider_segexport.storage.paths import local_path
+
+__all__ = ["store"]
+
+
+@pytest.mark.parametrize(
+    ("sign", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "a Delta table"),
+        ("metadata/00000-1.metadata.json", "an Iceberg table"),
+        ("metadata/v1.gz.metadata.json", "an Iceberg table"),
+        ("metadata/version-hint.text", "an Iceberg table"),
+        (".hoodie/hoodie.properties", "a Hudi table"),
+        ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet", "a DuckLake table"),
+        ("ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566-delete.parquet", "a DuckLake table"),
+        ("base_0000003/000000_0", "a transactional Hive table"),
+        ("delta_0000001_0000002_0000_v0000017/000000_0", "a transactional Hive table"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "lake", "lake/table", "lake/*", "lake/**/*.parquet", "lake/table/*.parquet"])
+def test_table_folders_are_refused(store, sign, kind, text):
+    """A table is refused as folder, below a parent and by pattern: its files hold rows that were deleted since."""
+    store.put(f"lake/table/{sign}", b"{}")
+    store.put("lake/table/part-1.parquet", content("stale@x.org"))
+    if "ducklake" in sign and text.endswith("*.parquet"):
+        store.put(f"lake/table/{sign}", content("stale@x.org"))
+    with pytest.raises(InvalidSegment, match=rf"lake/table is {kind}.*Nothing was read\. To fix: .*plain Parquet"):
+        names(store, text)
+
+
+@pytest.mark.parametrize("text", ["", "lake", "lake/table", "lake/*", "lake/**/*.parquet"])
+def test_a_paimon_table_is_refused(store, text):
+    """Its files of data lie in folders of their own, below the table's."""
+    store.put("lake/table/snapshot/LATEST", b"1")
+    store.put("lake/table/bucket-0/data-1-0.parquet", content("stale@x.org"))
+    with pytest.raises(InvalidSegment, match="lake/table is a Paimon table"):
+        names(store, text)
+
+
+@pytest.mark.parametrize("sign", ["_delta_log/0.json", ".hoodie/x", "metadata/1.metadata.json"])
+def test_files_inside_a_table_are_refused(store, sign):
+    """Also a partition of it, one of its files, and a pattern over its partitions."""
+    store.put(f"table/{sign}", b"{}")
+    store.put("table/country=DE/day=1/part-1.parquet", content("stale@x.org"))
+    for text in ("table/country=DE", "table/country=DE/day=1/part-1.parquet", "table/country=*/day=1/*.parquet"):
+        with pytest.raises(InvalidSegment, match=r"/table is an? (Delta|Hudi|Iceberg) table"):
+            names(store, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("paimon/dt=1", "paimon is a Paimon table"),
+        ("paimon/dt=1/bucket-0", "paimon is a Paimon table"),
+        ("paimon/dt=1/bucket-0/data-1-0.parquet", "paimon is a Paimon table"),
+        ("hive/dt=1/delta_0000001_0000001_0000", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/base_0000003", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/base_0000003/000000_0", "hive/dt=1 is a transactional Hive table"),
+        ("hive/dt=1/delta_0000001_0000001_0000/*_0", "hive/dt=1 is a transactional Hive table"),
+        ("duck/main/ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet", "duck/main is a DuckLake table"),
+    ],
+)
+def test_a_part_of_a_table_that_is_named_itself_is_refused(store, text, kind):
+    """Its rows may have been deleted or replaced by another part."""
+    store.put("paimon/snapshot/snapshot-1", b"{}")
+    for name in (
+        "paimon/dt=1/bucket-0/data-1-0.parquet",
+        "hive/dt=1/delta_0000001_0000001_0000/000000_0",
+        "hive/dt=1/base_0000003/000000_0",
+        "duck/main/ducklake-0197a3bb-1c2d-7e8f-9a0b-112233445566.parquet",
+    ):
+        store.put(name, content("stale@x.org"))
+    with pytest.raises(InvalidSegment, match=rf"/{kind}.*Nothing was read\. To fix: .*plain Parquet"):
+        names(store, text)
+
+
+def test_a_link_into_a_table_is_refused(tmp_path):
+    """The table around the real file counts."""
+    path = written(tmp_path / "table" / "part.parquet", {"email": ["stale@x.org"]})
+    (tmp_path / "table" / "_delta_log").mkdir()
+    (tmp_path / "seg").mkdir()
+    (tmp_path / "seg" / "x.parquet").symlink_to(path)
+    with pytest.raises(InvalidSegment, match="table is a Delta table"):
+        find_files(str(tmp_path / "seg"), local_path)
+
+
+DATABRICKS = {
+    "part-0-tid-111-aa-c000.parquet": b"",
+    "part-0-tid-222-bb-c000.parquet": b"",
+    "part-0-tid-333-cc-c000.parquet": b"",
+    "part-1-tid-222-bb-c000.parquet": b"",
+    "part-0-tid-444-dd-c000.parquet": b"",
+    "old.parquet": b"",
+    "_committed_111": b'{"added":["part-0-tid-111-aa-c000.parquet"],"removed":[]}',
+    "_started_222": b" ",
+    "_committed_222": (
+        b'{"added":["part-0-tid-222-bb-c000.parquet"],"removed":["part-0-tid-111-aa-c000.parquet","old.parquet"]}'
+    ),
+    "_started_333": b" ",
+    "_committed_vacuum5": b'{"added":[],"removed":["_committed_99"]}',
+}
+"""An overwritten folder: with a file of a failed task, one of a job without an end, and one of a job long ended."""
+
+
+@pytest.mark.parametrize("text", ["seg", "seg/*.parquet", "**", "s*/*", "*"])
+def test_a_file_that_databricks_has_replaced_or_not_committed_is_refused(store, text):
+    """VACUUM deletes such a file days later; people in it may have left the segment."""
+    for name, body in DATABRICKS.items():
+        store.put(f"seg/{name}", body or content(name))
+    with pytest.raises(InvalidSegment, match=r"replaced or not committed.*To fix:.*VACUUM") as caught:
+        names(store, text)
+    stale = {name for name in DATABRICKS if f"/{name} (replaced" in str(caught.value)}
+    assert stale == set(DATABRICKS) - {name for name in DATABRICKS if name.startswith("_")} - {
+        "part-0-tid-222-bb-c000.parquet",
+        "part-0-tid-444-dd-c000.parquet",
+    }
+    assert names(store, "seg/old.parquet", "seg/part-0-*444*") == [
+        "seg/old.parquet",
+        "seg/part-0-tid-444-dd-c000.parquet",
+    ]
+
+
+@pytest.mark.parametrize("marker", [b"no JSON", b"{}", b"[" * 10_000, b'{"added":[{}],"removed":[]}'])
+def test_a_databricks_marker_that_cannot_be_read_is_named(store, marker):
+    """It may say that a file beside it was replaced."""
+    store.put("a.parquet", content("a@x.org"))
+    store.put("_committed_7", marker)
+    with pytest.raises(InvalidSegment, match=r"a\.parquet \(beside a Databricks marker that cannot be read\)"):
+        names(store, "")
+
+
+def test_a_table_that_is_not_read_disturbs_nothing(store):
+    """A table beside the segment, or in a hidden folder, is not read and not refused."""
+    store.put("table/_delta_log/0.json", b"{}")
+    store.put("seg/_old/_delta_log/0.json", b"{}")
+    store.put("seg/metadata/a.parquet", content("a@x.org"))
+    assert names(store, "seg") == ["seg/metadata/a.parquet"]
