@@ -13,7 +13,9 @@ from hypothesis import settings
 from memory_folder import remove_folders
 from slow_tests import left_out, not_fast
 
-pytest.register_assert_rewrite("airflow_fixtures", "airflow_worker")
+pytest.register_assert_rewrite(
+    "airflow_fixtures", "airflow_person", "airflow_refusals", "airflow_run_lists", "airflow_worker", "core", "vendors"
+)
 
 # `make test` gives the same result each time; `make test-all` tries other examples in each run.
 settings.register_profile("repeatable", derandomize=True, database=None)

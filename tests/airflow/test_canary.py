@@ -8,17 +8,13 @@ all of the state root that is no table of rows.
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import logging
-import os
 import sqlite3
 import tempfile
 import time
 from contextlib import closing
-from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from airflow.models.trigger import Trigger
@@ -26,14 +22,13 @@ from airflow.utils.session import create_session
 from airflow_fixtures import people
 from airflow_home import HOME, IS_3_2
 from airflow_worker import Worker
+from leak_search import NAME, command_lines, readable
 
 from airflow_provider_segexport.hooks import metrics as hook_metrics
 from airflow_provider_segexport.hooks.base import SegmentExportHook
 from airflow_provider_segexport.stages import clean
 
 pytestmark = pytest.mark.airflow
-
-NAME = "canary.planted"
 FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 PLANTED = "Planted-s3cret-"
 
@@ -205,31 +200,6 @@ def test_a_run_at_debug(real_time, planted, capfd, monkeypatch, vendor):
     assert [] == [word for word in [NAME, *secrets] if word in "\n".join(lines)]
     rows = [path for path in temporary.rglob("*") if path.is_file() and NAME.encode() in path.read_bytes()]
     assert [] == rows
-
-
-def command_lines():
-    """Command line and environment of this process and its children, as the process list shows them."""
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            yield " ".join([*process.cmdline(), *process.environ().values()])
-
-
-def readable(temporary):
-    """Files with rows, of a run under way, that another user may read: below a folder that is open to others."""
-    for folder, folders, names in os.walk(temporary):  # which passes over folders that vanish
-        folders[:] = [name for name in folders if is_open(Path(folder, name))]
-        for path in (Path(folder, name) for name in names):
-            with contextlib.suppress(OSError):
-                if path.is_file() and NAME.encode() in path.read_bytes():
-                    yield str(path)
-
-
-def is_open(folder):
-    """Return whether another user may enter a folder."""
-    try:
-        return bool(folder.stat().st_mode & 0o077)
-    except OSError:
-        return False
 
 
 def test_a_run_that_waits_in_the_triggerer(real_time, planted, capfd):

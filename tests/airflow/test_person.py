@@ -12,60 +12,26 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from airflow.sdk import DAG
 from airflow_fixtures import people
+from airflow_person import EMAIL, erase, exported, holding, soon
 
 from airflow_provider_segexport.cli import person as command
-from airflow_provider_segexport.hooks import erasure, get_hook
 from airflow_provider_segexport.hooks.paths import state_path
-from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
-from airflow_provider_segexport.person import files
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.vendors.registry import VENDORS
 
+__all__ = ["soon"]
+
 pytestmark = pytest.mark.airflow
-
-EMAIL = "person3@example.com"
-PERSON = Person.of(EMAIL)
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch, stage):
-    """Waiting moves the simulator's clock."""
-    real = erasure.erasure_deps
-    monkeypatch.setattr(erasure, "erasure_deps", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
-    monkeypatch.setattr(command, "command_hook", get_hook)
-
-
-def exported(stage, vendor, rows=8, **options):
-    stage.segment(rows)
-    run = stage.export(conn_id=stage.connection(vendor), **options)
-    assert "success" == run.state, run.errors
-    return run
-
-
-def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
-    capsys.readouterr()
-    try:
-        command.erase(Namespace(email=email, requested_by="Ann Administrator", dry_run=dry_run, yes=yes))
-    finally:
-        output = capsys.readouterr().out
-    return output
 
 
 def explained(capsys, email=EMAIL, runs=5):
     capsys.readouterr()
     command.explain(Namespace(email=email, last_runs=runs))
     return capsys.readouterr().out
-
-
-def holding(person=PERSON):
-    """Every file below the root that holds the person."""
-    tables = [file for file in Path(str(state_path())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
-    return [file.name for file in tables if files.count(file, person)]
 
 
 def receipts():
@@ -251,74 +217,3 @@ def test_an_unknown_person_is_reported_as_unknown(stage, capsys):
     exported(stage, "campaign_monitor")
     assert "No record of this person in any of 1 audience." in explained(capsys, "nobody@example.com")
     assert "No record of this person." in erase(capsys, email="nobody@example.com")
-
-
-def erased(stage, path, **options):
-    with DAG("erasures", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        SegmentExportEraseOperator(task_id="export", emails_path=str(path), requested_by="Ann Administrator", **options)
-    return stage.run(dag)
-
-
-@pytest.mark.parametrize("kind", ["txt", "parquet"])
-def test_a_task_erases_all_who_ask_for_it(stage, tmp_path, kind):
-    """They are read from a file: no address goes through Airflow."""
-    exported(stage, "omnisend")
-    path, emails = tmp_path / f"requests.{kind}", [EMAIL, "person5@example.com", "nobody@example.com"]
-    if kind == "txt":
-        path.write_text("\n".join([*emails, ""]))
-    else:
-        pd.DataFrame({"email": emails}).to_parquet(path)
-    run = erased(stage, path)
-    assert "success" == run.state, run.errors
-    summary = run.summary()
-    assert (3, 0, 3) == (summary["people"], summary["left"], len(summary["receipts"]))
-    assert "@" not in json.dumps(summary["receipts"])
-    assert [] == holding() + holding(Person.of("person5@example.com"))
-
-
-@pytest.mark.parametrize("tags", ["merge", "replace"])
-def test_a_task_erases_a_person_and_spares_tags_of_others(stage, tmp_path, tags):
-    """Whatever an upsert does with tags at Omnisend, an erased person keeps tags that exports did not set."""
-    stage.sim.configure({"omnisend": {"update_tags": tags}})
-    stage.sim.seed("omnisend", [{"email": EMAIL}], "VIP")
-    exported(stage, "omnisend")
-    audience = stage.audience("omnisend")
-    (tmp_path / "requests.txt").write_text(EMAIL)
-    run = erased(stage, tmp_path / "requests.txt")
-    assert "success" == run.state, run.errors
-    stage.sim.clock.advance(120)
-    held = {member["email"]: set(member["tags"]) for member in stage.sim.members("omnisend", "all-contacts")["members"]}
-    assert held.pop(EMAIL) == {"VIP"}
-    assert [names for names in held.values() if audience in names] == [{audience}] * 7
-
-
-def test_a_task_fails_where_something_is_left(stage, tmp_path, monkeypatch):
-    """Such as an audience whose connection does not let this DAG in; another try goes on."""
-    stage.segment(8)
-    conn_id = stage.connection("campaign_monitor", extra={"allowed_dags": "exports"})
-    stage.export(conn_id=conn_id)
-    (tmp_path / "requests.txt").write_text(EMAIL)
-    run = erased(stage, tmp_path / "requests.txt")
-    assert "failed" == run.state
-    assert "remain in 1 place" in run.error
-    assert EMAIL in stage.members("campaign_monitor")
-
-
-def test_a_file_of_requests_that_is_not_there_fails_for_good(stage, tmp_path):
-    """The error names the file."""
-    run = erased(stage, tmp_path / "none.txt")
-    assert "failed" == run.state
-    assert "none.txt does not exist" in run.error
-
-
-def test_a_file_of_requests_that_cannot_be_read_as_addresses_fails_for_good(stage, tmp_path):
-    """No retry is made, the error has the line's number and no address, and no person is erased."""
-    exported(stage, "omnisend")
-    (tmp_path / "requests.txt").write_text(f"email\n{EMAIL}\n")
-    run = erased(stage, tmp_path / "requests.txt", retries=3)
-    assert "failed" == run.state
-    assert (
-        "has 1 line without an address, or with more than one address alone: 1. No person was erased. To fix: "
-        in run.error
-    )
-    assert EMAIL in stage.members("omnisend")

@@ -1,63 +1,23 @@
-"""`airflow segexport runs`, `show` and `rejects`, through Airflow's own parser."""
+"""`airflow segexport runs` and `show`, through Airflow's own parser."""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
-import shutil
-from argparse import Namespace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from airflow_fixtures import FIELD_MAPPING, export_dag, people
+from airflow_fixtures import FIELD_MAPPING, export_dag
+from airflow_run_lists import bad_rows, exported, listed
 
-from airflow_provider_segexport.cli import output, rejects
+from airflow_provider_segexport.cli import output
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.base import SegmentExportHook
-from airflow_provider_segexport.stages.report import REJECTS
-from airflow_provider_segexport.storage.files import write_parquet
-from airflow_provider_segexport.storage.history import latest_file
-from airflow_provider_segexport.storage.paths import local_path
-from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.vendors.registry import VENDORS
 
+__all__ = ["exported", "listed"]
+
 pytestmark = pytest.mark.airflow
-
-
-@pytest.fixture
-def exported(stage):
-    """A function that exports rows at dotdigital, outside a task, and returns the report."""
-    conn_id = stage.connection("dotdigital")
-
-    def export(rows=5, **more):
-        stage.sim.clock.advance(60)
-        return get_hook(conn_id).export(
-            segment=stage.segment(rows), field_mapping=FIELD_MAPPING, export_name="by hand", **more
-        )
-
-    return export
-
-
-@pytest.fixture
-def listed(command):
-    """A function that returns the list of runs as JSON has it."""
-
-    def runs(*options):
-        code, text = command("runs", "-o", "json", *options)
-        assert code == 0, text
-        return json.loads(text)
-
-    return runs
-
-
-def bad_rows(count: int = 6):
-    """Two rows that are not sent."""
-    rows = people(count)
-    rows.loc[1, "email"], rows.loc[2, "email"] = "=no address", rows.loc[3, "email"]
-    return rows
 
 
 class TestRuns:
@@ -260,161 +220,6 @@ class TestNames:
         entry = listed()[0]
         assert command("rejects", entry["id"])[0] == 0
         assert command("show", entry["id"])[0] == 0
-
-
-ODD_REPORTS = [
-    {"counts": None, "guards": {"a": 1}, "reasons": [1], "removals": 3, "started_at": "noon", "seconds": None},
-    {"counts": {"delivered": 10**400, "x": [1]}, "guards": [1, None, {"limit": "x", "measured": {}}]},
-    {"started_at": -5, "ended_at": 1e300, "seconds": 1e30, "segment": [["a"], 1], "http": [], "batches": "x"},
-    {"error": "\x1b[31mred\x07\n[bold]x[/bold] :warning:", "audience_name": "[/red]"},
-]
-
-
-class TestDamage:
-    """Files that a person, another version or a disk has changed."""
-
-    def test_a_removed_folder_is_shown_from_the_history(self, exported, command, listed):
-        """The counts are there, the rejects are gone."""
-        folder = exported(bad_rows())["run_folder"]
-        shutil.rmtree(folder)
-        entry = listed()[0]
-        code, text = command("show", entry["id"])
-        assert code == 0
-        assert "delivered" in text
-        code, text = command("rejects", entry["id"])
-        assert code == 1
-        assert "are gone" in text
-        assert command("show", folder)[0] == 1
-
-    def test_a_damaged_report(self, exported, command):
-        """Our own error, which names the file."""
-        folder = exported()["run_folder"]
-        contents = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": 99, "checksum": "x"}', b"[" * 100_000]
-        for content in contents:
-            Path(folder, "summary.json").write_bytes(content)
-            code, text = command("show", folder)
-            assert (code, "summary.json" in text, "Traceback" in text) == (1, True, False), (content[:20], text)
-
-    def test_a_report_of_a_version_without_checksums_with_other_types(self, exported, command):
-        """Values that cannot be read are empty; texts keep their brackets and lose their control characters."""
-        report = exported()
-        path = Path(report["run_folder"], "summary.json")
-        stored = json.loads(path.read_text())
-        del stored["format"], stored["checksum"]
-        for changed, form in itertools.product(ODD_REPORTS, ("table", "plain", "json", "yaml")):
-            path.write_text(json.dumps({**stored, **changed}))
-            code, text = command("show", report["run_folder"], "-o", form)
-            assert (code, "\x1b" in text) == (0, False), (changed, form, text)
-            if "error" in changed and form in {"table", "plain"}:
-                assert "[bold]x[/bold] :warning:" in text
-
-    def test_a_damaged_record_of_the_history(self, exported, command, listed):
-        """The other runs are listed."""
-        exported(3)
-        folder = exported(4)["run_folder"]
-        records = sorted(Path(folder.split("/runs/")[0]).glob("ledgers/*/*/*/history/*.json"))
-        (records[0].parent / "notes.json").write_text("a file of a person")
-        for content in (b"", b"[]", b"[" * 100_000, b'{"run": 5, "counts": {"delivered": "x"}}'):
-            records[0].write_bytes(content)
-            newest, *others = listed()
-            assert newest["run_folder"] == folder
-            assert len(others) == (1 if content[:1] == b"{" else 0)
-            code, text = command("show", records[0].name[16:28])
-            assert (code, "cannot be used" in text) == (1, True), content[:20]
-
-    def test_damaged_state_and_latest(self, exported, command, listed):
-        """The history is all that the list needs."""
-        exported(3)
-        [ledger] = Path(exported(4)["run_folder"].split("/runs/")[0]).glob("ledgers/*/*/*")
-        for path in [*ledger.glob("audience_state*"), latest_file(ledger)]:
-            path.write_text("[1]")
-        assert len(listed()) == 2
-        assert command("runs", "name:Customers")[0] == 0
-        assert command("runs", ledger.name)[0] == 0
-
-    def test_damaged_rejects(self, exported, command):
-        """In every format, before anything is written."""
-        folder = exported(bad_rows())["run_folder"]
-        for content in (b"", b"PAR1", b"PAR1" + b"\0" * 64 + b"PAR1", b"people"):
-            Path(folder, "rejects.parquet").write_bytes(content)
-            for options in (("--csv",), ("-o", "json"), ()):
-                code, text = command("rejects", folder, *options)
-                assert (code, text[:9]) == (1, "The file "), (content, options, text)
-
-    @pytest.mark.parametrize("value", ["", "/dev/null", "/no/such/root", "nosuch://bucket/x"])
-    def test_a_state_path_without_runs(self, command, monkeypatch, airflow_db, value):
-        """Not configured, a file, missing: no run. A store that cannot be opened: an error."""
-        monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", value)
-        monkeypatch.setenv("AIRFLOW_HOME", "/no/such/home")
-        code, text = command("runs")
-        assert code == (1 if "://" in value else 3), text
-        assert "Traceback" not in text
-
-
-class TestRejects:
-    def test_csv_is_the_download_of_the_ui(self, exported, command):
-        """With the quote before what a spreadsheet would run; every cell is quoted."""
-        code, text = command("rejects", exported(bad_rows())["run_folder"], "--csv")
-        assert code == 0
-        rows = list(csv.DictReader(io.StringIO(text)))
-        assert [row["email"] for row in rows] == ["'=no address", "person3@example.com"]
-        assert text.splitlines()[0].startswith('"file","file_row","row","email"')
-
-    def test_a_run_without_rejects_is_exit_code_3(self, exported, command):
-        """The CSV has its header."""
-        folder = exported(3)["run_folder"]
-        assert command("rejects", folder) == (3, "The run has no rows that were rejected or withheld.\n")
-        code, text = command("rejects", folder, "--csv")
-        assert (code, text.splitlines()[0][:6]) == (3, '"file"')
-        code, text = command("rejects", folder, "-o", "json")
-        assert (code, text.splitlines()[0]) == (3, "[]")
-
-    @pytest.fixture
-    def many(self, exported):
-        """A run folder with 12,000 rejects, one of them hostile."""
-        folder = exported(3)["run_folder"]
-        rows = [
-            dict.fromkeys(REJECTS.names) | {"row": number, "email": f"p{number}@example.com", "reason": "x"}
-            for number in range(12_000)
-        ]
-        rows[0]["vendor_message"] = "\x1b]0;title\x07[red]text[/red]\n=cmd"
-        table = pa.Table.from_pylist(rows, schema=REJECTS)
-        write_parquet(RunFolder(local_path(folder)).path / "rejects.parquet", table.to_batches(), REJECTS)
-        return folder
-
-    def test_a_table_shows_a_hundred_and_says_so(self, many, command, capsys):
-        code, text = command("rejects", many, "-o", "plain")
-        assert code == 0
-        assert len(text.splitlines()) == 101
-        assert "\x1b" not in text
-        assert "[red]text[/red]" in text
-        assert len(command("rejects", many, "-o", "plain", "--limit", "7")[1].splitlines()) == 8
-
-    def test_json_and_csv_have_all_of_them(self, many, command):
-        rows = json.loads(command("rejects", many, "-o", "json")[1])
-        assert len(rows) == 12_000
-        assert rows[0]["vendor_message"].startswith("\x1b]0;")
-        assert len(json.loads(command("rejects", many, "-o", "json", "--limit", "3")[1])) == 3
-        lines = list(csv.reader(io.StringIO(command("rejects", many, "--csv")[1])))
-        assert len(lines) == 12_001
-        assert lines[1][-1].startswith("'")
-        assert command("rejects", many, "--csv", "--limit", "3")[0] == 2
-
-    def test_a_reader_that_has_seen_enough_ends_it(self, many, monkeypatch, tmp_path):
-        """`| head`: neither a traceback nor an error."""
-        with (tmp_path / "pipe").open("w") as pipe:
-
-            class Closed(io.StringIO):
-                def write(self, _):
-                    raise BrokenPipeError
-
-                def fileno(self):
-                    return pipe.fileno()
-
-            monkeypatch.setattr("sys.stdout", Closed())
-            with pytest.raises(SystemExit) as ended:
-                rejects.rejects(Namespace(run=many, csv=True, limit=None, output="table", verbose=False))
-            assert ended.value.code == 0
 
 
 def test_a_bucket(exported, s3_root, command, listed):
