@@ -78,6 +78,16 @@ def kind_of(request: dict[str, Any]) -> str:
     return next((kind for kind, pattern in KINDS if pattern.search(text)), "other")
 
 
+def connection_of(account: dict[str, Any], case: Case) -> dict[str, Any]:
+    """Return what a task needs to connect to a simulated account and to export to its first audience."""
+    return {
+        "base_url": account["base_url"],
+        "audience": str(account["audiences"][0]["id"]),
+        "credentials": {name: account["credentials"][of] for name, of in case.credentials.items()},
+        "access_token": account["credentials"].get("access_token", ""),
+    }
+
+
 def measure(vendor: str, store_url: str = "", *, rows: int = 0) -> list[dict[str, Any]]:
     """Run an export and one of the next day, on a new account; return the figures of both.
 
@@ -109,10 +119,7 @@ def measure(vendor: str, store_url: str = "", *, rows: int = 0) -> list[dict[str
                     "vendor": vendor,
                     "segment": str(segment),
                     "as_of": day,
-                    "base_url": account["base_url"],
-                    "audience": str(account["audiences"][0]["id"]),
-                    "credentials": {name: account["credentials"][of] for name, of in case.credentials.items()},
-                    "access_token": account["credentials"].get("access_token", ""),
+                    **connection_of(account, case),
                     "field_mapping": {"email": "email", "first_name": "first_name", "last_name": "last_name"},
                     "custom_fields": {"orders": "orders"},
                     "clock": clock,

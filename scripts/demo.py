@@ -111,6 +111,15 @@ class Runs:
             self._child.wait()
 
 
+def print_faults(faults: list[str]) -> int:
+    """Print what does not add up; return 1 if there is any fault, else 0."""
+    for fault in faults:
+        print(f"WRONG: {fault}")
+    if not faults:
+        print("All counts add up, and the vendors hold what the ledgers say.")
+    return 1 if faults else 0
+
+
 def main() -> int:
     """Run the demo; return 0 if everything adds up."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -157,11 +166,7 @@ def main() -> int:
         simulator.wait(timeout=10)
     print(f"\n{time.monotonic() - started:.0f} s. Reports (summary.json, rejects.parquet) are below .demo/state/runs/.")
     print("`make ui` starts Airflow with the same DAGs, and prints the address of the pages with the reports.")
-    for fault in faults:
-        print(f"WRONG: {fault}")
-    if not faults:
-        print("All counts add up, and the vendors hold what the ledgers say.")
-    return 1 if faults else 0
+    return print_faults(faults)
 
 
 if __name__ == "__main__":

@@ -77,15 +77,8 @@ class Comparison(ProductRuns):
             before = next(iter(self.beliefs[person])).entry
             results[person] = frozenset(Done(before, belief.entry) for belief in remaining)
             self.beliefs[person] = {Belief(belief.contact, belief.entry) for belief in remaining}
-        strays = [line for line, _ in lines if line is None or " " in line]
-        counts["rejected"] += len(strays)
-        figures = {**report["counts"], "removed": report.get("removals", {}).get("removed", 0)}
-        for what in OUTCOMES:
-            if not counts[what] <= figures.get(what, 0) <= counts[what] + span[what]:
-                raise Disagreement(
-                    f"the report counts {figures.get(what, 0)} {what}, and the model {counts[what]} to"
-                    f" {counts[what] + span[what]}; {report['counts']} {report.get('removals')} {report['reasons']}"
-                )
+        counts["rejected"] += sum(line is None or " " in line for line, _ in lines)
+        compare_counts(report, counts, span)
         return results
 
     def compare_optouts(self, person: str, remaining: set[Belief], reason: str | None) -> None:
@@ -135,3 +128,24 @@ def agrees(outcomes: Iterable[tuple[str, str | None] | None], belief: Belief) ->
     """Return whether the outcomes are those of the belief; None means a row without a reject."""
     expected = [None if outcome in {"delivered", "unchanged"} else (outcome, reason) for outcome, reason in belief.rows]
     return list(outcomes) == expected
+
+
+def compare_counts(report: Mapping[str, Any], counts: Mapping[str, int], span: Mapping[str, int]) -> None:
+    """Compare a report's counts with the model's.
+
+    Args:
+        report: of a finished run.
+        counts: rows of each outcome, at least.
+        span: rows of each outcome that may be more than that.
+
+    Raises:
+        Disagreement: a count of the report is outside the model's range.
+    """
+    figures = {**report["counts"], "removed": report.get("removals", {}).get("removed", 0)}
+    for what in OUTCOMES:
+        low, high, figure = counts.get(what, 0), counts.get(what, 0) + span.get(what, 0), figures.get(what, 0)
+        if not low <= figure <= high:
+            raise Disagreement(
+                f"the report counts {figure} {what}, and the model {low} to {high};"
+                f" {report['counts']} {report.get('removals')} {report['reasons']}"
+            )

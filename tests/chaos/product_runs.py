@@ -121,12 +121,6 @@ class ProductRuns:
             "shop": pa.array(["Oslo" if row.value == WITH_SHOP else None for _, row in lines], pa.string()),
         }
         segment = account.segment(columns, f"{name}.parquet")
-        suppression_list = []
-        if step.suppressed:
-            suppression_list = [account.home / f"{name}-stop.parquet"]
-            pq.write_table(
-                pa.table({"email": [address(person) for person in sorted(step.suppressed)]}), suppression_list[0]
-            )
         guards: dict[str, Guard | None] = dict.fromkeys(GUARDS)
         if step.guard:
             guards["max_removals"] = Guard(0, step.guard)  # type: ignore[arg-type]
@@ -142,7 +136,7 @@ class ProductRuns:
             custom_fields=({custom: "orders"} if custom else {})
             | ({account.row.custom[1]: "shop"} if step.field else {}),
             create_custom_fields=step.field == "create",
-            consent=Consent("agreed", tuple(map(str, suppression_list))),
+            consent=Consent("agreed", self.write_suppression_list(step, name)),
             guards=guards,
             dry_run=step.dry,
             on_stale="verify" if step.verify else "skip",
@@ -161,6 +155,14 @@ class ProductRuns:
         if step.beside:
             self.run_rival(config, name)
         return None
+
+    def write_suppression_list(self, step: Export, name: str) -> tuple[str, ...]:
+        """Write the people that a step suppresses; return the list's path, or none if it suppresses no person."""
+        if not step.suppressed:
+            return ()
+        path = self.account.home / f"{name}-stop.parquet"
+        pq.write_table(pa.table({"email": [address(person) for person in sorted(step.suppressed)]}), path)
+        return (str(path),)
 
     def run_rival(self, config: ExportConfig, name: str) -> None:
         """Start another run of the audience: it must wait, and change nothing."""

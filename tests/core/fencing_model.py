@@ -6,7 +6,7 @@ keeps what landed last, a plan of two rows and the calls are the model's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -52,11 +52,8 @@ def commit_unknown(by: str, ledger: Ledger, rows: Mapping[str, str | None]) -> i
     return ledger.commit([], ledger.version(), {"by": by, "rows": {**held(ledger), **rows}})
 
 
-def writer(model: Model, name: str) -> Iterator[None]:
-    """One run, a step at a time; it ends where it is refused."""
-    clock = lambda: model.now + model.skew.get(name, 0.0)  # noqa: E731
-    run = RunFolder(local_path(str(model.path.parent / f"run-{model.path.name}-{name}")))
-    run.journal.clock = clock
+def lease_of(model: Model, name: str, clock: Callable[[], float]) -> Lease:
+    """The lease of a writer whose only looks at the store are those of its steps."""
     lease = Lease(
         model.path,
         f"dag/task/{name}/0",
@@ -66,6 +63,15 @@ def writer(model: Model, name: str) -> Iterator[None]:
         monotonic=lambda: model.now,
     )
     lease._keep = lambda: None  # no thread looks on behind the model
+    return lease
+
+
+def writer(model: Model, name: str) -> Iterator[None]:
+    """One run, a step at a time; it ends where it is refused."""
+    clock = lambda: model.now + model.skew.get(name, 0.0)  # noqa: E731
+    run = RunFolder(local_path(str(model.path.parent / f"run-{model.path.name}-{name}")))
+    run.journal.clock = clock
+    lease = lease_of(model, name, clock)
     try:
         lease.acquire()
         model.takings.append(name)

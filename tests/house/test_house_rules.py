@@ -14,6 +14,8 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "airflow_provider_segexport"
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(REPO / "dags").rglob("*.py")])
+OTHER_FOLDERS = ("benchmarks", "compose", "docs", "scripts", "tests")
+ALL_SOURCES = [*SOURCES, *sorted(path for folder in OTHER_FOLDERS for path in (REPO / folder).rglob("*.py"))]
 CORE = [path for path in SOURCES if path.is_relative_to(PACKAGE) and "simulator" not in path.parts]
 
 MOST_LINES = 300
@@ -34,15 +36,16 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_no_module_is_longer_than_300_lines():
-    """A module that grows past a few screens holds two nouns."""
-    assert {} == {named(path): lines for path in SOURCES if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+    """A module that grows past a few screens holds two nouns; a test module, two topics."""
+    lengths = {named(path): len(path.read_text().splitlines()) for path in ALL_SOURCES}
+    assert {} == {name: lines for name, lines in lengths.items() if lines > MOST_LINES}
 
 
 def test_no_function_is_longer_than_50_lines():
     """A function fits on a screen, with its decorators and its docstring."""
     assert [] == [
         f"{named(path)}:{node.lineno} {node.name}"
-        for path in SOURCES
+        for path in ALL_SOURCES
         for node in functions(path)
         if (node.end_lineno or 0) - node.lineno + 1 > MOST_FUNCTION_LINES
     ]
