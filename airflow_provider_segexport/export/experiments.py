@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState, FatalError
@@ -23,6 +24,7 @@ from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_as, write_json
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.experiment import TEMPORARY_PREFIX, UNKNOWN, Experiment, Notes
 
@@ -61,8 +63,10 @@ def with_account_facts(context: ExportContext, audience: Audience) -> Audience:
     if not account:
         return audience
     now = context.environment.clock()
-    for api_version, name, values in _obeyed(context.vendor):
-        fact = AccountRecord.of(context.environment.state_root, context.vendor.name, account, api_version).fact(name)
+    root, obeyed = context.environment.state_root, list(_obeyed(context.vendor))
+    of = partial(AccountRecord.of, root, context.vendor.name, account)
+    facts = side_by_side(root, *(partial(of(api_version).fact, name) for api_version, name, _ in obeyed))
+    for fact, (_, name, values) in zip(facts, obeyed, strict=True):
         if fact is not None and _holds(fact, values, now):
             audience = _with_fact(audience, name, fact)
     return audience

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.errors import SegexportError
@@ -20,9 +21,11 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.local_copies import uploads
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 from airflow_provider_segexport.vendors.audience_names import is_missing
 from airflow_provider_segexport.vendors.links import page_link
 
@@ -104,33 +107,30 @@ def finish(
     context.environment.on_phase(Phase.REPORT)
     end = end or RunEnd()
     folder = context.environment.run_folder
-    ledger, state = context.ledger(audience), AudienceState()
-    with engine() as sql:
+    ledger, is_committed = context.ledger(audience), False
+    with uploads(folder.path), engine() as sql:
         reasons = report.write_rejects(sql, folder, facts.files)
         unapplied = report.write_proof_warnings(sql, folder) if facts.proof else 0
         accepted, _ = record.count_rows(folder.journal.states())
         counts = report.count(planned, accepted - readback.unattributed_count(folder), reasons)
         removals = report.write_removals(sql, folder, planned)
         if not (end.waiting or end.superseded) and folder.has_plan():
-            version = _commit(context, sql, planned, facts, ledger, finished=end.finished)
-            ledger = ledger.pinned()
-            state = _write_state(context, facts, ledger, finished=end.finished)
-        else:
-            ledger = ledger.pinned()
-            version = ledger.version()
+            _commit(context, sql, planned, facts, ledger, finished=end.finished)
+            is_committed = True
+    ledger = ledger.pinned()
+    version = ledger.version()
     entries = _run_entries(context, planned, facts, audience) | _plan_entries(facts) | end.as_report()
     entries |= {"ledger_version": version, "removals": removals, "finished": end.finished}
     if facts.proof:
         entries |= {"consent_proof": dict(facts.proof), "warnings": _with_proofs(planned, facts, unapplied)}
-    if is_missing(audience):
-        entries |= {"audience": "", "audience_link": "", "audience_missing": True}
-    elif CREATED_AS in audience.extra:
-        entries["audience_created"] = True
+    entries |= _audience_entries(audience)
     if optouts := collect_optouts.written(folder):
         entries["optouts"] = optouts
     summary = report.summarize(counts, reasons, entries)
-    if not (end.dry_run or end.waiting or is_missing(audience)):
-        _record_history(ledger, summary)
+    write_state = partial(_write_state, context, facts, ledger, finished=end.finished)
+    is_recorded = not (end.dry_run or end.waiting or is_missing(audience))
+    record_run = partial(_record_history, ledger, summary) if is_recorded else bool
+    state, _ = side_by_side(ledger.path, write_state if is_committed else AudienceState, record_run)
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
     if end.finished and not _jobs_left(context, folder):
@@ -236,6 +236,13 @@ def _run_entries(context: ExportContext, planned: Plan, facts: PlanFacts, audien
         "run_folder": str(environment.run_folder.path),
         "versions": report.versions(),
     }
+
+
+def _audience_entries(audience: Audience) -> dict[str, Any]:
+    """Return the report's entries on an audience that the run creates or has created; none for any other."""
+    if is_missing(audience):
+        return {"audience": "", "audience_link": "", "audience_missing": True}
+    return {"audience_created": True} if CREATED_AS in audience.extra else {}
 
 
 def _with_proofs(planned: Plan, facts: PlanFacts, unapplied: int) -> Mapping[str, Mapping[str, int]]:

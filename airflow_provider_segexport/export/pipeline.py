@@ -25,6 +25,7 @@ from airflow_provider_segexport.export.config import (
 )
 from airflow_provider_segexport.export.experiments import adapted, check_exported, learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
+from airflow_provider_segexport.export.freeze import freeze
 from airflow_provider_segexport.export.planning import PlanDraft, check_not_stale, prepare
 from airflow_provider_segexport.export.preflight import Preflight, check, reads_tables, with_fields, with_new_audience
 from airflow_provider_segexport.export.preview import preview
@@ -153,7 +154,7 @@ class Export:
         """Recover an unfinished run, plan, freeze the plan, and execute it."""
         context = self._context
         pinned = ledger.pinned()
-        stored = AudienceState.of(ledger.path, pinned.names)
+        stored = AudienceState.of_pinned(pinned)
         state = recover(context, ledger, stored)
         if isinstance(state, PendingJobs):
             return self._defer(state, audience)
@@ -183,9 +184,7 @@ class Export:
             state = state.began(context.config.export_name, context.config.as_of, str(context.config.segment))
         folder = context.environment.run_folder
         state = state.opened(context.config.run, str(folder.path), context.fence.writer_token)
-        state.write(ledger.path, ledger.fence, pinned.names)
-        folder.write_plan(draft.plan, draft.facts)
-        replace(state, is_planned=True).write(ledger.path, ledger.fence, pinned.version_names())
+        freeze(draft, folder, state, ledger, pinned)
         if self._may_have_copies:
             discard_copies(folder.path)
         return self._execute(draft.plan, draft.facts, audience)

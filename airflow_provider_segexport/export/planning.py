@@ -32,6 +32,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, engine
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.local_copies import uploads
 from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts, RowSql
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS, LEDGER_MEMBERS
 from airflow_provider_segexport.vendors.item_template import JsonTemplate
@@ -74,11 +75,13 @@ def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: A
     """
     context.environment.on_phase(Phase.PLAN)
     try:
-        return _prepare(context, checked, ledger, state, MEMORY)
+        with uploads(context.environment.run_folder.path):
+            return _prepare(context, checked, ledger, state, MEMORY)
     except NeedsMemory:
         memory = memory_for(checked.files)
         log.warning("Planning again with more memory (limit=%s usual_limit=%s)", memory, MEMORY)
-        return _prepare(context, checked, ledger, state, memory)
+        with uploads(context.environment.run_folder.path):
+            return _prepare(context, checked, ledger, state, memory)
 
 
 def _prepare(

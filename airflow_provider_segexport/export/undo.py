@@ -19,6 +19,7 @@ from airflow_provider_segexport.stages import plan, removals
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.local_copies import uploads
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, PlanFacts
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS
 from airflow_provider_segexport.vendors.audience_names import is_missing
@@ -40,7 +41,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
     """
     folder = context.environment.run_folder
     context.environment.on_phase(Phase.PLAN)
-    with engine() as sql:
+    with uploads(folder.path), engine() as sql:
         version = context.config.undo.version if context.config.undo else None
         target = undo_target.find(sql, ledger, state, context.config.export_name, version)
         people = undo_target.stage(sql, target)

@@ -1,12 +1,14 @@
 """Records an attempt while it runs: `run -> running, waiting, finished, failed or skipped, with the error's sentence`.
 
-A state path that cannot be written does not fail the run.
+A state path that cannot be written does not fail the run. In object storage a thread writes the record while the run
+goes on; the run waits only for the record of its end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from airflow_provider_segexport.hooks.failures import (
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts, attempts_file, record
+from airflow_provider_segexport.storage.paths import as_local_path
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -44,7 +47,7 @@ class AttemptRecord:
     """The record of one running attempt.
 
     Attributes:
-        attempt: as it was written last.
+        attempt: as it was written last, or is being written.
         file: where it is written; None if the state path cannot be used.
     """
 
@@ -52,15 +55,35 @@ class AttemptRecord:
     file: StoragePath | None = None
     _warned: bool = field(default=False)
     _earlier: list[Attempt] | None = field(default=None)
+    _written: Attempt | None = field(default=None)
+    _pool: ThreadPoolExecutor | None = field(default=None)
 
     def update(self, **changes: Any) -> None:
-        """Change the attempt and write it. An error is logged once."""
+        """Change the attempt and write it; to object storage in a thread. An error is logged once."""
         self.attempt = replace(self.attempt, **changes)
-        if self.file is None or self._warned:
+        if self.file is None or as_local_path(self.file) is not None:
+            self._write()
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="segexport-attempt")
+        self._pool.submit(self._write)
+
+    def _end(self, **changes: Any) -> None:
+        """Change the attempt for the last time, and write it before returning."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self.attempt = replace(self.attempt, **changes)
+        self._write()
+
+    def _write(self) -> None:
+        attempt = self.attempt
+        if self.file is None or self._warned or attempt is self._written:
             return
         try:
-            record(self.file, self.attempt, self._earlier)
+            record(self.file, attempt, self._earlier)
             self._earlier = None  # only the first write comes right after the reading
+            self._written = attempt
         except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
             self._warned = True
             log.warning("Giving up recording this attempt for the UI (error=%s)", type(error).__name__)
@@ -79,11 +102,16 @@ class AttemptRecord:
             self.update(ledger=parts, audience_name=audience.audience_name)
 
     def ended(self, result: object) -> None:
-        """Record the end of a try without an error: a report, or jobs that the run waits for."""
+        """Record the end of a try without an error: a report, or jobs that the run waits for.
+
+        Only the first call counts: a run records its end beside its last requests.
+        """
+        if self.attempt.status is not Status.RUNNING:
+            return
         if isinstance(result, Mapping):
-            self.update(status=Status.FINISHED, ended_at=Interruptible.clock(), code="", error="")
+            self._end(status=Status.FINISHED, ended_at=Interruptible.clock(), code="", error="")
         else:
-            self.update(status=Status.WAITING, code="", error="")
+            self._end(status=Status.WAITING, code="", error="")
 
     def stopped(self, status: Status, code: str, error: str) -> None:
         """Record an error.
@@ -94,7 +122,7 @@ class AttemptRecord:
             error: its sentence, without personal data.
         """
         ended_at = 0.0 if status is Status.WAITING else Interruptible.clock()
-        self.update(status=status, ended_at=ended_at, code=code, error=error)
+        self._end(status=status, ended_at=ended_at, code=code, error=error)
 
 
 def audience_text(given: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,6 +20,7 @@ from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import StoragePath, exists, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_file
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -172,7 +174,8 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFo
         rescheduled or deferred.
     """
     folder, config_json = run_folder(request), _config_json(request, config)
-    before = _read_if_exists(folder.path / CONFIG_FILE)
+    before = None if folder.is_new else _read_if_exists(folder.path / CONFIG_FILE)
+    changes: list[Callable[[], None]] = []
     if before != config_json:
         if before is not None and (not before or folder.plan() is not None):
             folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
@@ -181,10 +184,11 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFo
                 "the task's arguments have changed since its last try" if before else f"{CONFIG_FILE} cannot be read",
             )
             before = None
-        write(folder.path / CONFIG_FILE, config_json)
+        changes.append(partial(write, folder.path / CONFIG_FILE, config_json))
     elif folder.plan() is not None:
         log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
-    write(folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode())
+    changes.append(partial(write, folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode()))
+    side_by_side(folder.path, *changes)
     return folder, before is not None
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot, Superseded
@@ -29,14 +30,12 @@ from airflow_provider_segexport.hooks.task_state import airflow_id, is_holder_go
 from airflow_provider_segexport.hooks.tidying import tidy
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.storage.calls import write_calls
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_segexport.hooks.attempts import AttemptRecord
     from airflow_provider_segexport.hooks.session import VendorSession
     from airflow_provider_segexport.http.client import Sender
-    from airflow_provider_segexport.model import Audience
     from airflow_provider_segexport.storage.paths import StoragePath
 
 __all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder"]
@@ -93,9 +92,8 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         calls_made=lambda: client.traffic.calls,
         heartbeat=session.heartbeat,
     )
-    on_audience = attempt.resolved if attempt is not None else lambda *_: None
     try:
-        return _run(session, client, request, config, policy, on_audience=on_audience)
+        return _run(session, client, request, config, policy, attempt=attempt)
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)
@@ -108,7 +106,7 @@ def _run(  # noqa: PLR0913 - what a run consists of
     config: ExportConfig,
     policy: JobPollPolicy,
     *,
-    on_audience: Callable[[Audience, StoragePath], None],
+    attempt: AttemptRecord | None,
 ) -> dict[str, Any] | PendingJobs:
     """Run an export in its run folder, and record its end in progress and metrics."""
     folder, is_resumed = open_run_folder(request, config)
@@ -123,7 +121,7 @@ def _run(  # noqa: PLR0913 - what a run consists of
         clock=session.clock,
         sleep=session.interruptible_sleep,
         on_progress=progress.update,
-        on_audience=on_audience,
+        on_audience=attempt.resolved if attempt is not None else lambda *_: None,
         is_task_running=is_task_running,
         is_holder_gone=is_holder_gone,
         airflow_id=airflow_id,
@@ -131,8 +129,9 @@ def _run(  # noqa: PLR0913 - what a run consists of
     )
     try:
         progress.update({"phase": "checking"})
-        with log_groups() as enter, _recorded_calls(session, folder.path, is_resumed=is_resumed):
+        with log_groups() as enter, _recorded_calls(session, folder.path, is_resumed=is_resumed) as beside:
             result = _carry_out(session, config, replace(environment, on_phase=enter))
+            beside.extend(_last_tasks(request, session.clock(), result, attempt))
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
             progress.clear()
@@ -146,30 +145,51 @@ def _run(  # noqa: PLR0913 - what a run consists of
         progress.update({"phase": "waiting", "jobs": len(result.job_ids)})
     else:
         progress.clear()
-        tidy(request, session.clock())
     metrics.record_end(session.vendor.name, result)
     return result
 
 
+def _last_tasks(
+    request: ExportRequest, now: float, result: dict[str, Any] | PendingJobs, attempt: AttemptRecord | None
+) -> list[Callable[[], None]]:
+    """Return what is left to do when a run has ended; nothing if it waits for jobs.
+
+    Args:
+        request: of the run.
+        now: epoch seconds.
+        result: of the run.
+        attempt: the attempt's record.
+    """
+    if isinstance(result, PendingJobs):
+        return []
+    return [partial(tidy, request, now), *([partial(attempt.ended, result)] if attempt is not None else [])]
+
+
 @contextmanager
-def _recorded_calls(session: VendorSession, folder: StoragePath, *, is_resumed: bool) -> Iterator[None]:
+def _recorded_calls(
+    session: VendorSession, folder: StoragePath, *, is_resumed: bool
+) -> Iterator[list[Callable[[], None]]]:
     """Write the vendor calls of the block to the run folder at its end, also if it fails.
 
     Args:
         session: the account.
         folder: the run folder.
         is_resumed: the folder may have the calls of an earlier process.
+
+    Yields:
+        A list for tasks that are carried out side by side with the writing.
     """
-    may_write = True
+    may_write, beside = True, list[Callable[[], None]]()
     try:
-        yield
+        yield beside
     except Superseded:  # by now another try may use the run folder
         may_write = False
         raise
     finally:
         if may_write:
             try:
-                write_calls(folder, session.call_log.take(), is_resumed=is_resumed)
+                write = partial(write_calls, folder, session.call_log.take(), is_resumed=is_resumed)
+                side_by_side(folder, *beside, write)
             except OSError as error:
                 log.warning("Recording the vendor calls failed (run_folder=%s error=%s)", folder, type(error).__name__)
 

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from airflow_provider_segexport.json_values import parse_object
-from airflow_provider_segexport.storage.paths import StoragePath, create, ensure_folder, listing, read, write
+from airflow_provider_segexport.storage.exclusive import create
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing, read, write
 
 CLAIM_S = 900.0
 """Seconds after which a change counts as not announced if its process has not recorded that it was: a mail server or a

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 
 import msgspec
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, DamagedState, RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
-from airflow_provider_segexport.storage.ledger import files_of
+from airflow_provider_segexport.storage.ledger import Ledger, files_of
+from airflow_provider_segexport.storage.local_copies import prefetch
 from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing, remove
 from airflow_provider_segexport.storage.sealing import read_json, write_json
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 MAX_SHARERS = 63
 """Exports of one audience at most. Each has one bit of the ledger's column `sharers_mask`."""
@@ -107,6 +110,14 @@ class AudienceState:
         return state
 
     @classmethod
+    def of_pinned(cls, ledger: Ledger) -> AudienceState:
+        """Read the state by a ledger that was just listed, and copy the ledger's newest version at the same time."""
+        version = ledger.version()
+        files = [partial(prefetch, ledger.file(version))] if version else []
+        state: AudienceState = side_by_side(ledger.path, partial(cls.of, ledger.path, ledger.names), *files)[0]
+        return state
+
+    @classmethod
     def read(cls, path: StoragePath) -> AudienceState:
         """Read the state of an audience without checking the ledger.
 
@@ -164,6 +175,17 @@ class AudienceState:
         names = listing(path) if names is None else names
         version = max(files_of(names), default=0)
         write_json(ensure_folder(path) / name, asdict(replace(self, version=version)), indent=2)
+        self.remove_older(path, fence, names)
+
+    @staticmethod
+    def remove_older(path: StoragePath, fence: Fence, names: Sequence[str]) -> None:
+        """Delete states of older tokens, after one was written under this writer's token.
+
+        Args:
+            path: of the ledger.
+            fence: the lease under which the state was written.
+            names: in that folder, listed while this run holds the audience.
+        """
         tokens = {other: fencing_token_of(other) for other in names}
         with suppress(OSError):
             remove(path, [other for other, token in tokens.items() if token is not None and token < fence.number])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -16,9 +15,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.storage import local_copies
 from airflow_provider_segexport.storage.arrow import int_array, raw_bytes
-from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, replace
-from airflow_provider_segexport.storage.object_store import translate_storage_errors
-from airflow_provider_segexport.storage.opening import check_regular, open_file
+from airflow_provider_segexport.storage.durable import make_folder, replace
+from airflow_provider_segexport.storage.opening import check_regular
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, temp_name
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
@@ -71,9 +69,7 @@ class AtomicFile:
         if self._path is not None:
             replace(self._temp, self._path)
             return
-        with open_file(self._temp) as source, translate_storage_errors(self._target), self._target.open("wb") as file:
-            shutil.copyfileobj(source, file, COPY_BYTES)
-        local_copies.keep(self._target, self._temp)
+        local_copies.store(self._target, self._temp)
 
 
 class ArrowFileWriter(AtomicFile):

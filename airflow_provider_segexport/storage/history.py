@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.json_values import array, mapping, text
@@ -31,6 +32,7 @@ from airflow_provider_segexport.storage.paths import (
     uncached,
     write,
 )
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 RECENT_RUNS = 30
@@ -69,11 +71,12 @@ def record_run(path: StoragePath, summary: Mapping[str, Any], *, members: int) -
     history = ensure_folder(path / "history")
     run_hash = hash_of(str(summary["run_folder"]))
     content = json.dumps({**summary, "members": members}).encode()
-    names, new = list_names(history), f"{int(summary['ended_at'] * 1000):015d}-{run_hash}.json"
+    new = f"{int(summary['ended_at'] * 1000):015d}-{run_hash}.json"
+    names, recent = side_by_side(path, partial(list_names, history), partial(recent_runs, path))
     write(history / new, content)
     earlier = {name for name in names if name.endswith(f"-{run_hash}.json")} | {*names[: max(0, len(names) - MAX_RUNS)]}
     remove(history, earlier - {new})
-    before = [point for point in recent_runs(path) if point["run_folder"] != summary["run_folder"]]
+    before = [point for point in recent if point["run_folder"] != summary["run_folder"]]
     point = {name: summary.get(name) for name in RUN_FIELDS} | {"members": members, "run_folder": summary["run_folder"]}
     ensure_folder(latest_folder(path.parent))
     newest = {name: value for name, value in summary.items() if name not in {"warnings", "versions", "estimate"}}

@@ -25,10 +25,11 @@ from msgspec.structs import replace
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage import journal_objects
 from airflow_provider_segexport.storage.durable import make_folder, sync_folder
+from airflow_provider_segexport.storage.exclusive import create
 from airflow_provider_segexport.storage.grouped_writes import GroupedWrites
 from airflow_provider_segexport.storage.journal_entries import Entry, State, apply, decoded, encoded
 from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, create, listing
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, listing
 from airflow_provider_segexport.storage.private import FILE_MODE
 from airflow_provider_segexport.storage.sealing import checksum_matches, read_file, with_checksum
 
@@ -62,17 +63,25 @@ class Journal:
         self._path = path
         self.clock = clock
         self.lenient = lenient
+        self.is_absent = False
+        """Whether it does not exist, because the plan has no batch of its kind."""
         self._states: dict[str, Entry] | None = None
         self._objects = GroupedWrites(path, self._snapshot) if as_local_path(path) is None else None
+        self._is_created = False
         self._written = 0
         self._open: int | None = None
         self._syncing, self._lock = Lock(), Lock()
         self._synced = 0
 
     def create(self) -> None:
-        """Create the journal durably, without an entry. An existing journal stays as it is."""
+        """Create the journal durably, without an entry, if this process has not. An existing one stays as it is."""
+        if self._is_created:
+            return
         with suppress(FileExistsError):
-            create(self._first, CREATED + b"\n")
+            if create(self._first, CREATED + b"\n") and self._objects is not None:
+                self._states = {}
+                self._objects.resume_after(journal_objects.Parts(has_first=True))
+        self._is_created = True
 
     def check(self) -> None:
         """Check that the journal that `create` made is still there, and in object storage that no object is missing.
@@ -176,7 +185,7 @@ class Journal:
     def _load(self) -> dict[str, Entry]:
         if self._states is None:
             states: dict[str, Entry] = {}
-            for file, content in self._contents():
+            for file, content in () if self.is_absent else self._contents():
                 for entry in self._entries(file, content):
                     apply(states, entry)
             self._states = states

@@ -23,8 +23,9 @@ from threading import Event, RLock, Thread
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError, Superseded
 from airflow_provider_segexport.storage import lease_files as files
+from airflow_provider_segexport.storage.exclusive import create_and_list
 from airflow_provider_segexport.storage.lease_files import TIMES, Holder, Times, highest, newest
-from airflow_provider_segexport.storage.paths import StoragePath, create, ensure_folder, write
+from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing, write
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Lease:
         self._watcher: Thread | None = None
         self._held: Holder | None = None
         self._ends_at = self._looked_at = 0.0  # monotonic
-        self._successor = ""
+        self._successor, self._is_exclusive = "", False
         self.writer_token = secrets.token_hex(8)
         self.number = 0
         self.unclean = False
@@ -91,13 +92,10 @@ class Lease:
                 if not self._is_ours(latest):
                     self.unclean = bool(number) and not (latest is not None and latest.is_idle)
                 if self._write_number(number + 1):
-                    files.remove_old_files(self._home, self.number, self._clock())
                     self._start_watcher()
                     return
             raise AudienceLocked(
-                "The lease of this audience keeps changing its holder.",
-                holder="",
-                retry_after_s=self._ttl_s,
+                "The lease of this audience keeps changing its holder.", holder="", retry_after_s=self._ttl_s
             )
 
     def check(self) -> None:
@@ -219,19 +217,19 @@ class Lease:
         """Write the file of this number, if it does not exist, and return whether this process now holds the lease."""
         now, began = self._clock(), self._monotonic()
         mine = Holder(self._owner, now + self._ttl_s, now, token=self.writer_token)
-        is_certain = True
-        with suppress(FileExistsError):  # it may still be ours: a put is repeated if its response was lost
-            is_certain = create(self._file(number), mine.content())
-        if not is_certain:
+        created = create_and_list(self._file(number), mine.content())
+        names, self._is_exclusive = created.names, created.is_exclusive
+        if not created.is_certain:
             if self._monotonic() - self._looked_at > files.WRITE_VISIBILITY_S:
                 self.unclean = True  # another writer may have acquired the number while it seemed free, and send
                 return False
             self._sleep(files.WRITE_VISIBILITY_S)
-        at, latest = newest(self._home)
-        if at != number or not self._is_ours(latest):
+            names = listing(self._home)
+        if files.highest_of(names) != number or not self._has_written(number):
             return False
         self._held, self.number, self._successor = mine, number, ""
         self._ends_at = began + self._ttl_s
+        files.remove_old_files(self._home, names, number, now)
         return True
 
     def _left_s(self) -> float:
@@ -283,10 +281,9 @@ class Lease:
         with self._lock:
             held, self._held = self._held, None
             try:
-                number, latest = newest(self._home)
-                if held is not None and number == self.number and self._is_ours(latest):
+                if held is not None and highest(self._home) == self.number and self._has_written(self.number):
                     ended = replace(held, until=until, reason=reason, airflow=airflow, unclean=self.unclean)
-                    write(self._file(number), ended.content())
+                    write(self._file(self.number), ended.content())
                 elif self.number:
                     files.confirm_stop(self._home, self.writer_token, self._clock())
                     self.number = 0
@@ -295,6 +292,9 @@ class Lease:
 
     def _is_ours(self, latest: Holder | None) -> bool:
         return latest is not None and latest.token == self.writer_token
+
+    def _has_written(self, number: int) -> bool:
+        return self._is_exclusive or self._is_ours(files.holder_of(self._home, number))
 
     def _file(self, number: int) -> StoragePath:
         return self._home / f"{number:08d}.json"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -157,18 +158,26 @@ def number_of(name: str) -> int:
 
 def highest(home: StoragePath) -> int:
     """Return the newest lease's number with one listing; 0 if there is none."""
-    return max(map(number_of, listing(home)), default=0)
+    return highest_of(listing(home))
+
+
+def highest_of(names: Iterable[str]) -> int:
+    """Return the newest lease's number by the names in the folder; 0 if there is none."""
+    return max(map(number_of, names), default=0)
 
 
 def newest(home: StoragePath) -> tuple[int, Holder | None]:
     """Return the highest number and its holder; None if its file cannot be read."""
     number = highest(home)
-    if not number:
-        return 0, None
+    return number, holder_of(home, number)
+
+
+def holder_of(home: StoragePath, number: int) -> Holder | None:
+    """Return the holder of a number; None if there is none, or its file cannot be read."""
     try:
-        return number, Holder.read(read_file(home / f"{number:08d}.json"))
+        return Holder.read(read_file(home / f"{number:08d}.json")) if number else None
     except (FileNotFoundError, DamagedState, ValueError):  # replaced by a higher number, or half written
-        return number, None
+        return None
 
 
 def holder(path: StoragePath, now: float) -> Holder | None:
@@ -193,16 +202,17 @@ def has_stopped(home: StoragePath, writer_token: str) -> bool:
     return bool(writer_token) and any(name.endswith(f"-{writer_token}{STOPPED_SUFFIX}") for name in listing(home))
 
 
-def remove_old_files(home: StoragePath, number: int, now: float) -> None:
+def remove_old_files(home: StoragePath, names: Iterable[str], number: int, now: float) -> None:
     """Delete the files of lower numbers, and old confirmations.
 
     Args:
         home: folder of the lease.
+        names: in it.
         number: of the newest file.
         now: epoch seconds.
     """
     old = []
-    for name in listing(home):
+    for name in names:
         stopped_ms = name.partition("-")[0]
         is_old = (
             name.endswith(STOPPED_SUFFIX)

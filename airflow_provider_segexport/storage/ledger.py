@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -25,16 +26,15 @@ from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.storage.durable import publish
+from airflow_provider_segexport.storage.exclusive import create, create_object
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA, MemberCount, metadata_of
-from airflow_provider_segexport.storage.local_copies import readable
+from airflow_provider_segexport.storage.local_copies import prefetch, readable
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
-    create,
-    create_object,
     ensure_folder,
     listing,
     local_path,
@@ -45,6 +45,7 @@ from airflow_provider_segexport.storage.paths import (
 )
 from airflow_provider_segexport.storage.scratch import scratch
 from airflow_provider_segexport.storage.sealing import context_of, verify_once
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 FACTS = b"segexport"
 COMMIT_ID = b"segexport-commit"
@@ -207,6 +208,7 @@ class Ledger:
                 publish(temporary, disk)
             finally:
                 temporary.unlink(missing_ok=True)
+            self.fence.check()
             return listing(self.path)
         with scratch("ledger") as scratch_folder:
             temporary = scratch_folder / new.name
@@ -214,18 +216,18 @@ class Ledger:
             self._check_next(version)
             with open_file(temporary) as source:
                 create_object(new, source)
-        names = listing(self.path)
+        # A put may take minutes, so another run may have taken over during it.
+        names, _, _ = side_by_side(new, partial(listing, self.path), partial(prefetch, new), self.fence.check)
         if self._metadata(replace(self, names=tuple(names)).file(version)).get(COMMIT_ID) != schema.metadata[COMMIT_ID]:
             raise FileExistsError
-        return names
+        return list(names)
 
     def _check_next(self, version: int) -> None:
         """Raise if the version is no longer the next one, or this writer no longer holds the lease."""
-        names = listing(self.path)
+        names, _ = side_by_side(self.path, partial(listing, self.path), self.fence.check)
         # A store that ignores the condition of the put would overwrite a file with the same name.
         if self._name(version) in names or max(files_of(names), default=0) >= version:
             raise FileExistsError
-        self.fence.check()
 
     def commit(self, rows: Iterable[pa.RecordBatch], base: int, facts: Mapping[str, Any] | None = None) -> int:
         """Write the next version after `base`; return its number.
@@ -255,7 +257,7 @@ class Ledger:
                     "Another run has written this audience's ledger since this run read it. The retry reads it again."
                 ) from None
             names = listing(self.path)
-        self.fence.check()  # a put may take minutes, and another run may have taken over during it
+            self.fence.check()
         self._remove_old(base + 1, names)
         return base + 1
 

@@ -6,22 +6,29 @@ has no copy.
 
 Only the holder of an audience writes these files, so a copy cannot become old while the lease is held: a version of a
 ledger never changes under its name, and a superseded process may neither send nor commit.
+
+With a copy, a file can also be read while it is being stored: in an `uploads` block, files are stored side by side.
 """
 
 from __future__ import annotations
 
 import pathlib
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
 from airflow_provider_segexport.storage import object_store
+from airflow_provider_segexport.storage.durable import COPY_BYTES
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
+from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, as_storage_path, exists, listing
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
+from airflow_provider_segexport.storage.side_by_side import WORKERS
 
 
 @dataclass(slots=True)
@@ -34,6 +41,8 @@ class _Copies:
         files: the copy of each file, by its path.
         names: by folder, the names that were there when the folder was listed, and those written since.
         lock: held while a file is copied.
+        pool: stores the files of an `uploads` block; None outside of one.
+        uploads: of that block, by the file's path.
     """
 
     prefixes: tuple[str, ...]
@@ -42,6 +51,8 @@ class _Copies:
     names: dict[str, set[str]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     numbers: Iterator[int] = field(default_factory=count)
+    pool: ThreadPoolExecutor | None = None
+    uploads: dict[str, Future[None]] = field(default_factory=dict)
 
     def new_path(self, path: StoragePath) -> pathlib.Path:
         """Return a name for another copy. An earlier copy of the file may still be open."""
@@ -75,7 +86,7 @@ def kept_copies(*folders: StoragePath, new: StoragePath | None = None) -> Iterat
 def _copies_of(path: StoragePath) -> _Copies | None:
     if not _active or as_local_path(path) is not None:
         return None
-    text = str(path)
+    text = f"{path}/"
     return next((copies for copies in reversed(_active) if text.startswith(copies.prefixes)), None)
 
 
@@ -100,20 +111,76 @@ def readable(path: StoragePath) -> StoragePath:
     return as_storage_path(copy) if copy is not None else path
 
 
+def prefetch(path: StoragePath) -> None:
+    """Make the copy of a file, if copies are kept, before it is read. An error is left to the reader."""
+    with suppress(OSError):
+        readable(path)
+
+
 def local_of(path: StoragePath) -> pathlib.Path | None:
     """Return the local path of a file on a disk, or of a file's copy; None if it can only be read from its store."""
     return as_local_path(readable(path))
 
 
-def keep(path: StoragePath, written: pathlib.Path) -> None:
-    """Keep the temporary file with which a file was written as its copy."""
-    copies = _copies_of(path)
-    if copies is None:
+@contextmanager
+def uploads(folder: StoragePath) -> Iterator[None]:
+    """Store the files that are written in this block side by side. When the block ends, all of them are stored.
+
+    Args:
+        folder: of a run. Without copies of its files, each is stored when it is written.
+
+    Raises:
+        OSError: a file could not be stored.
+    """
+    copies = _copies_of(folder)
+    if copies is None or copies.pool is not None:
+        yield
         return
+    copies.uploads = {}
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="segexport-upload") as pool:
+        copies.pool = pool
+        try:
+            yield
+        finally:
+            copies.pool = None
+    for upload in copies.uploads.values():
+        upload.result()
+
+
+def store(path: StoragePath, written: pathlib.Path) -> None:
+    """Store a file in object storage, in an `uploads` block at its end at the latest, and keep a copy.
+
+    Args:
+        path: the file.
+        written: temporary file with its content; it becomes the copy.
+
+    Raises:
+        OSError: it could not be stored.
+    """
+    copies = _copies_of(path)
+    if copies is None or copies.pool is None:
+        _upload(written, path)
+        if copies is not None:
+            _keep(copies, path, written)
+        return
+    copy, earlier = _keep(copies, path, written), copies.uploads.get(str(path))
+    if earlier is not None:  # the later content must be stored last
+        earlier.result()
+    copies.uploads[str(path)] = copies.pool.submit(_upload, copy, path)
+
+
+def _upload(source: pathlib.Path, path: StoragePath) -> None:
+    with open_file(as_storage_path(source)) as content, translate_storage_errors(path), path.open("wb") as file:
+        shutil.copyfileobj(content, file, COPY_BYTES)
+
+
+def _keep(copies: _Copies, path: StoragePath, written: pathlib.Path) -> pathlib.Path:
+    """Keep the temporary file with which a file was written as its copy, and return the copy."""
     with copies.lock:
-        copies.files[str(path)] = written.replace(copies.new_path(path))
+        copy = copies.files[str(path)] = written.replace(copies.new_path(path))
         if str(path.parent) in copies.names:
             copies.names[str(path.parent)].add(path.name)
+        return copy
 
 
 def is_written(path: StoragePath) -> bool:

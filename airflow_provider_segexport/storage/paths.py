@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import errno
-import io
 import math
 import os
 import pathlib
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Any, Protocol, runtime_checkable
 
 from airflow_provider_segexport.storage import object_store
-from airflow_provider_segexport.storage.durable import COPY_BYTES, make_folder, publish, replace
+from airflow_provider_segexport.storage.durable import make_folder, replace
 from airflow_provider_segexport.storage.file_url import local_text
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.opening import open_file
@@ -105,60 +103,6 @@ def remove_stale_temp_files(path: StoragePath) -> None:
                 temp.unlink()
 
 
-def create(path: StoragePath, content: bytes) -> bool:
-    """Write a new file, and return whether this writer is certain to be the only one.
-
-    S3, Google Cloud Storage and Azure reject a second writer (`If-None-Match: *`, `ifGenerationMatch: 0`). s3fs, gcsfs
-    and adlfs send that condition in mode `xb` (their sources, 2026.9). An S3-compatible server may ignore the
-    condition. The same content is therefore put once more, and the store must reject it.
-
-    Returns:
-        False if the store may have accepted two writers at the same moment.
-
-    Raises:
-        FileExistsError: the file exists.
-    """
-    local = as_local_path(path)
-    if local is not None:
-        _write_local(local, content, publish)
-        return True
-    if not create_object(path, io.BytesIO(content)):
-        return False
-    try:
-        return not create_object(path, io.BytesIO(content))
-    except FileExistsError:
-        return True
-
-
-def create_object(path: StoragePath, source: IO[bytes]) -> bool:
-    """Put a new object, and return whether the store itself made sure that it is new.
-
-    Returns:
-        False if the store has no conditional put, so its existence was only checked before.
-
-    Raises:
-        FileExistsError: the object exists.
-    """
-    try:
-        with translate_storage_errors(path):
-            file = path.open("xb")
-    except (ValueError, NotImplementedError):  # the store has no exclusive mode
-        if exists(path):
-            raise FileExistsError(str(path)) from None
-        with translate_storage_errors(path), path.open("wb") as plain:
-            shutil.copyfileobj(source, plain, COPY_BYTES)
-        return False
-    try:
-        with translate_storage_errors(path):
-            shutil.copyfileobj(source, file, COPY_BYTES)
-            file.close()
-    except OSError as error:  # each store has its own error for a condition that is not met
-        if not isinstance(error, FileExistsError) and exists(path):
-            raise FileExistsError(str(path)) from error
-        raise
-    return True
-
-
 def exists(path: StoragePath) -> bool:
     """Return whether a file or folder exists now."""
     with translate_storage_errors(path):
@@ -184,10 +128,10 @@ def write(path: StoragePath, content: bytes) -> None:
         with translate_storage_errors(path), path.open("wb") as file:
             file.write(content)
         return
-    _write_local(local, content, replace)
+    write_local(local, content, replace)
 
 
-def _write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathlib.Path, pathlib.Path], None]) -> None:
+def write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathlib.Path, pathlib.Path], None]) -> None:
     """Write a local file whole under a temporary name, then give it its own name.
 
     Args:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState
@@ -25,6 +26,7 @@ from airflow_provider_segexport.storage.history import ledger_paths, list_folder
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 DAY_S = 86_400.0
@@ -84,11 +86,8 @@ class Retention:
         """
         runs = list_folders(task)
         start = int(self.now // 60) % len(runs) if len(runs) > most else 0
-        ended_runs: list[OldRun] = []
-        for run in (runs[start:] + runs[:start])[:most]:
-            for index in list_folders(task / run):
-                with suppress(DamagedState):  # `airflow segexport repair` reports it
-                    ended_runs += self._unresumable(task / run / index)
+        read = [partial(self._of_run, task / run) for run in (runs[start:] + runs[:start])[:most]]
+        ended_runs: list[OldRun] = [ended for of_run in side_by_side(task, *read) for ended in of_run]
         ended_runs.sort(key=lambda run: run.at, reverse=True)
         candidates = [run for run in ended_runs[KEPT_RUNS:] if self._is_old(run.at)]
         if candidates:
@@ -99,6 +98,14 @@ class Retention:
                 is_unknown = bool(vendors) and (not old.vendor or old.vendor in vendors)
                 if not is_unknown and not any(_same(old.path, name) for name in needed):
                     yield old
+
+    def _of_run(self, run: StoragePath) -> list[OldRun]:
+        """Return the run folders in the folder of a task's run that no attempt resumes."""
+        ended_runs: list[OldRun] = []
+        for index in list_folders(run):
+            with suppress(DamagedState):  # `airflow segexport repair` reports it
+                ended_runs += self._unresumable(run / index)
+        return ended_runs
 
     def _is_old(self, at: float) -> bool:
         return 0 <= at < self.now - self.days * DAY_S

@@ -42,6 +42,7 @@ from airflow_provider_segexport.storage.paths import (
 )
 from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
+from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 PLAN_FILES = (
     "upserts.arrow",
@@ -74,7 +75,7 @@ class RunFolder:
         self.journal = Journal(path, lenient=lenient)
         self.is_new = False
         """Whether the folder did not exist when it was opened: what this process has not written is not there."""
-        self._has_plan = False
+        self._has_plan = self._is_unreported = False
 
     @cached_property
     def removals(self) -> RunFolder:
@@ -110,11 +111,11 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """Return the report; None if there is none."""
-        return None if self.is_new else self._json("summary.json")
+        return None if self.is_new or self._is_unreported else self._json("summary.json")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Replace the report."""
-        self.is_new = False
+        self.is_new = self._is_unreported = False
         write_json(self.path / "summary.json", summary, indent=2)
 
     def plan(self, *, check_journals: bool = True) -> tuple[Plan, PlanFacts] | None:
@@ -151,12 +152,16 @@ class RunFolder:
 
     def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
         """Freeze the plan, after creating its journals: from here on the run carries it out."""
-        for part in self._parts(planned):
-            part.journal.create()
+        self.create_journals(planned)
+        self.removals.journal.is_absent = not planned.removal_batches
         names = [name for name in PLAN_FILES if planned.removal_batches or not name.startswith("removals/")]
         files = [name for name in names if is_written(self.path / name)]
         write_json(self.path / "plan.json", {"planned": asdict(planned), "facts": asdict(facts), "plan_files": files})
-        self._has_plan, self.is_new = True, False
+        self._has_plan, self._is_unreported, self.is_new = True, self.is_new, False
+
+    def create_journals(self, planned: Plan) -> None:
+        """Create the journals of a plan."""
+        side_by_side(self.path, *(part.journal.create for part in self._parts(planned)))
 
     def _parts(self, planned: Plan) -> list[RunFolder]:
         """Return the parts of the folder in which the plan has batches to journal."""
@@ -202,18 +207,8 @@ class RunFolder:
         """
         attributed = len(more.rejected)
         self.write_results(batch, more, ATTRIBUTED)
-        self.journal.write(
-            [
-                replace(
-                    entry,
-                    accepted=entry.accepted - attributed,
-                    rejected=entry.rejected + attributed,
-                    unattributed=0,
-                    unattributed_reason="",
-                    attributed=attributed,
-                )
-            ]
-        )
+        moved = replace(entry, accepted=entry.accepted - attributed, rejected=entry.rejected + attributed)
+        self.journal.write([replace(moved, unattributed=0, unattributed_reason="", attributed=attributed)])
 
     def returning(self) -> frozenset[int]:
         """Return the rows of people that an export or an erasure removed, by the ledger."""

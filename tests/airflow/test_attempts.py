@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 from airflow_fixtures import FIELD_MAPPING, export_dag
+from upath import UPath
 
 from airflow_provider_segexport.errors import AuthenticationFailed, InvalidArgument
 from airflow_provider_segexport.hooks import attempts as hook_attempts
@@ -225,3 +227,26 @@ def test_a_record_is_for_this_user_alone_and_is_json(stage):
     assert (0o600, 0o700) == (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777)
     assert "person0@example.com" not in file.read_text()
     assert {"attempts"} == set(json.loads(file.read_text()))
+
+
+def test_in_object_storage_a_run_waits_only_for_the_record_of_its_end(monkeypatch):
+    """While the store is slow, changes come together: the first and the last are written."""
+    file, may_write, written = UPath("memory://attempts/a.json"), threading.Event(), []
+    plain = hook_attempts.record
+
+    def slow(path, attempt, earlier):
+        may_write.wait(10)
+        written.append(attempt.audience)
+        plain(path, attempt, earlier)
+
+    monkeypatch.setattr(hook_attempts, "record", slow)
+    record = hook_attempts.AttemptRecord(Attempt("dag/task/run/0"), file)
+    for audience in ("first", "second", "third"):
+        record.update(audience=audience)
+    assert not written
+    may_write.set()
+    record.ended({})
+    record.ended({})
+    assert written[-1] == "third"
+    assert len(written) <= 4
+    assert [(Status.FINISHED, "third")] == [(item.status, item.audience) for item in attempts(file)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,7 +15,7 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage import local_copies, object_store
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.local_copies import is_written, kept_copies, local_of, readable
+from airflow_provider_segexport.storage.local_copies import is_written, kept_copies, local_of, readable, uploads
 from airflow_provider_segexport.storage.sealing import verify
 
 ROWS = pa.record_batch({"email": ["a@example.com", "b@example.com"]})
@@ -119,3 +121,50 @@ def test_a_file_that_is_gone_or_damaged(folder):
     path.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
     with kept_copies(folder), pytest.raises(DamagedState, match="checksum"):
         verify(path)
+
+
+def test_files_of_an_uploads_block_are_stored_side_by_side_and_read_before_that(folder, monkeypatch):
+    """Each upload waits for the other, and the block ends after both."""
+    both, plain = threading.Barrier(2, timeout=10), local_copies._upload
+    monkeypatch.setattr(local_copies, "_upload", lambda *file: both.wait() + 1 and plain(*file))
+    paths = [folder / "upserts.parquet", folder / "not_sent.parquet"]
+    with kept_copies(folder):
+        with uploads(folder):
+            write_parquet(paths[0], [ROWS], ROWS.schema)
+            assert emails(paths[0]) == ["a@example.com", "b@example.com"]
+            assert not paths[0].exists()
+            write_parquet(paths[1], [ROWS], ROWS.schema)
+        assert all(path.exists() for path in paths)
+
+
+def test_a_file_that_is_written_twice_in_an_uploads_block_keeps_the_later_content(folder):
+    path = folder / "upserts.parquet"
+    with kept_copies(folder), uploads(folder):
+        for start in (0, 1):
+            write_parquet(path, [ROWS.slice(start)], ROWS.schema)
+    assert emails(path) == ["b@example.com"]
+
+
+def test_an_upload_that_fails_is_raised_after_the_others_have_ended(folder, monkeypatch):
+    plain = local_copies._upload
+
+    def upload(source, path):
+        if path.name == "refused.parquet":
+            raise OSError(errno.ENOSPC, "full")
+        plain(source, path)
+
+    monkeypatch.setattr(local_copies, "_upload", upload)
+    uploading = uploads(folder)
+    with kept_copies(folder):
+        uploading.__enter__()
+        for name in ("refused", "stored"):
+            write_parquet(folder / f"{name}.parquet", [ROWS], ROWS.schema)
+        with pytest.raises(OSError, match="full"):
+            uploading.__exit__(None, None, None)
+    assert emails(folder / "stored.parquet") == ["a@example.com", "b@example.com"]
+
+
+def test_without_copies_a_file_of_an_uploads_block_is_stored_when_it_is_written(folder):
+    with uploads(folder):
+        write_parquet(folder / "upserts.parquet", [ROWS], ROWS.schema)
+        assert (folder / "upserts.parquet").exists()

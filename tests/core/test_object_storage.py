@@ -13,7 +13,7 @@ from core.factories import TARGET
 from upath import UPath
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError, Superseded
-from airflow_provider_segexport.storage import paths
+from airflow_provider_segexport.storage import exclusive, paths
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import WRITE_VISIBILITY_S
 from airflow_provider_segexport.storage.ledger import Ledger
@@ -77,7 +77,7 @@ def test_a_lost_race_is_an_error(bucket):
 def race(bucket, monkeypatch, writers):
     """All look whether the number is free before any of them writes."""
     looked = threading.Barrier(writers)
-    plain = paths.create_object
+    plain = exclusive.create_object
 
     def put_new(path, source):
         looked.wait(30)
@@ -114,7 +114,7 @@ def test_of_two_at_once_one_wins_and_the_other_fails(bucket, monkeypatch):
 
 def test_a_put_whose_answer_was_lost_is_ones_own(bucket, monkeypatch):
     """The client put it again, and was refused by what it had put itself."""
-    plain = paths.create_object
+    plain = exclusive.create_object
 
     def twice(path, source):
         plain(path, source)
@@ -225,8 +225,8 @@ def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
 def test_what_goes_up_in_parts_appears_under_the_same_condition(bucket):
     """The condition is asked for when the parts are put together."""
     content = bytes(2 * PART + 1)
-    assert paths.create_object(bucket() / "large", io.BytesIO(content))
+    assert exclusive.create_object(bucket() / "large", io.BytesIO(content))
     if bucket.heeds:
         with pytest.raises(FileExistsError):
-            paths.create_object(bucket() / "large", io.BytesIO(content[:-1]))
+            exclusive.create_object(bucket() / "large", io.BytesIO(content[:-1]))
         assert content == paths.read(bucket() / "large")

@@ -11,9 +11,10 @@ from core.factories import TARGET
 from upath import UPath
 
 from airflow_provider_segexport.storage import paths
+from airflow_provider_segexport.storage.exclusive import create
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
-from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, create, remove_stale_temp_files, temp_name
+from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, remove_stale_temp_files, temp_name
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 

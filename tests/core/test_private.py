@@ -19,10 +19,11 @@ from airflow_provider_segexport.http import variable_lock
 from airflow_provider_segexport.storage import private
 from airflow_provider_segexport.storage import scratch as scratches
 from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.exclusive import create
 from airflow_provider_segexport.storage.journal import Entry, Journal, State
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import SCHEMA
-from airflow_provider_segexport.storage.paths import as_storage_path, create, ensure_folder, write
+from airflow_provider_segexport.storage.paths import as_storage_path, ensure_folder, write
 from airflow_provider_segexport.storage.scratch import NAME, remove_stale_folders, scratch
 
 
