@@ -15,6 +15,7 @@ from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import latest, ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.opening import open_file
+from airflow_provider_segexport.storage.parquet_tables import matching_rows, read_table
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
 from airflow_provider_segexport.storage.retention import KEPT_RUNS
 from airflow_provider_segexport.storage.sealing import verify
@@ -187,7 +188,7 @@ def read_row(ledger: Ledger, version: int, person: Person) -> dict[str, Any]:
         person: to look up.
     """
     with open_file(uncached(ledger.file(version))) as file:
-        rows = pq.read_table(file, filters=[("email", "=", person.email)]).to_pylist()
+        rows = matching_rows(file, "email", person.email).to_pylist()
     return dict(rows[0]) if rows else {}
 
 
@@ -212,14 +213,13 @@ def undelivered(
             continue
         path = folder / "rejects.parquet"
         with open_file(path) as file:
-            rejects = pq.ParquetFile(file)
-            if not set(rejects.schema_arrow.names) >= REJECTS_COLUMNS:  # of another version
+            if not set(pq.read_schema(file).names) >= REJECTS_COLUMNS:  # of another version
                 unread.append(str(run["run"]))
                 continue
-            is_person = person.rows(rejects.read(["email"]).column("email"))
+            is_person = person.rows(read_table(file, ["email"]).column("email"))
             if not pc.any(is_person).as_py():
                 continue
-            table = rejects.read().filter(is_person)
+            table = read_table(file).filter(is_person)
         rows += [
             UndeliveredRow(
                 run=str(run["run"]),

@@ -18,6 +18,7 @@ from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReade
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
 from airflow_provider_segexport.storage.opening import open_file
+from airflow_provider_segexport.storage.parquet_tables import column_parts, read_table
 from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
@@ -60,22 +61,15 @@ def _emails(path: StoragePath) -> Iterator[pa.Array | pa.ChunkedArray]:
             reader.close()
         return
     with open_file(uncached(path)) as file:
-        parquet = pq.ParquetFile(file)
-        if _has_emails(parquet):
-            yield from (batch.column("email") for batch in parquet.iter_batches(columns=["email"]))
-
-
-def _has_emails(parquet: pq.ParquetFile) -> bool:
-    """Return whether there are addresses to read: pyarrow up to 19 cannot read a file without a row group."""
-    return "email" in parquet.schema_arrow.names and parquet.num_row_groups > 0
+        yield from column_parts(file, "email")
 
 
 def _parquet(path: StoragePath, person: Person) -> int:
     with open_file(uncached(path)) as file:
         parquet = pq.ParquetFile(file)
-        if not _has_emails(parquet):
+        if "email" not in parquet.schema_arrow.names:
             return 0
-        table = parquet.read().replace_schema_metadata(metadata_of(parquet))
+        table = read_table(file).replace_schema_metadata(metadata_of(parquet))
     remaining, removed_rows = without(table, person)
     if removed_rows:
         write_parquet(path, remaining.to_batches(), _with_member_count(table, remaining).schema)

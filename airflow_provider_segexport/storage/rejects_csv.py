@@ -90,7 +90,7 @@ class RejectsFile:
             if not self._parquet.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
                 return
             try:
-                for batch in self._parquet.iter_batches(batch_size=LINES):
+                for batch in self._parquet.iter_batches(batch_size=LINES, use_threads=False):
                     yield [column.to_pylist() for column in batch.columns]
             except pa.ArrowException:  # of a file without a checksum, as version 1 wrote it
                 raise DamagedState(str(self._path), NOT_PARQUET) from None

@@ -21,7 +21,6 @@ from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
-import pyarrow.parquet as pq
 from msgspec import ValidationError, convert
 from msgspec.structs import replace
 
@@ -32,6 +31,7 @@ from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, Laz
 from airflow_provider_segexport.storage.journal import Entry, Journal, State, is_part_of_journal
 from airflow_provider_segexport.storage.local_copies import is_written, readable
 from airflow_provider_segexport.storage.opening import open_file
+from airflow_provider_segexport.storage.parquet_tables import read_table
 from airflow_provider_segexport.storage.paths import (
     StoragePath,
     list_names,
@@ -216,7 +216,7 @@ class RunFolder:
         if not is_written(path):
             return frozenset()
         with open_file(readable(path)) as file:
-            return frozenset(pq.read_table(file).column("row").to_pylist())
+            return frozenset(read_table(file, ["row"]).column(0).to_pylist())
 
     def rejected_rows(self, batch: Batch) -> set[int]:
         """Return the rows of the batch that the vendor named as rejected."""
@@ -224,7 +224,7 @@ class RunFolder:
         if not is_written(path):
             return set()
         with open_file(readable(path)) as file:
-            results = pq.read_table(file, columns=["row", "reason"])
+            results = read_table(file, ["row", "reason"])
         return {row for row, reason in zip(*(column.to_pylist() for column in results.columns), strict=True) if reason}
 
     def reasons(self) -> Counter[str]:
@@ -232,7 +232,7 @@ class RunFolder:
         counts: Counter[str] = Counter()
         for path in self.result_files():
             with open_file(readable(path)) as file:
-                counts.update(pq.read_table(file, columns=["reason"]).column(0).drop_null().to_pylist())
+                counts.update(read_table(file, ["reason"]).column(0).drop_null().to_pylist())
         return counts
 
     def write_results(self, batch: Batch, result: BatchResult, suffix: str = "") -> bool:

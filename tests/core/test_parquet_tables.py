@@ -1,0 +1,62 @@
+"""Parquet files of this package are read in one thread, and whatever rows they have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_segexport.storage.parquet_tables import column_parts, matching_rows, read_table
+
+TABLE = pa.table({"hashes": [{"a": n} for n in range(9)], "email": [f"p{n}@example.com" for n in range(9)]})
+
+
+@pytest.fixture(params=[0, 1, 9], ids=["no row group", "a row group", "many row groups"])
+def path(request, tmp_path):
+    path = tmp_path / "table.parquet"
+    rows = TABLE if request.param else TABLE.slice(0, 0)
+    with pq.ParquetWriter(path, TABLE.schema) as out:
+        for number in range(request.param):
+            part = rows.num_rows // request.param
+            out.write_table(rows.slice(number * part, part))
+    return path
+
+
+def test_a_table_is_read_whole_or_by_columns(path):
+    """In the order in which they are asked for; PyArrow up to 19 fails at a file without a row group."""
+    with path.open("rb") as file:
+        table = read_table(file)
+    with path.open("rb") as file:
+        assert ["email", "hashes"] == read_table(file, ["email", "hashes"]).column_names
+    assert TABLE.schema == table.schema
+    assert table in (TABLE, TABLE.slice(0, 0))
+    with path.open("rb") as file:
+        assert table.column("email").to_pylist() == [
+            text for part in column_parts(file, "email") for text in part.to_pylist()
+        ]
+    with path.open("rb") as file:
+        assert [] == list(column_parts(file, "other"))
+
+
+@pytest.mark.parametrize("email", ["p0@example.com", "p5@example.com", "p8@example.com", "a@example.com", "z", ""])
+def test_a_row_is_found_by_its_value(path, email):
+    with path.open("rb") as file:
+        rows = matching_rows(file, "email", email).to_pylist()
+    whole = [row for row in pq.read_table(path).to_pylist() if row["email"] == email] if path.stat().st_size else []
+    assert whole == rows
+
+
+def test_an_interpreter_that_ends_after_a_read_ends_well(tmp_path):
+    """A command may read last of all. PyArrow's own threads abort such an interpreter now and then."""
+    path = tmp_path / "table.parquet"
+    pq.write_table(TABLE, path)
+    code = f"""
+from airflow_provider_segexport.storage.parquet_tables import read_table
+with open({str(path)!r}, "rb") as file:
+    read_table(file)
+"""
+    for _ in range(3):
+        assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
