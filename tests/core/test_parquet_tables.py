@@ -25,7 +25,7 @@ def path(request, tmp_path):
     return path
 
 
-def test_a_table_is_read_whole_or_by_columns(path):
+def test_a_table_is_read_expected_or_by_columns(path):
     """In the order in which they are asked for; PyArrow up to 19 fails at a file without a row group."""
     with path.open("rb") as file:
         table = read_table(file)
@@ -45,8 +45,8 @@ def test_a_table_is_read_whole_or_by_columns(path):
 def test_a_row_is_found_by_its_value(path, email):
     with path.open("rb") as file:
         rows = matching_rows(file, "email", email).to_pylist()
-    whole = [row for row in pq.read_table(path).to_pylist() if row["email"] == email] if path.stat().st_size else []
-    assert whole == rows
+    expected = [row for row in pq.read_table(path).to_pylist() if row["email"] == email] if path.stat().st_size else []
+    assert expected == rows
 
 
 def test_an_interpreter_that_ends_after_a_read_ends_well(tmp_path):
