@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_segexport.cli.argument_types import given, share
+
 if TYPE_CHECKING:
     from airflow.cli.cli_config import ActionCommand, CLICommand
 
@@ -35,14 +37,6 @@ def get_commands() -> list[CLICommand]:
     ]
 
 
-def _share(text: str) -> float:
-    """Return a share between 0 and 1; any other number is refused."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError(text)
-    return value
-
-
 def _login() -> ActionCommand:
     """Return the command that logs in at a vendor without API keys."""
     from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
@@ -54,7 +48,7 @@ def _login() -> ActionCommand:
             "Shows a URL and a code to approve in any browser, and stores the refresh token in the Airflow connection."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.login.login"),
-        args=(Arg(("conn_id",), help="the Airflow connection, of type constant_contact"),),
+        args=(Arg(("conn_id",), type=given, help="the Airflow connection, of type constant_contact"),),
     )
 
 
@@ -70,7 +64,7 @@ def _audiences() -> ActionCommand:
             "name:Newsletter. Omnisend does not list its tags."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.audiences.audiences"),
-        args=(Arg(("conn_id",), help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
+        args=(Arg(("conn_id",), type=given, help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
     )
 
 
@@ -89,13 +83,17 @@ def _probe() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.probe.probe"),
         args=(
-            Arg(("conn_id",), help="the Airflow connection"),
-            Arg(("--audience",), help="an empty list, address book or tag for the probe: its id, or name:Probe"),
-            Arg(("--address",), help="a pattern of your own addresses, such as me+{n}@my-domain.com"),
-            Arg(("--only",), action="append", help="ask only this question; may be given several times"),
+            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(
+                ("--audience",),
+                type=given,
+                help="an empty list, address book or tag for the probe: its id, or name:Probe",
+            ),
+            Arg(("--address",), type=given, help="a pattern of your own addresses, such as me+{n}@my-domain.com"),
+            Arg(("--only",), type=given, action="append", help="ask only this question; may be given several times"),
             Arg(("--list",), action="store_true", help="only list the questions; nothing is sent"),
             Arg(("--keep-going",), action="store_true", help="go on after an answer that differs"),
-            Arg(("--file",), default="probe.json", help="where to write the answers (default: probe.json)"),
+            Arg(("--file",), type=given, default="probe.json", help="where to write the answers (default: probe.json)"),
             Arg(("-o", "--output"), choices=("table", "json"), default="table", help="what to print (default: table)"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
@@ -116,8 +114,8 @@ def _verify() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.verify.verify"),
         args=(
-            Arg(("conn_id",), help="the Airflow connection"),
-            Arg(("audience",), help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(("audience",), type=given, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(("--sample",), type=int, help="read so many people of the ledger instead of the whole audience"),
             Arg(
                 ("--repair",),
@@ -126,7 +124,7 @@ def _verify() -> ActionCommand:
             ),
             Arg(
                 ("--min-match-rate",),
-                type=_share,
+                type=share,
                 help="exit with 3 if the match rate is unknown or lower, such as 0.99",
             ),
             ARG_OUTPUT,
@@ -148,14 +146,18 @@ def _undo() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.undo.undo"),
         args=(
-            Arg(("conn_id",), help="the Airflow connection"),
-            Arg(("audience",), help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(("audience",), type=given, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(
                 ("--ledger-version",),
                 type=int,
                 help="version to revert (default: the newest that added or removed people)",
             ),
-            Arg(("--export",), help="revert only what the export of this name did; the default is any export"),
+            Arg(
+                ("--export",),
+                type=given,
+                help="revert only what the export of this name did; the default is any export",
+            ),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
         ),
@@ -177,10 +179,13 @@ def _release() -> ActionCommand:
         args=(
             Arg(
                 ("audience",),
+                type=given,
                 help="the vendor's id of the list, address book or tag, name:Newsletter, or vendor/account/audience",
             ),
-            Arg(("--export",), required=True, help="name of the export that ends: export_name, or DAG.task"),
-            Arg(("--to",), help="the export that takes its people over, or its new name"),
+            Arg(
+                ("--export",), type=given, required=True, help="name of the export that ends: export_name, or DAG.task"
+            ),
+            Arg(("--to",), type=given, help="the export that takes its people over, or its new name"),
             Arg(("--keep",), action="store_true", help="people of no other export stay in the audience for good"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
@@ -203,6 +208,7 @@ def _prune() -> ActionCommand:
         args=(
             Arg(
                 ("--older-than",),
+                type=given,
                 help="days since the run ended, such as 30d (default: `[segexport] keep_runs_days`)",
             ),
             Arg(("--dry-run",), action="store_true", help="only list them"),
@@ -225,6 +231,7 @@ def _repair() -> ActionCommand:
         args=(
             Arg(
                 ("audience",),
+                type=given,
                 nargs="?",
                 help="the vendor's id, name:Newsletter, or vendor/account/audience; the default is all",
             ),

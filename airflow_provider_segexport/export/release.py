@@ -74,7 +74,10 @@ def audience(root: StoragePath, name: str) -> StoragePath:
     if len(matches) == 1:
         return paths[matches[0]]
     if not matches:
-        raise FatalError(f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(paths)) or 'none'}.")
+        raise FatalError(
+            f"No audience {name!r} has a ledger. Audiences: {', '.join(sorted(paths)) or 'none'}. To fix: give one of "
+            "these, or check `[segexport] state_path`."
+        )
     raise FatalError(f"{name!r} names several audiences. To fix: give one of {', '.join(sorted(matches))}.")
 
 
@@ -96,7 +99,10 @@ def look(path: StoragePath, request: Release) -> ReleaseEffect:
     state = AudienceState.of(path)
     if not request.export or request.export not in state.sharers:
         exports = ", ".join(name for name in state.sharers if name) or "none"
-        raise FatalError(f"The export {request.export!r} does not use this audience. Exports that do: {exports}.")
+        raise FatalError(
+            f"The export {request.export!r} does not use this audience. Exports that do: {exports}. To fix: name one "
+            "of these."
+        )
     if request.to == request.export:
         raise FatalError(f"The export {request.export!r} cannot be transferred to itself. To fix: correct `--to`.")
     if request.to and request.keep:

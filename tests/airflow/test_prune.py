@@ -82,9 +82,9 @@ def test_an_age_that_is_none_removes_nothing(home, command, given):
     code, output = command("prune", f"--older-than={given}")
     if given:
         assert (code, output) == (1, f"--older-than is {given!r}. To fix: give a number of days from 1, such as 30d.")
-        assert old.exists()
     else:
-        assert code == 0  # as if it were left out
+        assert (code, "the value is empty" in output) == (2, True)
+    assert old.exists()
 
 
 def test_with_all_runs_kept_the_age_must_be_given(home, command, monkeypatch):
