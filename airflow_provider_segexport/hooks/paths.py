@@ -61,6 +61,8 @@ def open_storage_path(text: str, name: str) -> StoragePath:
         if as_local_path(path) is None:
             store: Any = path
             _ = store.fs
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{name} cannot be opened: {error}") from None
     except (ValueError, TypeError, ImportError, OSError, AirflowException) as error:
         raise InvalidArgument(
             f"{name} begins with {text.partition('://')[0] + '://'!r}, but this worker cannot open that store "

@@ -7,7 +7,7 @@ import pwd
 import pytest
 
 from airflow_provider_segexport.errors import InvalidArgument
-from airflow_provider_segexport.hooks.paths import default_root, resolve
+from airflow_provider_segexport.hooks.paths import default_root, open_storage_path, resolve
 
 
 @pytest.mark.parametrize("key", ["a?b.parquet", "q?", "x#y", "x#", "a [1]/b*.parquet", "tab\tx", "e%20f", "day=1/x"])
@@ -16,6 +16,16 @@ def test_a_key_is_taken_as_it_is_written(key):
     path = resolve(f"memory://bucket/{key}")
     assert f"/bucket/{key}" == path.path
     assert path.name == key.rpartition("/")[2]
+
+
+def test_a_file_url_is_a_local_path():
+    """In each form, and an error of another one names the argument or option."""
+    for text in ("file:///data/x", "file:/data/x", "file://localhost/data/x", "/data/x"):
+        assert str(open_storage_path(text, "`reports_path`")) == "/data/x"
+    with pytest.raises(
+        InvalidArgument, match=r"`reports_path` cannot be opened: 'file://nas/x' names the machine 'nas'"
+    ):
+        open_storage_path("file://nas/x", "`reports_path`")
 
 
 def test_without_a_home_directory_the_default_state_path_is_an_error(monkeypatch):
