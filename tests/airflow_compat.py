@@ -1,4 +1,4 @@
-"""Airflow's own code in the tests: behaviour of `dag.test()` in 3.3 that 3.2 lacks, and a cost that repeats."""
+"""Airflow's own code in the tests: behaviour of `dag.test()` in 3.3 that 3.2 lacks, and costs that repeat."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk.execution_time import supervisor, task_runner
 from airflow_home import IS_3_2
+from fastapi.dependencies import utils
 
 
 def catch_up() -> None:
@@ -33,3 +34,26 @@ def keep_type_adapters() -> None:
     """
     if hasattr(task_runner, "TypeAdapter") and not hasattr(task_runner.TypeAdapter, "cache_info"):
         task_runner.TypeAdapter = functools.cache(task_runner.TypeAdapter)
+
+
+def keep_dependants() -> None:
+    """Let requests to the in-process execution API share what FastAPI knows about the parameters of a function.
+
+    FastAPI analyses them again for each request if an application overrides a dependency, as that API does: 3 ms each.
+    """
+    analyse = utils.get_dependant
+    if hasattr(analyse, "__wrapped__"):
+        return
+
+    @functools.lru_cache(maxsize=256)
+    def analyse_once(scopes: tuple[str, ...] | None, **arguments: Any) -> Any:
+        return analyse(parent_oauth_scopes=None if scopes is None else list(scopes), **arguments)
+
+    @functools.wraps(analyse)
+    def get_dependant(**arguments: Any) -> Any:
+        if "name" not in arguments or "own_oauth_scopes" in arguments:  # a route is defined, not called
+            return analyse(**arguments)
+        scopes = arguments.pop("parent_oauth_scopes", None)
+        return analyse_once(None if scopes is None else tuple(scopes), **arguments)
+
+    utils.get_dependant = get_dependant

@@ -26,7 +26,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from airflow_compat import catch_up, keep_type_adapters
+from airflow_compat import catch_up, keep_dependants, keep_type_adapters
 from airflow_home import BUNDLE, HOME
 from vendors.rows import row
 
@@ -38,6 +38,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 catch_up()
 if not os.environ.get("SEGEXPORT_ALL_TESTS"):
     keep_type_adapters()
+    keep_dependants()
 
 NUMBERS = itertools.count(1)
 RUN_AFTER = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)

@@ -6,9 +6,9 @@ import re
 import tomllib
 from argparse import Namespace
 from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
-from airflow.api_fastapi.core_api.routes.public.connections import _ensure_test_connection_enabled
 from airflow.cli.commands.connection_command import connections_test
 from airflow.configuration import conf
 from airflow.dag_processing.dagbag import DagBag
@@ -87,15 +87,16 @@ def test_a_first_export_fills_in_fields_that_the_form_has(page):
 
 def test_airflow_refuses_to_test_a_connection_unless_it_is_enabled(airflow_db, monkeypatch, capsys):
     """Step 0 of the pages: as Airflow comes, the command refuses, and so does the button."""
+    button = import_module("airflow.api_fastapi.core_api.routes.public.connections")  # takes four seconds
     default = conf.get_default_value("core", "test_connection")
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", default)
     with pytest.raises(SystemExit):
         connections_test(Namespace(conn_id="dotdigital_first", verbose=False))
     assert "disabled in Airflow configuration" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(HTTPException, match="disabled"):
-        _ensure_test_connection_enabled()
+        button._ensure_test_connection_enabled()
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
-    _ensure_test_connection_enabled()
+    button._ensure_test_connection_enabled()
     assert all("AIRFLOW__CORE__TEST_CONNECTION=Enabled" in page.read_text() for page in PAGES)
 
 
