@@ -48,6 +48,11 @@ SLOW_TESTS = (
     r"vendors/test_constant_contact_kills\.py::test_a_second_run",
     r"vendors/test_hostile_replies\.py::test_a_reply_of_any_size",
     r"vendors/test_withdrawn_elsewhere\.py::TestTries::test_two_exports",
+    r"vendors/test_store_requests\.py::test_a_run_makes_few_requests",
+    r"vendors/test_quota\.py::test_together_they_use_the_quota_up",
+    r"airflow/test_prune\.py::test_an_export_to_a_bucket_removes_there",
+    r"airflow/test_runs_commands\.py::test_a_bucket",
+    r"core/test_object_storage\.py::test_a_(crash_while_writing|process_suspended|store_that_does_not_answer)\w*\[heedless",
 )
 """Tests of several seconds."""
 SLOW = re.compile("|".join(SLOW_TESTS))
@@ -79,12 +84,21 @@ SAMPLES = {
     r"vendors/test_omnisend_tag_kills\.py::test_a_worker_that_dies_at_any_call": 12,
     r"vendors/test_omnisend_tag_kills\.py::test_damaged_notes_stop_the_audience_until_they_are_repaired": 3,
     r"vendors/test_omnisend_tag_experiment\.py::test_a_damaged_record": 4,
+    r"core/test_delays\.py::test_every_vendors_refusal": 7,
+    r"core/test_endpoints\.py::test_no_url_of_two_hosts": 5,
+    r"core/test_group_commit_faults\.py::test_a_kill_at_any_write": 3,
+    r"core/test_table_folders\.py::test_table_folders_are_refused": 3,
+    r"core/test_phone_number\.py::test_every_country_s_example": 5,
+    r"core/test_impossible_allowances\.py::test_no_header_stops_the_account": 3,
+    r"core/test_suppression_digests\.py::test_a_padded_text": 6,
+    r"core/test_suppression_digests\.py::test_a_text_that_is_no_address_is_not_a_digest": 6,
+    r"core/test_vendor_clocks\.py::test_a_date_that_means_nothing": 3,
 }
 """Tests of one function that differ in the moment or kind of a fault: of so many cases, one remains."""
 
 
 FAST = re.compile(
-    r"core/(?!test_(backfill_quota|damaged_quota_file|damaged_records|fencing_model|folder_reader|lease|lease_files"
+    r"core/(?!test_(backfill_quota|bucket_folders|damaged_quota_file|damaged_records|fencing_model|folder_reader|lease|lease_files"
     r"|lease_renewal|large_cells|object_storage|quota_clocks|rate_limiter|rate_limit_stores|reading_faults|remaining_quota"
     r"|replaced_files|snapshots)\.py)"
     r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital"
@@ -98,7 +112,7 @@ NOT_FAST = re.compile(
     r"|test_parquet_files\.py::test_(every_name|five_thousand|what_is|folders_with|patterns_match)"
     r"|test_table_folders\.py::test_(table_folders|files_inside)|test_names_of_copies\.py::test_what_is"
     r"|test_phone_number\.py::test_a_text_that_is_no_number|test_clean\.py::test_every_row"
-    r"|test_response_limits\.py::test_a_(response_that_comes|gzip)"
+    r"|test_response_limits\.py::test_a_(response_that_comes|gzip)|test_suppression\.py::test_a_long_text"
     r"|test_address_spelling\.py::test_a_(local_part|vendor_s)"
     r")"
 )
