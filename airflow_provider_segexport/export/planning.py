@@ -12,6 +12,7 @@ from airflow_provider_segexport.errors import GuardTripped, InvalidSegment, Need
 from airflow_provider_segexport.export import consent_rules, estimate, removing
 from airflow_provider_segexport.export.config import ExportContext, Phase
 from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.export.segment_version import write_version
 from airflow_provider_segexport.guards import GuardResult
 from airflow_provider_segexport.model import Audience, Reason
 from airflow_provider_segexport.segment_files.memory import memory_for
@@ -74,6 +75,7 @@ def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: A
         InvalidSegment: every row is rejected.
     """
     context.environment.on_phase(Phase.PLAN)
+    write_version(context.environment.run_folder.path, context.config, checked)
     try:
         with uploads(context.environment.run_folder.path):
             return _prepare(context, checked, ledger, state, MEMORY)

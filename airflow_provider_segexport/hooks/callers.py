@@ -34,7 +34,11 @@ class Try(NamedTuple):
 
     def retries(self, earlier: Try) -> bool:
         """Return whether this try is a retry of an earlier one: the task was not cleared, its DAG run not deleted."""
-        return earlier.number < self.number and earlier[1:] == self[1:]
+        return earlier.number < self.number and self.is_of_same_run(earlier)
+
+    def is_of_same_run(self, earlier: Try) -> bool:
+        """Return whether the task was not cleared, and its DAG run not deleted, since an earlier try."""
+        return (earlier.max_number, earlier.run_started) == (self.max_number, self.run_started)
 
 
 NO_TRY = Try()

@@ -14,8 +14,15 @@ import msgspec
 
 from airflow_provider_segexport.errors import DamagedState, InvalidArgument, RunFolderMissing
 from airflow_provider_segexport.export.config import ExportConfig
+from airflow_provider_segexport.export.segment_version import has_changed
 from airflow_provider_segexport.hooks.callers import NO_TRY, Try
-from airflow_provider_segexport.hooks.paths import STATE_PATH, check_folder, open_storage_path, resolve
+from airflow_provider_segexport.hooks.paths import (
+    STATE_PATH,
+    check_folder,
+    open_storage_path,
+    resolve,
+    resolve_argument,
+)
 from airflow_provider_segexport.storage.folder_names import task_folder
 from airflow_provider_segexport.storage.paths import StoragePath, exists, write
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -164,10 +171,11 @@ def check_plan_folder(request: ExportRequest, deferred_in: str) -> None:
 
 
 def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFolder, bool]:
-    """Return the run folder to resume in, or a new one if the task's arguments have changed since the last plan.
+    """Return the run folder to resume in, or a new one if the last plan must not be continued.
 
     Arguments change between tries if a DAG is corrected, or if a mapped task's index now means another segment. A new
-    folder is also used if the arguments of the last plan cannot be read.
+    folder is also used if the arguments of the last plan cannot be read, and for a task that was cleared after its
+    segment or a suppression list was corrected.
 
     Returns:
         The folder, and whether an earlier process of the task has used it: another try, or the same one before it was
@@ -176,20 +184,39 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFo
     folder, config_json = run_folder(request), _config_json(request, config)
     before = None if folder.is_new else _read_if_exists(folder.path / CONFIG_FILE)
     changes: list[Callable[[], None]] = []
-    if before != config_json:
-        if before is not None and (not before or folder.plan() is not None):
-            folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
-            log.warning(
-                "Making a new plan, because %s.",
-                "the task's arguments have changed since its last try" if before else f"{CONFIG_FILE} cannot be read",
-            )
-            before = None
-        changes.append(partial(write, folder.path / CONFIG_FILE, config_json))
-    elif folder.plan() is not None:
+    if before is not None and (reason := _reason_for_new_plan(folder, request, config, before)):
+        log.warning("Making a new plan, because %s.", reason)
+        folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
+        before = None
+    elif before == config_json and folder.plan() is not None:
         log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
+    if before != config_json:
+        changes.append(partial(write, folder.path / CONFIG_FILE, config_json))
     changes.append(partial(write, folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode()))
     side_by_side(folder.path, *changes)
     return folder, before is not None
+
+
+def _reason_for_new_plan(folder: RunFolder, request: ExportRequest, config: ExportConfig, before: bytes) -> str:
+    """Return why the last plan must not be continued; empty if it is continued, or if there is none.
+
+    Args:
+        folder: the last run folder.
+        request: of this try.
+        config: of this try.
+        before: the configuration in the folder, as it is stored.
+    """
+    if not before:
+        return f"{CONFIG_FILE} cannot be read"
+    if folder.plan() is None:
+        return ""
+    if before != _config_json(request, config):
+        return "the task's arguments have changed since its last try"
+    earlier = _last_try(folder)
+    was_cleared = earlier is not None and not request.attempt.is_of_same_run(earlier)
+    if was_cleared and has_changed(folder.path, config, resolve_argument):
+        return "the task was cleared, and its segment or a suppression list has changed since the last plan"
+    return ""
 
 
 def _config_json(request: ExportRequest, config: ExportConfig) -> bytes:
