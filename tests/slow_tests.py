@@ -100,7 +100,7 @@ SAMPLES = {
 FAST = re.compile(
     r"core/(?!test_(backfill_quota|bucket_folders|damaged_quota_file|damaged_records|fencing_model|folder_reader|lease|lease_files"
     r"|lease_renewal|large_cells|object_storage|quota_clocks|rate_limiter|rate_limit_stores|reading_faults|remaining_quota"
-    r"|replaced_files|snapshots)\.py)"
+    r"|names_of_copies|replaced_files|snapshots|table_folders)\.py)"
     r"|vendors/test_(bad_input|campaign_monitor|connections|constant_contact|constant_contact_imports|dotdigital"
     r"|dotdigital_imports|omnisend|omnisend_batches|omnisend_items|optional_fields|optouts|spec_checks|timestamps)\.py"
 )
