@@ -13,8 +13,8 @@ MIN_BILLED_S = 60.0
 PUT_USD, GB_MONTH_USD = 0.005 / 1000, 0.023
 """S3 Standard, us-east-1: devnotes.tech, "Understanding AWS S3 Pricing", without a date, read 2026-11-28."""
 
-REQUESTS_A_RUN, REQUESTS_A_CALL = 99.0, 1.2
-"""Requests to the state's store, from benchmarks/results/object_storage.md: 75 others, 16 of the lease and 8 of the
+REQUESTS_A_RUN, REQUESTS_A_CALL = 74.0, 1.2
+"""Requests to the state's store, from benchmarks/results/object_storage.md: 54 others, 14 of the lease and 6 of the
 journal in each run; 1.1 of the lease and 0.1 of the journal for each import."""
 
 LEDGER_GB, PLAN_GB, DAYS_KEPT = 0.25, 0.15, 14
