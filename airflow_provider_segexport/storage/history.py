@@ -175,7 +175,7 @@ def ledger_paths(root: StoragePath, unread: UnreadFolders | None = None) -> Iter
         unread: gets the folders of vendors and accounts that cannot be read; None: the first one raises its error.
     """
     ledgers = root / "ledgers"
-    for vendor in list_folders(ledgers):
+    for vendor in list_names(ledgers):  # a state path that is a file is an error, and no empty state
         accounts: list[str] = []
         with unread.skipping(ledgers / vendor) if unread else nullcontext():
             accounts = list_folders(ledgers / vendor)

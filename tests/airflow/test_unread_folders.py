@@ -91,3 +91,23 @@ def test_only_runs_of_other_vendors_are_removed(locked, command):
         {"dotdigital": False, "other": True, None: True},
     )
     assert f"{locked} (Permission denied). No run of these vendors was removed" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("runs",),
+        ("repair", "--dry-run"),
+        ("prune",),
+        ("explain", "jane@example.com"),
+        ("erase", "jane@example.com", "--requested-by", "1", "--yes"),
+        ("release", "349394", "--export", "a.b"),
+    ],
+    ids=" ".join,
+)
+def test_a_state_path_that_is_a_file_is_not_an_empty_state(tmp_path, monkeypatch, command, arguments):
+    """No command says that there is no run, or that no record of a person exists."""
+    (tmp_path / "state").write_text("x")
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "state"))
+    code, text = command(*arguments)
+    assert (code, "Not a directory" in text, "To fix" in text) == (1, True, True), text
