@@ -7,6 +7,7 @@ newer one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
 from airflow_provider_segexport.hooks.partition_keys import key_time
 from airflow_provider_segexport.hooks.task_state import ENDED_STATES
+
+log = logging.getLogger(__name__)
 
 UNFINISHED = frozenset({"queued", "running"})
 
@@ -43,7 +46,7 @@ def newer_run(context: Mapping[str, Any]) -> str | None:
     kind = _text(run.run_type)
     if kind not in AUTOMATIC_RUN_TYPES:
         return None
-    if kind == "scheduled" and (due := _next_run_due(context)):
+    if kind == "scheduled" and (due := _due_if_known(context)):
         return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due"
     for other in _unfinished_runs(context):
         if is_newer(other, run):
@@ -109,6 +112,15 @@ def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
             continue
         if isinstance(other, DagRunResult) and _text(other.state) in UNFINISHED:
             yield other
+
+
+def _due_if_known(context: Mapping[str, Any]) -> datetime | None:
+    """Return when the timetable's next run was due; None if it is not due yet, or if the timetable fails."""
+    try:
+        return _next_run_due(context)
+    except Exception as error:  # noqa: BLE001 - a timetable of the user's own may raise anything
+        log.warning("Running without asking the timetable for the next run (error=%s)", type(error).__name__)
+        return None
 
 
 def _next_run_due(context: Mapping[str, Any]) -> datetime | None:

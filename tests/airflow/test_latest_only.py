@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset, PartitionedAssetTimetable
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from airflow_fixtures import export_dag
 
-from airflow_provider_segexport.hooks import rate_limit
+from airflow_provider_segexport.hooks import latest_only, rate_limit
 from airflow_provider_segexport.ratelimit.backends import open_store
 
 pytestmark = pytest.mark.airflow
@@ -167,3 +169,29 @@ def ended(run, state):
         session.merge(run.dag_run).state = DagRunState.FAILED if state == "failed" else DagRunState.SUCCESS
     run.errors.clear()  # of a task that is skipped Airflow hands on no exception
     return state
+
+
+class OwnTimetable(Timetable):
+    """A timetable that needs the interval of the run before, as those of Airflow's documentation do."""
+
+    def infer_manual_data_interval(self, *, run_after):
+        return DataInterval.exact(run_after)
+
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        return DagRunInfo.interval(last_automated_data_interval.end, last_automated_data_interval.end + DAY)
+
+
+class TimetableWithoutZone(OwnTimetable):
+    """A timetable whose times have no zone."""
+
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        return DagRunInfo.interval(datetime(2026, 1, 1), datetime(2026, 1, 2))  # noqa: DTZ001 - on purpose
+
+
+@pytest.mark.parametrize("timetable", [OwnTimetable(), TimetableWithoutZone()], ids=["no-interval", "no-zone"])
+def test_a_timetable_that_fails_does_not_stop_the_run(timetable, monkeypatch, caplog):
+    """The next run is then unknown, and the ledger prevents that an older snapshot overwrites a newer one."""
+    monkeypatch.setattr(latest_only, "_unfinished_runs", lambda _: iter(()))
+    run = SimpleNamespace(run_type="scheduled", run_after=days_ago(3), partition_key=None)
+    latest_only.skip_unless_latest({"dag_run": run, "dag": SimpleNamespace(timetable=timetable, end_date=None)})
+    assert "without asking the timetable" in caplog.text
