@@ -48,7 +48,6 @@ SLOW_TESTS = (
     r"vendors/test_constant_contact_kills\.py::test_a_second_run",
     r"vendors/test_hostile_replies\.py::test_a_reply_of_any_size",
     r"vendors/test_withdrawn_elsewhere\.py::TestTries::test_two_exports",
-    r"vendors/test_store_requests\.py::test_a_run_makes_few_requests",
     r"vendors/test_quota\.py::test_together_they_use_the_quota_up",
     r"airflow/test_prune\.py::test_an_export_to_a_bucket_removes_there",
     r"airflow/test_runs_commands\.py::test_a_bucket",
