@@ -92,13 +92,13 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.attempts import audience_text, begin, recorded  # noqa: PLC0415
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.claims import claimed  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
     from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
-    with translated_errors():
-        caller = hook_caller(session.conn_id)
+    with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
         audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
         attempt = begin(session.conn_id, audience, caller.identity, dry_run=yes_no(scalar(given["dry_run"])) is True)
         with recorded(attempt), as_file(given) as (given_file, content):

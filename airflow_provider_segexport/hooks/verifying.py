@@ -69,14 +69,14 @@ class Verifying:
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.claims import claimed  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
     from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
 
-    with translated_errors():
-        caller = hook_caller(session.conn_id)
+    with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
         session.settings.check_dag_allowed(check_same_dag(dag_id))
         values = options.values(options.VERIFY, given)
         as_of = caller.run_time() if caller.context else datetime.fromtimestamp(session.clock(), UTC)
