@@ -9,13 +9,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from airflow_provider_segexport.hooks.callers import Caller
+from airflow_provider_segexport.storage.private import FILE_MODE, own_folder
+
+NO_LOCKS = -1
+"""In place of a descriptor, outside a task or where files cannot be locked."""
 
 
 @contextmanager
@@ -24,28 +27,29 @@ def claimed(caller: Caller) -> Iterator[Caller]:
 
     If another process holds it, the process id is added to the index, and a retry makes a new plan. Outside a task
     every call has an identity of its own.
+
+    Raises:
+        FatalError: another user may have created the folder of the locks.
     """
-    folder = Path(tempfile.gettempdir()) / f"segexport-claims-{os.getuid()}"
-    claim = _claim(folder, caller.run) if caller.context else -1
+    file = _file(caller.run) if caller.context else None
+    claim = _claim(file) if file is not None else NO_LOCKS
     if claim is None:
         yield replace(caller, identity=(*caller.identity[:-1], f"{caller.identity[-1]}.{os.getpid()}"))
         return
     try:
         yield caller
     finally:
-        if claim >= 0:
+        if file is not None and claim != NO_LOCKS:
             with suppress(OSError):
-                _file(folder, caller.run).unlink()
+                file.unlink()
             os.close(claim)
 
 
-def _claim(folder: Path, run: str) -> int | None:
-    """Return the descriptor of the locked file; None if another process has locked it; -1 if there are no locks."""
-    file = _file(folder, run)
+def _claim(file: Path) -> int | None:
+    """Return the descriptor of the locked file; None if another process has locked it; or else `NO_LOCKS`."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
         while True:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(descriptor).st_ino == file.stat().st_ino:
@@ -57,8 +61,11 @@ def _claim(folder: Path, run: str) -> int | None:
                 pass
             os.close(descriptor)
     except OSError:
-        return -1
+        return NO_LOCKS
 
 
-def _file(folder: Path, run: str) -> Path:
-    return folder / hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def _file(run: str) -> Path:
+    return (
+        own_folder("segexport-claims")
+        / hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    )
