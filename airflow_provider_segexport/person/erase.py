@@ -15,16 +15,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError
+from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.model import GONE, Reason
-from airflow_provider_segexport.person import files
+from airflow_provider_segexport.person import files, unfinished_runs
 from airflow_provider_segexport.person.explain import PersonRecord, current, explain
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage import erased
-from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.lease import Lease
@@ -172,6 +171,8 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
     where = f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
     state = record.ledger["state"] if record.ledger is not None else ""
     outcome = ""
+    if not receipt.dry_run:
+        unfinished_runs.mark(record.path, person, deps.resolve)
     if state in {MEMBER, REMOVING}:
         if receipt.dry_run:
             receipt.findings.append(Finding("audience", where, 1, "in"))
@@ -231,27 +232,14 @@ def _recorded_folders(root: StoragePath, on_error: Callable[[StoragePath, OSErro
     for path in ledger_paths(root):
         try:
             names |= dict.fromkeys(run["run_folder"] for run in recent_runs(path))
-            names |= dict.fromkeys(_unfinished_folders(path))
+            names |= dict.fromkeys(unfinished_runs.unfinished_folders(path))
         except OSError as error:
             on_error(path, error)
     yield from names
 
 
-def _unfinished_folders(path: StoragePath) -> list[str]:
-    """Return the run folders of an audience that its history does not name yet, because their runs have not ended.
-
-    Args:
-        path: of the ledger.
-    """
-    try:
-        state = AudienceState.read(path)
-    except (DamagedState, RetryableError):  # the erasure from the audience reports it
-        return []
-    return [*filter(None, [state.open_run_folder]), *(doubt.folder for doubt in state.doubts)]
-
-
 def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
-    if not _is_over(run):
+    if not unfinished_runs.is_over(run):
         if _report_unfinished(run, person, receipt) and not receipt.dry_run:
             erased.note(run.path, person.mark)
         return
@@ -259,18 +247,10 @@ def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
         _clean(table, person, "run folder", receipt)
 
 
-def _is_over(run: RunFolder) -> bool:
-    """Return whether the run sends nothing more: it has finished, or has no frozen plan."""
-    try:
-        return run.finished() or not run.has_plan()
-    except DamagedState:  # only its report
-        return not run.has_plan()
-
-
 def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> bool:
     """Leave the tables of a run that may continue unchanged; report it, and return whether they contain the person."""
     try:
-        has_person = any(files.count(table, person) for table in files.tables(run.path))
+        has_person = unfinished_runs.has_person(run, person)
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
         return False

@@ -212,6 +212,25 @@ def test_an_unfinished_run_in_a_reports_path_of_its_own_is_found(root, tmp_path)
     assert [ADA.mark] == marks(elsewhere)
 
 
+def test_an_unfinished_run_is_marked_before_the_person_leaves_the_audience(root):
+    """It may continue as soon as the audience is free, before the erasure reaches the run folders."""
+    audience_ledger = ledger(root, {"ada@example.com": "member"})
+    run = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    write(run / "plan.json", b"{}")
+    write_parquet(run / "not_sent.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+    AudienceState("dag.task", sharers=("dag.task",), open_run_folder=str(run)).write(audience_ledger.path)
+    marked = []
+
+    def take_out(*_):
+        marked.extend(marks(run))
+        return "removed"
+
+    erase(tools(root, take_out), ADA, "Ann", dry_run=True)
+    assert [] == marks(run)
+    erase(tools(root, take_out), ADA, "Ann")
+    assert [ADA.mark] == marked
+
+
 def test_a_run_that_failed_before_its_plan_was_frozen_holds_nothing_back(root):
     """Nothing of it is ever sent: the person's rows are taken out of it, and the erasure is complete."""
     runs = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")

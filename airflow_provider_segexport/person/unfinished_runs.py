@@ -1,0 +1,62 @@
+"""Runs that may continue beside an erasure: they are marked, so that their results do not count as proof.
+
+<run folder>/erased/<sha256>      see `storage/erased.py`
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from airflow_provider_segexport.errors import DamagedState, RetryableError
+from airflow_provider_segexport.person import files
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage import erased
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.history import resolved
+from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
+from airflow_provider_segexport.storage.run_folder import RunFolder
+
+
+def unfinished_folders(path: StoragePath) -> list[str]:
+    """Return the run folders of an audience that its history does not name yet, because their runs have not ended.
+
+    Args:
+        path: of the ledger.
+    """
+    try:
+        state = AudienceState.read(path)
+    except (DamagedState, RetryableError):  # the erasure from the audience reports it
+        return []
+    return [*filter(None, [state.open_run_folder]), *(doubt.folder for doubt in state.doubts)]
+
+
+def is_over(run: RunFolder) -> bool:
+    """Return whether the run sends nothing more: it has finished, or has no frozen plan."""
+    try:
+        return run.finished() or not run.has_plan()
+    except DamagedState:  # only its report
+        return not run.has_plan()
+
+
+def has_person(run: RunFolder, person: Person) -> bool:
+    """Return whether a table of the run contains the person.
+
+    Raises:
+        DamagedState: a table is damaged.
+    """
+    return any(files.count(table, person) for table in files.tables(run.path))
+
+
+def mark(path: StoragePath, person: Person, resolve: PathResolver) -> None:
+    """Mark the person in the unfinished runs of an audience, which may continue as soon as its lease is released.
+
+    Args:
+        path: of the ledger.
+        person: to erase.
+        resolve: turns a run folder's path into a storage path.
+    """
+    for folder in filter(None, (resolved(resolve, name) for name in unfinished_folders(path))):
+        run = RunFolder(folder)
+        with suppress(DamagedState, OSError):  # the erasure from the run folders reports it
+            if not is_over(run) and has_person(run, person):
+                erased.note(run.path, person.mark)
