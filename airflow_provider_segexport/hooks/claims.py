@@ -25,8 +25,8 @@ NO_LOCKS = -1
 def claimed(caller: Caller) -> Iterator[Caller]:
     """Hold the identity of a caller on this machine during the block.
 
-    If another process holds it, the process id is added to the index, and a retry makes a new plan. Outside a task
-    every call has an identity of its own.
+    If another process holds it, the process id is added to the index, and a retry makes a new plan. That index may be
+    taken too, by the call of this number. Outside a task every call has an identity of its own.
 
     Raises:
         FatalError: another user may have created the folder of the locks.
@@ -34,7 +34,9 @@ def claimed(caller: Caller) -> Iterator[Caller]:
     file = _file(caller.run) if caller.context else None
     claim = _claim(file) if file is not None else NO_LOCKS
     if claim is None:
-        yield replace(caller, identity=(*caller.identity[:-1], f"{caller.identity[-1]}.{os.getpid()}"))
+        index = f"{caller.identity[-1]}.{os.getpid()}"
+        with claimed(replace(caller, identity=(*caller.identity[:-1], index))) as other:
+            yield other
         return
     try:
         yield caller
@@ -47,21 +49,24 @@ def claimed(caller: Caller) -> Iterator[Caller]:
 
 def _claim(file: Path) -> int | None:
     """Return the descriptor of the locked file; None if another process has locked it; or else `NO_LOCKS`."""
-    try:
-        while True:
+    while True:
+        try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(descriptor).st_ino == file.stat().st_ino:
-                    return descriptor
-            except BlockingIOError:
-                os.close(descriptor)
-                return None
-            except FileNotFoundError:  # its holder has ended and removed it
-                pass
+        except OSError:
+            return NO_LOCKS
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == file.stat().st_ino:
+                return descriptor
+        except BlockingIOError:
             os.close(descriptor)
-    except OSError:
-        return NO_LOCKS
+            return None
+        except FileNotFoundError:  # its holder has ended and removed it
+            pass
+        except OSError:
+            os.close(descriptor)
+            return NO_LOCKS
+        os.close(descriptor)
 
 
 def _file(run: str) -> Path:

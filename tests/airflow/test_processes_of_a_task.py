@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from airflow_fixtures import FIELD_MAPPING, people
 
-from airflow_provider_segexport.hooks import callers, get_hook, permission
+from airflow_provider_segexport.hooks import callers, claims, get_hook, permission
+from airflow_provider_segexport.hooks.claims import claimed
 
 pytestmark = pytest.mark.airflow
 
@@ -40,3 +43,32 @@ def test_two_processes_of_one_task_do_not_share_a_run_folder(stage, ten_a_call, 
     assert 2 == len(runs)
     for number in (0, 1):
         assert set(people(300, start=1000 * number)["email"]) == set(stage.members("campaign_monitor", number))
+
+
+def test_the_number_of_a_process_may_be_the_number_of_a_call(monkeypatch):
+    """The seventh call of a task has the index `0.7`, which the process with the id 7 takes if `0` is taken."""
+    monkeypatch.setattr(claims.os, "getpid", lambda: 7)
+    first = callers.Caller(("d", "t", "r", "0"), "d.t", {"ti": None})
+    seventh = replace(first, identity=("d", "t", "r", "0.7"))
+    with claimed(first) as mine, claimed(seventh) as other, claimed(first) as third:
+        indexes = [caller.identity[-1] for caller in (mine, other, third)]
+    assert ["0", "0.7", "0.7.7"] == indexes
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EWOULDBLOCK])
+def test_a_lock_that_is_not_acquired_leaves_no_file_open(monkeypatch, number):
+    """A file system may not lock files at all, or another process may have the lock."""
+    opened, closed = [], []
+
+    def flock(descriptor, _):
+        opened.append(descriptor)
+        raise OSError(number, "flock") if len(opened) == 1 else OSError(errno.ENOLCK, "flock")
+
+    def close(descriptor, close=claims.os.close):
+        closed.append(descriptor)
+        close(descriptor)
+
+    monkeypatch.setattr(claims.fcntl, "flock", flock)
+    monkeypatch.setattr(claims.os, "close", close)
+    with claimed(callers.Caller(("d", "t", "r", "0"), "d.t", {"ti": None})):
+        assert set(opened) <= set(closed)
