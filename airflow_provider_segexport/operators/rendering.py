@@ -59,7 +59,10 @@ class RenderedArguments(BaseOperator):
         render = template.root_render_func
         collect: Any = lambda values: iter([_Rendered(tuple(render(values)))])  # noqa: E731 - Jinja yields objects, too
         template.root_render_func = collect
-        rendered = super()._render(template, context, *args, **kwargs)
+        try:
+            rendered = super()._render(template, context, *args, **kwargs)
+        finally:
+            template.root_render_func = render  # Jinja keeps the template of a file, which may be rendered again
         return rendered.value if isinstance(rendered, _Rendered) else rendered
 
 

@@ -57,6 +57,21 @@ def test_an_empty_template_gives_nothing():
     assert export(audience="{% if false %}vip{% endif %}").audience is None
 
 
+def test_a_template_in_a_file_may_be_named_twice(tmp_path):
+    """Jinja keeps the template of a file, and renders the kept one again."""
+    (tmp_path / "path.txt").write_text("/data/{{ given }}.parquet")
+
+    class WithFiles(SegmentExportOperator):
+        template_ext = (".txt",)
+
+    options = {"task_id": "export", "conn_id": "c", "field_mapping": {"email": "email"}}
+    about = {"start_date": START, "render_template_as_native_obj": True, "template_searchpath": str(tmp_path)}
+    with DAG("native", schedule=None, **about):
+        task = WithFiles(segment=["path.txt", "path.txt"], **options)
+    task.render_template_fields(Context({"given": "1_000"}))
+    assert ["/data/1_000.parquet"] * 2 == task.segment
+
+
 def test_a_name_that_is_not_defined_is_an_error():
     """As without native objects."""
     with pytest.raises(UndefinedError):
