@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.config import ExportConfig
 from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.json_values import mapping
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.parquet_reading import file_version, was_replaced
 from airflow_provider_segexport.segment_files.snapshots import is_table
@@ -63,7 +64,7 @@ def has_changed(folder: StoragePath, config: ExportConfig, resolve: PathResolver
     except (SegexportError, OSError):
         return False
     before = {name: version for name, version in before.items() if not is_table(name)}
-    return before.keys() != now.keys() or any(was_replaced(before[name], now[name]) for name in now)
+    return before.keys() != now.keys() or any(was_replaced(mapping(before[name]), now[name]) for name in now)
 
 
 def _versions(files: Iterable[tuple[StoragePath, str]]) -> dict[str, dict[str, str]]:

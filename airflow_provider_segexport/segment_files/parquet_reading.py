@@ -231,8 +231,8 @@ def file_version(path: StoragePath, watched: WatchedFile | None = None) -> dict[
     local = as_local_path(path)
     if local is not None:
         status = local.stat()
-        inode = f"{status.st_dev}/{status.st_ino}"
-        return {"size": str(status.st_size), "mtime": str(status.st_mtime_ns), "ino": inode}
+        # The device is left out, because it differs among the machines that mount a network disk.
+        return {"size": str(status.st_size), "mtime": str(status.st_mtime_ns), "ino": str(status.st_ino)}
     details: Any = watched.details if watched is not None else None
     if not isinstance(details, dict):
         storage: Any = uncached(path)

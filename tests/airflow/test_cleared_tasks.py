@@ -15,6 +15,7 @@ from airflow_provider_segexport.export.segment_version import has_changed
 from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.hooks.callers import Try
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.storage.paths import local_path
 
 pytestmark = pytest.mark.airflow
 
@@ -131,6 +132,15 @@ def test_a_suppression_list_that_was_corrected_counts_for_a_frame_too(stage, ten
 
 def config_of(segment, **options):
     return ExportConfig(segment, "1", {"email": "email"}, as_of="", run="", **options)
+
+
+@pytest.mark.parametrize("version", [5, None, "x", ["x"], {"size": 5}])
+def test_a_damaged_record_of_the_files_does_not_stop_the_next_try(tmp_path, version):
+    """It is no part of the plan."""
+    segment = tmp_path / "segment.parquet"
+    segment.write_bytes(b"PAR1")
+    (tmp_path / "segment.json").write_text(json.dumps({str(segment): version}))
+    assert has_changed(local_path(str(tmp_path)), config_of(str(segment)), local_path) is (version == {"size": 5})
 
 
 class TestTables:
