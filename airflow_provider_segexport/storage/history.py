@@ -18,6 +18,7 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
+from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.json_values import array, mapping, text
 from airflow_provider_segexport.storage import object_store
 from airflow_provider_segexport.storage.folder_names import safe_name
@@ -163,7 +164,7 @@ def resolved(resolve: PathResolver, text: str) -> StoragePath | None:
     """
     try:
         return resolve(text)
-    except (ImportError, OSError, TypeError, ValueError):
+    except (ImportError, InvalidArgument, OSError, TypeError, ValueError):
         return None
 
 

@@ -21,7 +21,8 @@ def read_table(file: IO[bytes], columns: Sequence[str] | None = None) -> pa.Tabl
         columns: to read, in this order; None for all.
 
     Raises:
-        pyarrow.ArrowException: the file is damaged, or has no such column.
+        KeyError: the file has no such column.
+        pyarrow.ArrowException: the file is damaged.
     """
     parquet = pq.ParquetFile(file, pre_buffer=False)
     names = parquet.schema_arrow.names if columns is None else list(columns)

@@ -24,6 +24,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import ledger_paths, list_folders, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.listing import display_path
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.side_by_side import side_by_side
@@ -93,7 +94,7 @@ class Retention:
         if candidates:
             needed = self._needed()
             unread = self.unread.reasons if self.unread else {}
-            vendors = {path.removeprefix(f"{self.root / 'ledgers'}/").split("/")[0] for path in unread}
+            vendors = {path.removeprefix(f"{display_path(self.root / 'ledgers')}/").split("/")[0] for path in unread}
             for old in candidates:
                 is_unknown = bool(vendors) and (not old.vendor or old.vendor in vendors)
                 if not is_unknown and not any(_same(old.path, name) for name in needed):

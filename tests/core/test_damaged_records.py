@@ -226,3 +226,11 @@ def test_a_text_that_utf8_cannot_hold_is_read_as_one_that_it_can(value: str):
     content = json.dumps({"a": value}).encode()
     read = (parse_object(content) or {})["a"]
     assert read == value.encode("utf-8", "replace").decode()
+
+
+def test_a_record_that_names_the_file_of_another_machine_stops_nothing(tmp_path):
+    """Such a URL is no path of this one."""
+    record_of_another = {**summary(tmp_path, 3), "run_folder": "file://other/runs/d/t/r3/0/01"}
+    history.record_run(local_path(str(tmp_path / LEDGER)), record_of_another, members=5)
+    read_history(tmp_path)
+    assert history.resolved(local_path, record_of_another["run_folder"]) is None
