@@ -46,14 +46,16 @@ class Person:
         """SHA-256 of the address, as in suppression lists; readers who know the address can recognise it."""
         return hashlib.sha256(self.email.encode()).hexdigest()
 
-    def rows(self, emails: pa.Array | pa.ChunkedArray) -> pa.Array:
+    def rows(self, emails: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """Return which of the addresses are this person's, as a boolean column.
 
         Rejected rows contain addresses as the segment had them. Equal texts are compared as a column; the few texts
         that may be another spelling of the address are validated one by one, as an export validates them.
         """
         if isinstance(emails, pa.ChunkedArray):
-            emails = emails.combine_chunks()  # PyArrow 18 to 21 crash in `indices_nonzero` at an empty chunk
+            # Chunk by chunk: one array holds 2 GiB of text at most, and rejected addresses may be long. An empty chunk
+            # is left out, because PyArrow 18 to 21 crash at it in `indices_nonzero`.
+            return pa.chunked_array([self.rows(chunk) for chunk in emails.chunks if len(chunk)], pa.bool_())
         exact = pc.fill_null(pc.equal(emails, self.email), False)  # noqa: FBT003 - Arrow has no name for it
         candidates = pc.match_substring_regex(emails, self._spellings())
         indexes = pc.indices_nonzero(pc.and_not(pc.fill_null(candidates, False), exact))  # noqa: FBT003

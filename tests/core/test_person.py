@@ -170,6 +170,12 @@ def test_a_column_may_have_empty_chunks(chunks):
     assert [True] * len(emails) == ADA.rows(emails).to_pylist()
 
 
+def test_the_chunks_of_a_column_are_not_joined():
+    """One array holds 2 GiB of text at most, and 24,000 rejected addresses of 100 kB are more."""
+    column = pa.chunked_array([["ada@example.com"], [], ["bob@example.com", "ada@example.com"]], pa.string())
+    assert [[True], [False, True]] == [chunk.to_pylist() for chunk in ADA.rows(column).chunks]
+
+
 def test_a_ledger_that_was_cleaned_goes_on(root):
     """The next version is written on top of the newest, as ever."""
     audience_ledger = ledger(root, {"ada@example.com": "member", "bob@example.com": "member"})
