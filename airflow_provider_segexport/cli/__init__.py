@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.argument_types import given, share
+from airflow_provider_segexport.cli.argument_types import share, text
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import ActionCommand, CLICommand
@@ -48,7 +48,7 @@ def _login() -> ActionCommand:
             "Shows a URL and a code to approve in any browser, and stores the refresh token in the Airflow connection."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.login.login"),
-        args=(Arg(("conn_id",), type=given, help="the Airflow connection, of type constant_contact"),),
+        args=(Arg(("conn_id",), type=text, help="the Airflow connection, of type constant_contact"),),
     )
 
 
@@ -64,7 +64,7 @@ def _audiences() -> ActionCommand:
             "name:Newsletter. Omnisend does not list its tags."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.audiences.audiences"),
-        args=(Arg(("conn_id",), type=given, help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
+        args=(Arg(("conn_id",), type=text, help="the Airflow connection"), ARG_OUTPUT, ARG_VERBOSE),
     )
 
 
@@ -83,17 +83,17 @@ def _probe() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.probe.probe"),
         args=(
-            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
             Arg(
                 ("--audience",),
-                type=given,
+                type=text,
                 help="an empty list, address book or tag for the probe: its id, or name:Probe",
             ),
-            Arg(("--address",), type=given, help="a pattern of your own addresses, such as me+{n}@my-domain.com"),
-            Arg(("--only",), type=given, action="append", help="ask only this question; may be given several times"),
+            Arg(("--address",), type=text, help="a pattern of your own addresses, such as me+{n}@my-domain.com"),
+            Arg(("--only",), type=text, action="append", help="ask only this question; may be given several times"),
             Arg(("--list",), action="store_true", help="only list the questions; nothing is sent"),
             Arg(("--keep-going",), action="store_true", help="go on after an answer that differs"),
-            Arg(("--file",), type=given, default="probe.json", help="where to write the answers (default: probe.json)"),
+            Arg(("--file",), type=text, default="probe.json", help="where to write the answers (default: probe.json)"),
             Arg(("-o", "--output"), choices=("table", "json"), default="table", help="what to print (default: table)"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
@@ -114,8 +114,8 @@ def _verify() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.verify.verify"),
         args=(
-            Arg(("conn_id",), type=given, help="the Airflow connection"),
-            Arg(("audience",), type=given, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
+            Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(("--sample",), type=int, help="read so many people of the ledger instead of the whole audience"),
             Arg(
                 ("--repair",),
@@ -146,8 +146,8 @@ def _undo() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.undo.undo"),
         args=(
-            Arg(("conn_id",), type=given, help="the Airflow connection"),
-            Arg(("audience",), type=given, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
+            Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(
                 ("--ledger-version",),
                 type=int,
@@ -155,7 +155,7 @@ def _undo() -> ActionCommand:
             ),
             Arg(
                 ("--export",),
-                type=given,
+                type=text,
                 help="revert only what the export of this name did; the default is any export",
             ),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
@@ -179,13 +179,11 @@ def _release() -> ActionCommand:
         args=(
             Arg(
                 ("audience",),
-                type=given,
+                type=text,
                 help="the vendor's id of the list, address book or tag, name:Newsletter, or vendor/account/audience",
             ),
-            Arg(
-                ("--export",), type=given, required=True, help="name of the export that ends: export_name, or DAG.task"
-            ),
-            Arg(("--to",), type=given, help="the export that takes its people over, or its new name"),
+            Arg(("--export",), type=text, required=True, help="name of the export that ends: export_name, or DAG.task"),
+            Arg(("--to",), type=text, help="the export that takes its people over, or its new name"),
             Arg(("--keep",), action="store_true", help="people of no other export stay in the audience for good"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
@@ -208,7 +206,7 @@ def _prune() -> ActionCommand:
         args=(
             Arg(
                 ("--older-than",),
-                type=given,
+                type=text,
                 help="days since the run ended, such as 30d (default: `[segexport] keep_runs_days`)",
             ),
             Arg(("--dry-run",), action="store_true", help="only list them"),
@@ -231,7 +229,7 @@ def _repair() -> ActionCommand:
         args=(
             Arg(
                 ("audience",),
-                type=given,
+                type=text,
                 nargs="?",
                 help="the vendor's id, name:Newsletter, or vendor/account/audience; the default is all",
             ),

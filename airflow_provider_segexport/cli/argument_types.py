@@ -5,23 +5,23 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 
 
-def given(text: str) -> str:
+def text(value: str) -> str:
     """Return a text that is not empty.
 
     An unset variable of a shell makes an empty value. It does not mean the same as leaving the option out, such as all
     audiences, or no successor.
     """
-    if not text.strip():
+    if not value.strip():
         raise ArgumentTypeError("the value is empty. To fix: give a value, or leave the option out")
-    return text
+    return value
 
 
-def share(text: str) -> float:
+def share(value: str) -> float:
     """Return a share between 0 and 1."""
     try:
-        value = float(text)
+        number = float(value)
     except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"{text!r} is no share. To fix: give a number from 0 to 1, such as 0.99")
-    return value
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ArgumentTypeError(f"{value!r} is no share. To fix: give a number from 0 to 1, such as 0.99")
+    return number

@@ -29,12 +29,11 @@ def repair(args: Namespace) -> None:
 
     root, unread = state_path(), UnreadFolders()
     ledgers = [audience(root, args.audience)] if args.audience else list(ledger_paths(root, unread))
-    damaged: list[Diagnosis] = []
+    diagnoses: list[Diagnosis] = []
     for ledger in ledgers:
         with unread.skipping(ledger):
-            damaged.append(core.look(ledger, resolve))
-    ledgers = [diagnosis.path for diagnosis in damaged]
-    damaged = [diagnosis for diagnosis in damaged if diagnosis.damaged]
+            diagnoses.append(core.look(ledger, resolve))
+    damaged = [diagnosis for diagnosis in diagnoses if diagnosis.damaged]
     for diagnosis in damaged:
         say(describe_diagnosis(diagnosis))
     described = {diagnosis.run for diagnosis in damaged}
@@ -46,13 +45,13 @@ def repair(args: Namespace) -> None:
             "is audience.json, the next try looks the audience's name up again."
         )
     if not damaged and not runs and not unread.reasons:
-        say(f"Everything can be read (audiences={len(ledgers)}).")
+        say(f"Everything can be read (audiences={len(diagnoses)}).")
     if args.dry_run or ((damaged or runs) and not args.yes and not confirm("Repair?", "repair")):
         say("Nothing was changed.")
         _end(unread)
         return
-    for ledger in ledgers:
-        core.repair(ledger, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
+    for diagnosis in diagnoses:
+        core.repair(diagnosis.path, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
     remove_stale_folders()
     for folder, why in runs:
         core.set_run_aside(folder, why, time.time())

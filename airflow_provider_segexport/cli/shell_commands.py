@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command, positive_int
 
 from airflow_provider_segexport.cli import plan_options
-from airflow_provider_segexport.cli.argument_types import given
+from airflow_provider_segexport.cli.argument_types import text
 
 EXIT_CODES = "Exits with 0, with 1 after an error, with 2 if the command line is wrong"
 
@@ -27,7 +27,7 @@ def _plan() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.plan.plan"),
         args=(
-            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
             Arg(("segment",), nargs="+", help=plan_options.SEGMENT_HELP),
             *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.OPTIONS),
             ARG_OUTPUT,
@@ -49,9 +49,9 @@ def _test_row() -> ActionCommand:
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.single_row.single_row"),
         args=(
-            Arg(("conn_id",), type=given, help="the Airflow connection"),
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
             Arg(("segment",), nargs="+", help=plan_options.SEGMENT_HELP),
-            Arg(("--to",), type=given, required=True, metavar="ADDRESS", help="your own address, in no segment"),
+            Arg(("--to",), type=text, required=True, metavar="ADDRESS", help="your own address, in no segment"),
             Arg(("--row",), type=positive_int(allow_zero=False), default=1, help="number of the row (default: 1)"),
             *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.OPTIONS),
             Arg(("--dry-run",), action="store_true", help="only show the row"),
@@ -75,7 +75,7 @@ def _runs() -> ActionCommand:
         args=(
             Arg(
                 ("audience",),
-                type=given,
+                type=text,
                 nargs="?",
                 help="the vendor's id of the list, address book or tag, name:Newsletter, or vendor/account/audience; "
                 "the default is all",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.storage.run_folder import RunFolder
-from airflow_provider_segexport.storage.unread_folders import UnreadFolders
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders, skipping
 
 READER_THREADS = 16
 """Audiences or runs read at a time: in object storage each takes a round trip."""
@@ -152,7 +152,7 @@ def names_of(ledger: StoragePath, unread: UnreadFolders | None = None) -> tuple[
     state, names = AudienceState(), list[str]()
     with suppress(SegexportError, OSError):  # `airflow segexport repair` reports it
         state = AudienceState.read(ledger)
-    with unread.skipping(ledger) if unread else nullcontext():
+    with skipping(unread, ledger):
         names = history.history_names(ledger)
     return ledger, names, state
 

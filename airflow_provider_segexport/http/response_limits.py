@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.fencing import recheck_fence
-from airflow_provider_segexport.http.errors import broken_response
+from airflow_provider_segexport.http.errors import IF_IT_REPEATS, broken_response
 from airflow_provider_segexport.vendors.base import ResponseLimits
 
 READ_BYTES = 2**20
@@ -77,7 +77,7 @@ class LimitedSocketReader(io.RawIOBase):
                 return count
         raise VendorUnavailable(
             f"The vendor's response was not complete after {self._limits.seconds:g} s, the limit for one response. "
-            "To fix: if it happens again and again, check the network and any proxy between this worker and the vendor."
+            f"{IF_IT_REPEATS}"
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ from airflow_provider_segexport.storage.paths import (
     write,
 )
 from airflow_provider_segexport.storage.side_by_side import side_by_side
-from airflow_provider_segexport.storage.unread_folders import UnreadFolders
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders, skipping
 
 RECENT_RUNS = 30
 """Recent runs in the newest state."""
@@ -178,11 +178,11 @@ def ledger_paths(root: StoragePath, unread: UnreadFolders | None = None) -> Iter
     ledgers = root / "ledgers"
     for vendor in list_names(ledgers):  # a state path that is a file is an error, and no empty state
         accounts: list[str] = []
-        with unread.skipping(ledgers / vendor) if unread else nullcontext():
+        with skipping(unread, ledgers / vendor):
             accounts = list_folders(ledgers / vendor)
         for account in accounts:
             paths: list[StoragePath] = []
-            with unread.skipping(ledgers / vendor / account) if unread else nullcontext():
+            with skipping(unread, ledgers / vendor / account):
                 paths = list_subfolders(ledgers / vendor / account)
             yield from paths
 

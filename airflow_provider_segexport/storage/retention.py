@@ -13,7 +13,7 @@ never counts as old. A run folder with an unreadable file stays.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from airflow_provider_segexport.storage.listing import display_path
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, as_local_path, list_names, modified_at
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.side_by_side import side_by_side
-from airflow_provider_segexport.storage.unread_folders import UnreadFolders
+from airflow_provider_segexport.storage.unread_folders import UnreadFolders, skipping
 
 DAY_S = 86_400.0
 KEPT_RUNS = 5
@@ -151,7 +151,7 @@ class Retention:
         """Run folders that audiences need, as their state and their history name them."""
         needed: set[str] = set()
         for ledger_path in ledger_paths(self.root, self.unread):
-            with self.unread.skipping(ledger_path) if self.unread else nullcontext():
+            with skipping(self.unread, ledger_path):
                 state = AudienceState.of(ledger_path)
                 needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
                 needed |= {run["run_folder"] for run in recent_runs(ledger_path)[-KEPT_RUNS:]}
@@ -162,7 +162,7 @@ class Retention:
         runs = self.root / "runs"
         tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
         for ledger_path in ledger_paths(self.root, self.unread):
-            with self.unread.skipping(ledger_path) if self.unread else nullcontext():
+            with skipping(self.unread, ledger_path):
                 reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]
                 tasks += [report.parent.parent.parent for report in reports if report is not None]
         yield from {str(task): task for task in tasks}.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from airflow_provider_segexport.counted import counted
@@ -50,3 +50,8 @@ class UnreadFolders:
             f"{counted(len(self.reasons), 'folder')} of the state path cannot be read: {shown}{more}. {effect} To fix: "
             "let this user read the folder. If it holds a damaged file, run `airflow segexport repair`."
         )
+
+
+def skipping(unread: UnreadFolders | None, path: StoragePath) -> AbstractContextManager[None]:
+    """Return a context that remembers the folder if the block cannot read it; None: the block raises its error."""
+    return unread.skipping(path) if unread is not None else nullcontext()
