@@ -32,7 +32,9 @@ def prune(args: Namespace) -> None:
     done = "would be removed" if args.dry_run else "removed"
     say(f"{counted(count, 'run folder')} of runs that ended more than {days:g} {noun(days, 'day')} ago {done}.")
     if unread.reasons:
-        raise SystemExit(unread.message("No run of these vendors was removed, because an audience may need it."))
+        raise SystemExit(
+            unread.message("No run in them was removed, and none of a vendor whose audiences may need it.")
+        )
 
 
 def _remove_old_runs(root: StoragePath, days: float, unread: UnreadFolders, *, dry_run: bool) -> int:

@@ -37,7 +37,7 @@ def repair(args: Namespace) -> None:
     for diagnosis in damaged:
         say(describe_diagnosis(diagnosis))
     described = {diagnosis.run for diagnosis in damaged}
-    unreadable = core.unreadable_runs(run_folders(root / "runs"))
+    unreadable = core.unreadable_runs(run_folders(root / "runs", unread.add))
     runs = [(folder, why) for folder, why in unreadable if str(folder.path) not in described]
     for _, why in runs:
         say(
@@ -62,7 +62,7 @@ def repair(args: Namespace) -> None:
 
 def _end(unread: UnreadFolders) -> None:
     if unread.reasons:
-        raise SystemExit(unread.message("Their audiences were not checked and not changed."))
+        raise SystemExit(unread.message("Their audiences and runs were not checked and not changed."))
 
 
 def describe_diagnosis(diagnosis: Diagnosis) -> str:

@@ -69,7 +69,7 @@ class Retention:
         root: the folder with the ledgers, whose audiences name the runs that they need.
         now: epoch seconds.
         days: age from which a run is old.
-        unread: gets folders below the root that cannot be read. The runs that their audiences need are unknown, so no
+        unread: gets folders below the root that cannot be read. The runs that audiences in them need are unknown, so no
             run of their vendors is old. None: the first one raises its error.
     """
 
@@ -85,7 +85,9 @@ class Retention:
             task: the folder of one task, which holds a folder for each of its runs.
             most: reports to read at most. Which ones changes every minute.
         """
-        runs = list_folders(task)
+        runs: list[str] = []
+        with skipping(self.unread, task):
+            runs = list_folders(task)
         start = int(self.now // 60) % len(runs) if len(runs) > most else 0
         read = [partial(self._of_run, task / run) for run in (runs[start:] + runs[:start])[:most]]
         ended_runs: list[OldRun] = [ended for of_run in side_by_side(task, *read) for ended in of_run]
@@ -93,19 +95,25 @@ class Retention:
         candidates = [run for run in ended_runs[KEPT_RUNS:] if self._is_old(run.at)]
         if candidates:
             needed = self._needed()
-            unread = self.unread.reasons if self.unread else {}
-            vendors = {path.removeprefix(f"{display_path(self.root / 'ledgers')}/").split("/")[0] for path in unread}
+            vendors = self._unread_vendors()
             for old in candidates:
                 is_unknown = bool(vendors) and (not old.vendor or old.vendor in vendors)
                 if not is_unknown and not any(_same(old.path, name) for name in needed):
                     yield old
 
+    def _unread_vendors(self) -> set[str]:
+        """Return the vendors whose audiences, or some of them, cannot be read."""
+        ledgers = f"{display_path(self.root / 'ledgers')}/"
+        unread = self.unread.reasons if self.unread else {}
+        return {path.removeprefix(ledgers).split("/")[0] for path in unread if path.startswith(ledgers)}
+
     def _of_run(self, run: StoragePath) -> list[OldRun]:
         """Return the run folders in the folder of a task's run that no attempt resumes."""
         ended_runs: list[OldRun] = []
-        for index in list_folders(run):
-            with suppress(DamagedState):  # `airflow segexport repair` reports it
-                ended_runs += self._unresumable(run / index)
+        with skipping(self.unread, run):
+            for index in list_folders(run):
+                with suppress(DamagedState):  # `airflow segexport repair` reports it
+                    ended_runs += self._unresumable(run / index)
         return ended_runs
 
     def _is_old(self, at: float) -> bool:
@@ -160,7 +168,10 @@ class Retention:
     def every_task(self, resolve: PathResolver) -> Iterator[StoragePath]:
         """Yield the folders of all tasks: below the root, and where the audiences' reports are elsewhere."""
         runs = self.root / "runs"
-        tasks = [runs / dag / task for dag in list_folders(runs) for task in list_folders(runs / dag)]
+        tasks: list[StoragePath] = []
+        for dag in list_folders(runs):
+            with skipping(self.unread, runs / dag):
+                tasks += [runs / dag / task for task in list_folders(runs / dag)]
         for ledger_path in ledger_paths(self.root, self.unread):
             with skipping(self.unread, ledger_path):
                 reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]

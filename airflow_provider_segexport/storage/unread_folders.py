@@ -34,7 +34,11 @@ class UnreadFolders:
         except DamagedState as error:
             self.reasons[display_path(path)] = error.why
         except OSError as error:
-            self.reasons[display_path(path)] = reason_text(error)
+            self.add(path, error)
+
+    def add(self, path: StoragePath, error: OSError) -> None:
+        """Remember a folder that could not be read, because of this error."""
+        self.reasons[display_path(path)] = reason_text(error)
 
     def message(self, effect: str) -> str:
         """Return a sentence that names the folders; empty if each could be read.

@@ -18,6 +18,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 pytestmark = pytest.mark.airflow
 
+RUN_LEVELS = ["runs/locked", "runs/locked/task", "runs/locked/task/run", "runs/locked/task/run/0"]
 LEVELS = ["ledgers/other", "ledgers/other/account", "ledgers/other/account/list"]
 
 
@@ -29,7 +30,12 @@ def locked(stage, request, monkeypatch):
     assert run.state == "success", run.errors
     root = Path(str(state_path()))
     (root / LEVELS[-1] / "history").mkdir(parents=True)
-    path, real = str(root / request.param), os.listdir
+    return lock(str(root / request.param), monkeypatch)
+
+
+def lock(path, monkeypatch):
+    """Make a folder one that cannot be listed."""
+    real = os.listdir
 
     def listdir(folder="."):
         if str(folder).startswith(path):
@@ -90,7 +96,23 @@ def test_only_runs_of_other_vendors_are_removed(locked, command):
         1,
         {"dotdigital": False, "other": True, None: True},
     )
-    assert f"{locked} (Permission denied). No run of these vendors was removed" in text
+    assert f"{locked} (Permission denied). No run in them was removed, and none of a vendor" in text
+
+
+@pytest.mark.parametrize("level", RUN_LEVELS, ids=["dag", "task", "run", "index"])
+def test_a_folder_of_runs_that_cannot_be_read_stops_no_command(stage, command, monkeypatch, level):
+    """Tasks that run as different users may have such folders."""
+    root, old = Path(str(state_path())), []
+    for task in ("locked", "readable"):
+        for number in range(KEPT_RUNS + 1):
+            folder = RunFolder(local_path(f"{root}/runs/{task}/task/run{number or ''}/0/01"))
+            folder.write_summary({"finished": True, "ended_at": time.time() - (40 + number) * DAY_S, "vendor": "v"})
+        old.append(Path(str(folder.path)))
+    path = lock(str(root / level), monkeypatch)
+    code, text = command("prune")
+    assert (code, old[1].exists(), f"{path} (Permission denied)" in text or level.endswith("0")) == (1, False, True)
+    code, text = command("repair", "--dry-run")
+    assert (code, path in text, "were not checked and not changed. To fix" in text) == (1, True, True)
 
 
 @pytest.mark.parametrize(
