@@ -9,6 +9,7 @@ from typing import Any, get_args
 from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.guards import GUARDS, KNOWN_GUARDS, REMOVAL_GUARDS, Guard, GuardAction
 from airflow_provider_segexport.hooks import arguments
+from airflow_provider_segexport.hooks.numpy_scalars import scalar
 
 
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
@@ -68,6 +69,7 @@ def _named(given: Any) -> Mapping[Any, Any]:
 
 def _limit(given: Any) -> float | None:
     """Return a number that is 0 or more; None if the value is none."""
+    given = scalar(given)
     if isinstance(given, bool):
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from airflow.sdk import ObjectStoragePath
 
@@ -105,6 +106,7 @@ def test_guards_are_limits_by_name(given, expected):
         ),
         ({"max_shrink": "much"}, "the limit is 'much'. To fix: pass a number"),
         ({"max_shrink": True}, "the limit is True"),
+        ({"max_shrink": np.bool_(1)}, "the limit is"),
         ({"max_shrink": -1}, "the limit is -1"),
         ({"max_shrink": "nan"}, "the limit is 'nan'"),
         ({"max_removals": {"action": "skip_removals"}}, "the limit is None"),

@@ -17,7 +17,7 @@ from chaos.planted_bugs import PLANTS, VIP, C, segment
 from chaos.player import Player
 from chaos.product_runs import Disagreement
 from chaos.shrinking import smallest
-from chaos.steps import Break, Erase, Generator, Hand, Release, Sequence, Undo
+from chaos.steps import Break, Erase, Generator, Hand, Release, Sequence, Undo, Verification
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 
@@ -165,6 +165,15 @@ SMALLEST = {
         "campaign_monitor",
         shared=True,
         steps=[segment("bob"), segment(ann=C, field="create", **VIP), segment("bob", ann=C, field="create")],
+    ),
+    "a person that no response has shown in the audience has not left it": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[
+            segment("ann", mode="upsert", field="create", trouble=Break("killed", at=10)),
+            segment("ann", mode="upsert", trouble=Break("jobs", at=9)),
+            Verification(),
+        ],
     ),
     "who was erased beside an unfinished run is sent again, whatever its results say": Sequence(
         "omnisend",

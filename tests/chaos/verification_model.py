@@ -19,6 +19,8 @@ def kinds(vendor: Vendor, belief: Belief) -> set[str]:
     if entry.state == "removing":
         return {"unsettled", "barred"} if entry.bars else {"unsettled"}
     possible = {"barred" if entry.bars else observed_kind(vendor, contact)}
+    if "left" in possible and not entry.seen:  # a person must have been shown in the audience to leave it
+        possible = {"missing"}
     return possible | {"unsettled"} if entry.last is None else possible  # sent without a response, or added by an undo
 
 
