@@ -1,12 +1,15 @@
-"""Every error that a core test brings up is read for people and secrets; a module may have an S3 server."""
+"""Fixtures of core tests: each error is read for people and secrets; an S3 server; a lease of an audience."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from core.lease_holders import Audience
 from message_guard import messages
+from upath import UPath
 
 __all__ = ["messages"]
 
@@ -18,3 +21,16 @@ def server() -> Iterator[Any]:
 
     with s3_server() as running:
         yield running
+
+
+@pytest.fixture(params=["disk", "objects"])
+def audience(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Audience]:
+    """An audience whose lease is on a disk or in object storage."""
+    name = request.function.__name__
+    path: Any = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{name}/ledger")
+    harness = Audience(path)
+    yield harness
+    for lease in harness.taken:
+        lease.release()
+    if request.param == "objects":
+        path.fs.store.clear()

@@ -9,21 +9,9 @@ from collections import Counter
 import pytest
 from core.lease_holders import NOW, OTHER, OWNER, Audience
 from core.racing import take_leases
-from upath import UPath
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError
 from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S, holder, newest
-
-
-@pytest.fixture(params=["disk", "objects"])
-def audience(request, tmp_path):
-    path = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
-    harness = Audience(path)
-    yield harness
-    for lease in harness.taken:
-        lease.release()
-    if request.param == "objects":
-        path.fs.store.clear()
 
 
 def test_a_second_run_s_error_names_the_writer_and_the_time(audience):

@@ -6,22 +6,10 @@ import json
 
 import pytest
 from core.lease_holders import NOW, OTHER, OWNER, Audience
-from upath import UPath
 
 from airflow_provider_segexport.errors import AudienceLocked
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import SKEW_S, TTL_S, holder, newest
-
-
-@pytest.fixture(params=["disk", "objects"])
-def audience(request, tmp_path):
-    path = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
-    harness = Audience(path)
-    yield harness
-    for lease in harness.taken:
-        lease.release()
-    if request.param == "objects":
-        path.fs.store.clear()
 
 
 def test_half_a_file_is_nobodys(audience, caplog):

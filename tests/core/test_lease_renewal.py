@@ -5,25 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from core.lease_holders import NOW, OTHER, OWNER, Audience
-from upath import UPath
+from core.lease_holders import NOW, OTHER, OWNER
 
 from airflow_provider_segexport.errors import AudienceLocked, RetryableError, Superseded
 from airflow_provider_segexport.storage import lease as leases
 from airflow_provider_segexport.storage import lease_files
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.lease_files import TTL_S, Times, holder, newest
-
-
-@pytest.fixture(params=["disk", "objects"])
-def audience(request, tmp_path):
-    path = tmp_path / "ledger" if request.param == "disk" else UPath(f"memory://{request.node.originalname}/ledger")
-    harness = Audience(path)
-    yield harness
-    for lease in harness.taken:
-        lease.release()
-    if request.param == "objects":
-        path.fs.store.clear()
 
 
 def test_a_process_that_slept_past_its_time_stops(audience):
