@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
 
 from airflow_provider_segexport.errors import RetryableError, Superseded
@@ -89,6 +90,9 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
             raise
         except RetryableError:
             continue
+        except duckdb.IOException:
+            ledger.fence.check()  # the holder after this one may have removed the version that is read
+            raise
     raise RetryableError("The audience's ledger changes faster than it can be written: another run is writing it.")
 
 
