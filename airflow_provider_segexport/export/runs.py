@@ -149,7 +149,8 @@ def names_of(ledger: StoragePath, unread: UnreadFolders | None = None) -> tuple[
         ledger: of the audience.
         unread: gets the ledger if its history cannot be listed; None: that raises its error.
     """
-    state, names = AudienceState(), list[str]()
+    state = AudienceState()
+    names: list[str] = []
     with suppress(SegexportError, OSError):  # `airflow segexport repair` reports it
         state = AudienceState.read(ledger)
     with skipping(unread, ledger):

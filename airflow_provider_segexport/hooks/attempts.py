@@ -27,9 +27,11 @@ from airflow_provider_segexport.hooks.failures import (
     unexpected_text,
 )
 from airflow_provider_segexport.hooks.interruptible import Interruptible
+from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.storage.attempts import Attempt, Status, attempts, attempts_file, record
 from airflow_provider_segexport.storage.paths import as_local_path
+from airflow_provider_segexport.yes_no import yes_no
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -138,16 +140,17 @@ def audience_text(given: object) -> str:
         return f"({type(given).__name__})"
 
 
-def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: bool) -> AttemptRecord:
+def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: object) -> AttemptRecord:
     """Record that a try begins.
 
     Args:
         conn_id: the Airflow connection.
         audience: the `audience` argument; empty for the connection's default.
         identity: DAG, task, run and map index, or `hook` and its connection.
-        dry_run: the run only plans.
+        dry_run: the argument as it was given: the run only plans if it means yes.
     """
-    attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=dry_run)
+    is_dry_run = yes_no(scalar(dry_run)) is True
+    attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=is_dry_run)
     try:
         file = attempts_file(state_path(), conn_id, audience, "/".join(identity[:2]))
         earlier = attempts(file)

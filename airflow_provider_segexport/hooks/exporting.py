@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
-from airflow_provider_segexport.hooks.numpy_scalars import scalar
-from airflow_provider_segexport.yes_no import yes_no
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +98,7 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
 
     with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
         audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
-        attempt = begin(session.conn_id, audience, caller.identity, dry_run=yes_no(scalar(given["dry_run"])) is True)
+        attempt = begin(session.conn_id, audience, caller.identity, dry_run=given["dry_run"])
         with recorded(attempt), as_file(given) as (given_file, content):
             attempt.configured(session, audience)
             session.settings.check_dag_allowed(check_same_dag(dag_id))

@@ -14,9 +14,9 @@ from airflow_provider_segexport.hooks.numpy_scalars import scalar
 
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
     """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables it."""
-    values = (
-        {} if arguments.is_nothing(given) else arguments.literal(given.strip()) if isinstance(given, str) else given
-    )
+    values = arguments.literal(given.strip()) if isinstance(given, str) else given
+    if arguments.is_nothing(given):
+        values = {}
     if not isinstance(values, Mapping):
         raise InvalidArgument(
             f"`{name}` is not a mapping. To fix: map names to limits, such as {{'max_shrink': 0.3}}, or pass such a "

@@ -179,7 +179,8 @@ def _recorded_calls(
     Yields:
         A list for tasks that are carried out side by side with the writing.
     """
-    may_write, beside = True, list[Callable[[], None]]()
+    may_write = True
+    beside: list[Callable[[], None]] = []
     try:
         yield beside
     except Superseded:  # by now another try may use the run folder

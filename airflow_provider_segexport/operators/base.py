@@ -15,13 +15,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.operators import failures, kills, lineage, links, messages, waits
 from airflow_provider_segexport.operators.documented import ATTRIBUTE_NAMES, DocumentedOperator
 from airflow_provider_segexport.operators.loading import gc_disabled
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
 from airflow_provider_segexport.operators.retries import retry_policy
-from airflow_provider_segexport.yes_no import yes_no
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.attempts import AttemptRecord
@@ -217,7 +215,7 @@ class BaseAudienceOperator(DocumentedOperator):
         from airflow_provider_segexport.hooks.attempts import begin  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
 
-        dry_run = yes_no(scalar(getattr(self, "is_dry_run", False))) is True
+        dry_run = getattr(self, "is_dry_run", False)
         return begin(str(self.conn_id), self._audience_argument, task_caller(context).identity, dry_run=dry_run)
 
     def _max_deferral(self, context: Any) -> dt.timedelta:

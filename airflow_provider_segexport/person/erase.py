@@ -240,25 +240,23 @@ def _recorded_folders(root: StoragePath, on_error: Callable[[StoragePath, OSErro
 
 def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
     if not unfinished_runs.is_over(run):
-        if _report_unfinished(run, person, receipt) and not receipt.dry_run:
-            erased.note(run.path, person.mark)
+        _report_unfinished(run, person, receipt)
         return
     for table in files.tables(run.path):
         _clean(table, person, "run folder", receipt)
 
 
-def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> bool:
-    """Leave the tables of a run that may continue unchanged; report it, and return whether they contain the person."""
+def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> None:
+    """Leave the tables of a run that may continue unchanged; report it if they contain the person."""
     try:
         has_person = unfinished_runs.has_person(run, person)
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
-        return False
+        return
     if has_person:
         receipt.left.append(
             f"{run.path}: a run that is not finished. To fix: let it finish or delete the folder, then erase again."
         )
-    return has_person
 
 
 def _clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> None:

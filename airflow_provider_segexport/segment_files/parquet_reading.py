@@ -13,6 +13,7 @@ from airflow_provider_segexport.errors import InvalidSegment, RetryableError, Se
 from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.opening import open_file
+from airflow_provider_segexport.storage.parquet_tables import batches
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, uncached
 
 VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "version_id", "checksum", "ino")
@@ -109,18 +110,14 @@ READ_ROWS = 256
 def small_batches(
     parquet: pq.ParquetFile, columns: Sequence[str] | None, group: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of few rows, because the length of the values is not known before.
+    """Return batches of few rows, because the length of the values is not known before.
 
     Args:
         parquet: the file.
         columns: to read; None for all.
         group: the row group to read; None for all.
     """
-    if not parquet.num_row_groups:  # `iter_batches` breaks up to pyarrow 19
-        return
-    groups = None if group is None else [group]
-    wanted = None if columns is None else list(columns)
-    yield from parquet.iter_batches(READ_ROWS, row_groups=groups, columns=wanted, use_threads=False)
+    return batches(parquet, READ_ROWS, columns, group)
 
 
 def _listed_version(path: StoragePath, watched: WatchedFile) -> dict[str, str]:

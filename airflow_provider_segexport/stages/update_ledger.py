@@ -7,12 +7,13 @@ over the tables that this stage creates.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_segexport.errors import RetryableError, Superseded
+from airflow_provider_segexport.errors import DamagedState, RetryableError, Superseded
 from airflow_provider_segexport.model import GONE
 from airflow_provider_segexport.storage import erased, next_version
 from airflow_provider_segexport.storage.duckdb_engine import Engine, listed
@@ -81,19 +82,27 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
     for _ in range(COMMIT_ATTEMPTS):
         latest = ledger.pinned()
         version = latest.version()
-        _load_previous(engine, latest, version)
-        sql = next_version.rows(origin, changes, first=not version)
-        facts = facts_of(origin, latest.facts(version))
-        try:
-            return ledger.commit(engine.stream(sql), version, facts)
-        except Superseded:
-            raise
-        except RetryableError:
-            continue
-        except duckdb.IOException:
-            ledger.fence.check()  # the holder after this one may have removed the version that is read
-            raise
+        with _own_version(ledger):
+            _load_previous(engine, latest, version)
+            sql = next_version.rows(origin, changes, first=not version)
+            facts = facts_of(origin, latest.facts(version))
+            try:
+                return ledger.commit(engine.stream(sql), version, facts)
+            except Superseded:
+                raise
+            except RetryableError:
+                continue
     raise RetryableError("The audience's ledger changes faster than it can be written: another run is writing it.")
+
+
+@contextmanager
+def _own_version(ledger: Ledger) -> Iterator[None]:
+    """Raise Superseded in place of the error of a version that the holder after this one has removed."""
+    try:
+        yield
+    except (DamagedState, FileNotFoundError, duckdb.IOException):
+        ledger.fence.check()
+        raise
 
 
 def _load_previous(engine: Engine, ledger: Ledger, version: int) -> None:

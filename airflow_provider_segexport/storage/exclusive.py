@@ -56,7 +56,9 @@ def create_and_list(path: StoragePath, content: bytes) -> Created:
         is_certain = _put_new(path, content)
     except FileExistsError:
         return Created(is_new=False, is_certain=True, names=listing(path.parent))
-    second = partial(_rejects_second, path, content) if is_certain else bool
+    if not is_certain:
+        return Created(is_new=True, is_certain=False, names=listing(path.parent))
+    second = partial(_rejects_second, path, content)
     is_certain, names = side_by_side(path, second, partial(listing, path.parent))
     return Created(is_new=True, is_certain=is_certain, names=names)
 

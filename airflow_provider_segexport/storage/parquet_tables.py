@@ -1,6 +1,6 @@
-"""Reads Parquet files that this package wrote: `open file -> table`.
+"""Reads Parquet files in one thread: `open file -> table, or record batches`.
 
-They are read in the calling thread alone. PyArrow's threads for reading from a Python file abort an interpreter that
+The calling thread reads alone. PyArrow's threads for reading from a Python file abort an interpreter that
 ends right afterwards, as a command's does (PyArrow 18 to 24, tried 2026-11-28: 25 of 72 processes).
 """
 
@@ -11,6 +11,8 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+BATCH_ROWS = 65_536
 
 
 def read_table(file: IO[bytes], columns: Sequence[str] | None = None) -> pa.Table:
@@ -31,11 +33,28 @@ def read_table(file: IO[bytes], columns: Sequence[str] | None = None) -> pa.Tabl
     return table.select(names)
 
 
+def batches(
+    parquet: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None, group: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an opened file; nothing if it has no row group, at which PyArrow up to 19 fails.
+
+    Args:
+        parquet: the file.
+        rows: of a batch, at most.
+        columns: to read; None for all.
+        group: the row group to read; None for all.
+    """
+    if parquet.num_row_groups:
+        groups = None if group is None else [group]
+        wanted = None if columns is None else list(columns)
+        yield from parquet.iter_batches(rows, row_groups=groups, columns=wanted, use_threads=False)
+
+
 def column_parts(file: IO[bytes], column: str) -> Iterator[pa.Array]:
     """Yield a column in parts; nothing if the file has no such column."""
     parquet = pq.ParquetFile(file, pre_buffer=False)
-    if column in parquet.schema_arrow.names and parquet.num_row_groups:  # PyArrow up to 19 cannot read no row group
-        yield from (batch.column(column) for batch in parquet.iter_batches(columns=[column], use_threads=False))
+    if column in parquet.schema_arrow.names:
+        yield from (batch.column(column) for batch in batches(parquet, BATCH_ROWS, [column]))
 
 
 def matching_rows(file: IO[bytes], column: str, value: str) -> pa.Table:

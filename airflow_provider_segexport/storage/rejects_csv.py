@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.opening import open_file
+from airflow_provider_segexport.storage.parquet_tables import batches
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.sealing import verify
 
@@ -87,10 +88,8 @@ class RejectsFile:
     def _parts(self) -> Iterator[list[list[Any]]]:
         """Yield the columns of some thousand rows at a time."""
         with self._file:
-            if not self._parquet.num_row_groups:  # up to pyarrow 19, `iter_batches` breaks there
-                return
             try:
-                for batch in self._parquet.iter_batches(batch_size=LINES, use_threads=False):
+                for batch in batches(self._parquet, LINES):
                     yield [column.to_pylist() for column in batch.columns]
             except pa.ArrowException:  # of a file without a checksum, as version 1 wrote it
                 raise DamagedState(str(self._path), NOT_PARQUET) from None

@@ -34,7 +34,7 @@ class Plant:
 
 VIP = {"export": "shop.vip"}
 PLANTS = {
-    "a suppression list withholds nobody": Plant(
+    "a suppression list withholds no person": Plant(
         "omnisend",
         "stages.consent",
         "withhold_suppressed",
@@ -63,7 +63,7 @@ PLANTS = {
         lambda _: 0,
         (segment("ann", "bob"), Hand("bob", "leave"), segment("ann", bob=B)),
     ),
-    "a person whom a mirror took out is not brought back": Plant(
+    "a person that a mirror took out is not brought back": Plant(
         "campaign_monitor",
         "stages.plan",
         "write_returning",

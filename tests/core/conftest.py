@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from core.lease_holders import Audience
+from core.rate_limits import accounts
 from message_guard import messages
+from quota_stores import STORES, quota_store
 from upath import UPath
 
 __all__ = ["messages"]
@@ -34,3 +36,15 @@ def audience(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Audienc
         lease.release()
     if request.param == "objects":
         path.fs.store.clear()
+
+
+@pytest.fixture(params=STORES)
+def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """A function that makes an account whose calls are counted in one of the stores."""
+    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> Iterator[Any]:
+    """A function that makes an account whose calls are counted in files."""
+    yield from accounts(str(tmp_path / "quotas"))

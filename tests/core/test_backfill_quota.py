@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from core.rate_limits import NOW, READ, accounts, answer
-from quota_stores import STORES, quota_store
+from core.rate_limits import NOW, READ, answer
 
 from airflow_provider_segexport.errors import RateLimited
 from airflow_provider_segexport.model import Rate
-
-
-@pytest.fixture(params=STORES)
-def account(request, tmp_path):
-    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
 
 
 def test_a_backfill_gives_way_while_a_scheduled_run_is_at_work(account):

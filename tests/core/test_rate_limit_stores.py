@@ -9,22 +9,12 @@ from pathlib import Path
 import pytest
 from core.factories import PLAIN
 from core.rate_limits import LONGER, NAME, NOW, READ, TAG, Account, accounts, answer, vendor_of
-from quota_stores import STORES, quota_store
+from quota_stores import quota_store
 
 from airflow_provider_segexport.errors import InvalidConnection, RetryableError
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ratelimit.backends import open_store
 from airflow_provider_segexport.ratelimit.clocks import clock_offset
-
-
-@pytest.fixture(params=STORES)
-def account(request, tmp_path):
-    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
-
-
-@pytest.fixture
-def filed(tmp_path):
-    yield from accounts(str(tmp_path / "quotas"))
 
 
 def test_a_clock_that_was_set_back_stops_no_task(account):

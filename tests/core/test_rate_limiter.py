@@ -7,20 +7,14 @@ from dataclasses import replace
 import pytest
 import requests
 import requests_mock
-from core.rate_limits import LONGER, NOW, READ, TAG, accounts, answer
+from core.rate_limits import LONGER, NOW, READ, TAG, answer
 from pyrate_limiter.utils import enforce_rate_list
-from quota_stores import STORES, quota_store
 
 from airflow_provider_segexport.errors import RateLimited, SegexportError
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ratelimit.backends import account_key
 from airflow_provider_segexport.ratelimit.windows import Priority, sliding_rates
-
-
-@pytest.fixture(params=STORES)
-def account(request, tmp_path):
-    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
 
 
 def test_calls_go_out_at_once_while_there_is_room_and_then_wait_for_the_window(account):

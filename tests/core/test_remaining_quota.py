@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from core.rate_limits import NOW, READ, TAG, accounts, answer
-from quota_stores import STORES, quota_store
+from core.rate_limits import NOW, READ, TAG, answer
 
 from airflow_provider_segexport.model import Rate, RemainingQuota, Request
 from airflow_provider_segexport.vendors.registry import VENDORS
-
-
-@pytest.fixture(params=STORES)
-def account(request, tmp_path):
-    yield from accounts(quota_store(request.param, tmp_path / "quotas"))
-
-
-@pytest.fixture
-def filed(tmp_path):
-    yield from accounts(str(tmp_path / "quotas"))
 
 
 def test_a_429_holds_back_every_task_of_the_account(account):
