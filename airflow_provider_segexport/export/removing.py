@@ -11,7 +11,7 @@ from airflow_provider_segexport.export.config import ExportContext, PendingJobs
 from airflow_provider_segexport.export.removal_checks import RemovalChecks
 from airflow_provider_segexport.export.reverify import Pending
 from airflow_provider_segexport.export.sending import callbacks, run_send_loop
-from airflow_provider_segexport.model import Audience, Batch
+from airflow_provider_segexport.model import Audience, Batch, BatchReply, Operation, Request
 from airflow_provider_segexport.stages import readback, record, removals, send
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.plan import Plan, RowSql
@@ -19,6 +19,9 @@ from airflow_provider_segexport.vendors.base import Removal
 from airflow_provider_segexport.vendors.read_back import READ_BACK_DELAYS_S, members_among
 
 log = logging.getLogger(__name__)
+
+READS = frozenset({"GET", "HEAD"})
+"""Methods of requests that change nothing at the vendor."""
 
 
 def removal_of(context: ExportContext) -> Removal:
@@ -117,9 +120,14 @@ def send_removals(
     with engine() as sql:
         checks = RemovalChecks(context, removal, audience, sql, open_batches)
         calls = callbacks(
-            context, removal, audience, checks.remove, recorder, record_reply=checks.record_reply(recorder)
+            context,
+            removal,
+            audience,
+            lambda batch: _with_intent(recorder, batch, checks.remove(batch)),
+            recorder,
+            record_reply=checks.record_reply(recorder),
         )
-        calls = replace(calls, record_sending=lambda batches: _record_sending(checks, recorder, batches))
+        calls = replace(calls, record_sending=checks.before_sending)
         pending = checks.checked(open_batches(), recorder)
         # No intent is written ahead, because the people of a removal are checked right before its call.
         with folder.journal.sending((), removal.limits.batch_rows):
@@ -129,10 +137,25 @@ def send_removals(
     return jobs
 
 
-def _record_sending(checks: RemovalChecks, recorder: record.BatchRecorder, batches: list[Batch]) -> None:
-    """Check the people of batches that are sent now, then record the intent."""
-    checks.before_sending(batches)
-    recorder.record_sending(batches)
+def _with_intent(
+    recorder: record.BatchRecorder, batch: Batch, operation: Operation[BatchReply]
+) -> Operation[BatchReply]:
+    """Return the operation, with the intent on disk right before the first request that may remove a person.
+
+    A person who is already gone counts as removed by this export if an earlier attempt has recorded the intent. A read
+    before it proves nothing: another client may have deleted the person.
+    """
+    try:
+        step = next(operation)
+        while not isinstance(step, Request) or step.method in READS:
+            step = operation.send((yield step))
+        recorder.record_sending([batch])
+        recorder.folder.journal.sync(batch.id)
+        while True:
+            step = operation.send((yield step))
+    except StopIteration as end:
+        reply: BatchReply = end.value
+        return reply
 
 
 def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:

@@ -79,9 +79,12 @@ def send_all(
     if is_stale_plan(context, planned_at):
         pending = drop_leavers(context, audience, pending, recorder.record_reply)
     record_reply = reverify_resends(context, audience, planned_at, recorder.record_reply)
-    calls = callbacks(
-        context, vendor, audience, lambda batch: _call(context, audience, batch), recorder, record_reply=record_reply
-    )
+
+    def call(batch: Batch) -> Operation[BatchReply]:
+        folder.journal.sync(batch.id)  # the intent is on disk before the call leaves
+        return _call(context, audience, batch)
+
+    calls = callbacks(context, vendor, audience, call, recorder, record_reply=record_reply)
     with folder.journal.sending(planned.batches, vendor.limits.batch_rows):
         return run_send_loop(context, send.InFlight(pending), calls, vendor.limits, recorder)
 
@@ -107,12 +110,8 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
     """
     responses = PollResponseCache(context.send, context.vendor.embedded_job_reads)
 
-    def upsert(batch: Batch) -> BatchReply:
-        recorder.folder.journal.sync(batch.id)  # the intent is on disk before the call leaves
-        return context.run_operation(call(batch))
-
     return send.SendCallbacks(
-        upsert=upsert,
+        upsert=lambda batch: context.run_operation(call(batch)),
         poll=lambda job_ids: context.run_operation(operations.poll(audience, job_ids), responses.poll),
         collect=lambda batch, job_id: context.run_operation(
             operations.collect(audience, batch, job_id), responses.collect

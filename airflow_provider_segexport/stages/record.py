@@ -37,7 +37,7 @@ NO_LONGER_IN = frozenset({Reason.DELETED, Reason.NOT_IN_AUDIENCE})
 
 @dataclass(slots=True)
 class BatchRecorder:
-    """Write the journal of a run; called from one thread.
+    """Write the journal of a run; called from one thread, but for `record_sending`.
 
     Attributes:
         folder: the part of the run folder that holds the batches.
@@ -78,7 +78,7 @@ class BatchRecorder:
             self._check_guard()
 
     def record_sending(self, batches: list[Batch]) -> None:
-        """Record the intent, before the calls."""
+        """Record the intent, before the calls; called from any thread."""
         self.folder.journal.write_intents([Entry(batch.id, State.SENDING, len(batch)) for batch in batches])
 
     def record_reply(self, batch: Batch, reply: BatchReply | BatchRejected) -> list[Batch]:

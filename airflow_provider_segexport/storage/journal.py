@@ -70,7 +70,7 @@ class Journal:
         self._is_created = False
         self._written = 0
         self._open: int | None = None
-        self._syncing, self._lock = Lock(), Lock()
+        self._syncing, self._writing, self._lock = Lock(), Lock(), Lock()
         self._synced = 0
 
     def create(self) -> None:
@@ -98,12 +98,15 @@ class Journal:
             raise DamagedState(str(self._first), "line 1 has changed since it was written")
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Append entries; on return they survive the process, and after `sync` a loss of power.
+        """Append entries, from any thread; on return they survive the process, and after `sync` a loss of power.
 
         In object storage, entries of a `sending` block survive after the block, or after `sync`.
         """
-        if not entries:
-            return
+        if entries:
+            with self._writing:
+                self._write(entries)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
         states, now = self._load(), round(self.clock(), 3)
         entries = [replace(entry, written_at=now) for entry in entries]
         lines = [encoded(entry) for entry in entries]
@@ -142,11 +145,12 @@ class Journal:
         if self._objects is None or not self._objects.is_grouping or not entries:
             self.write(entries)
             return
-        states, now = self._load(), round(self.clock(), 3)
-        with self._lock:
-            for entry in entries:
-                apply(states, replace(entry, written_at=now))
-        self._objects.write_intents([replace(entry, written_at=now) for entry in entries])
+        with self._writing:
+            states, now = self._load(), round(self.clock(), 3)
+            with self._lock:
+                for entry in entries:
+                    apply(states, replace(entry, written_at=now))
+            self._objects.write_intents([replace(entry, written_at=now) for entry in entries])
 
     def sync(self, batch: str = "") -> None:
         """Wait until entries survive a loss of power: on the disk, or in the store.
@@ -180,7 +184,9 @@ class Journal:
 
     def states(self) -> dict[str, Entry]:
         """Return the last entry of each batch."""
-        return dict(self._load())
+        states = self._load()
+        with self._lock:
+            return dict(states)
 
     def _load(self) -> dict[str, Entry]:
         if self._states is None:

@@ -178,3 +178,37 @@ def test_a_person_that_a_user_deleted_at_the_vendor_is_not_ours(sim, tmp_path):
     report = account.day(2, people(3))
     assert {name: count for name, count in report["removals"].items() if count} == {"planned": 1, "already_gone": 1}
     assert account.day(3, people(4))["reasons"] == {"withheld": {"deleted": 1}}
+
+
+class DyingSender:
+    """A sender whose process is killed after the response to a request of one method."""
+
+    def __init__(self, send, method):
+        self.send, self.method = send, method
+        self.traffic = send.traffic
+
+    def __call__(self, request):
+        response = self.send(request)
+        if request.method == self.method and "subscribers" in request.url:
+            raise KeyboardInterrupt
+        return response
+
+    def close(self):
+        self.send.close()
+
+
+@pytest.mark.parametrize(("method", "state"), [("GET", "Deleted"), ("DELETE", "Active")])
+def test_only_a_deletion_that_may_have_left_counts_as_the_runs_own(sim, tmp_path, method, state):
+    """A process that is killed after it read who is deleted has deleted no person; a user has the last word."""
+    account = VendorHarness(sim, "campaign_monitor", tmp_path)
+    account.day(1, people(4))
+    if method == "GET":
+        seed(account, "deleted", "p3@example.com")
+    environment = account.environment("day-2", send=DyingSender(account.sender(), method))
+    with pytest.raises(KeyboardInterrupt):
+        account.day(2, people(3), environment=environment)
+    assert states(account)["p3@example.com"] == "Deleted"
+    account.day(2, people(3))
+    report = account.day(3, people(4))
+    assert report["counts"].get("delivered", 0) == (method == "DELETE")
+    assert states(account)["p3@example.com"] == state
