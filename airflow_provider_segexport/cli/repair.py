@@ -37,7 +37,8 @@ def repair(args: Namespace) -> None:
     for diagnosis in damaged:
         say(describe_diagnosis(diagnosis))
     described = {diagnosis.run for diagnosis in damaged}
-    unreadable = core.unreadable_runs(run_folders(root / "runs", unread.add))
+    folders = list(run_folders(root / "runs", unread.add))
+    unreadable = core.unreadable_runs(folders)
     runs = [(folder, why) for folder, why in unreadable if str(folder.path) not in described]
     for _, why in runs:
         say(
@@ -51,7 +52,7 @@ def repair(args: Namespace) -> None:
         _end(unread)
         return
     for diagnosis in diagnoses:
-        core.repair(diagnosis.path, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running)
+        core.repair(diagnosis.path, resolve, clock=time.time, sleep=time.sleep, alive=is_task_running, runs=folders)
     remove_stale_folders()
     for folder, why in runs:
         core.set_run_aside(folder, why, time.time())
@@ -71,7 +72,8 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
     if diagnosis.state:
         lines.append(
             f"The audience's state (audience_state.json) cannot be read: {diagnosis.state}. It is rebuilt from the "
-            "ledger and the history. Lost: whether a run has not ended, and which opt-outs were read."
+            "ledger, the history and the run folders. Lost: which opt-outs were read, and a run that has not ended if "
+            "its run folder is not below the state."
         )
     if diagnosis.versions and diagnosis.good:
         lines.append(
@@ -87,7 +89,8 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
     if diagnosis.run and diagnosis.rows_known:
         lines.append(
             f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its "
-            "plan count as perhaps sent, so the next run sends or removes each of them again."
+            "plan count as perhaps sent, so the next run sends or removes each of them again. Its jobs may still run "
+            "at the vendor: let the next run start only after they have ended."
         )
     elif diagnosis.run:
         lines.append(

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export import audience, experiments
 from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
+from airflow_provider_segexport.export.rebuilt_state import rebuilt_state, unfinished_run
 from airflow_provider_segexport.export.recover import check_plan
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.durable import move_aside
-from airflow_provider_segexport.storage.history import run_history
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import (
@@ -172,19 +172,22 @@ def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
 
-def repair(
+def repair(  # noqa: PLR0913 - what it reads, and what tests replace
     path: StoragePath,
     resolve: PathResolver,
     *,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     alive: Callable[[str], bool | None] = lambda _: None,
+    runs: Iterable[RunFolder] = (),
 ) -> Diagnosis:
     """Set aside the unreadable files while no run writes the audience; return what was found.
 
     Args:
         path: of the audience's ledger.
         resolve: opens a path in the storage.
+        runs: all run folders. If the audience's state is damaged, the unfinished run is looked up among them, so that
+            the next run waits for its jobs and writes its results into the ledger.
         clock: returns epoch seconds.
         sleep: sleeps for seconds.
         alive: returns whether the holder of a lease still runs; None if it is unknown.
@@ -198,13 +201,17 @@ def repair(
         diagnosis = look(path, resolve)
         remove_stale_temp_files(path)
         if diagnosis.damaged:
-            _repair(diagnosis, resolve, Ledger(path, lease), clock())
+            ledger = Ledger(path, lease)
+            unfinished = unfinished_run(ledger, runs) if diagnosis.state else None
+            _repair(diagnosis, resolve, ledger, unfinished, clock())
     finally:
         lease.release()
     return diagnosis
 
 
-def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: float) -> None:
+def _repair(
+    diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, unfinished: RunFolder | None, now: float
+) -> None:
     """Repair in steps that may be repeated, because a killed repair starts again."""
     path = diagnosis.path
     top = max(diagnosis.versions, default=diagnosis.good)
@@ -212,7 +219,11 @@ def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: fl
         _forget_content(ledger, diagnosis.good, top)
     for version in diagnosis.versions:
         _set_aside(ledger.file(version))
-    for name, why in (*([(diagnosis.run, diagnosis.why)] if diagnosis.run else []), *diagnosis.doubts):
+    unreadable = [(diagnosis.run, diagnosis.why)] if diagnosis.run else []
+    if unfinished is not None and (cause := _unreadable(unfinished, is_planned=True)):
+        unreadable.append((str(unfinished.path), cause))
+        unfinished = None
+    for name, why in (*unreadable, *diagnosis.doubts):
         folder = RunFolder(resolve(name))
         count_as_sent(ledger, folder, now)
         set_run_aside(folder, why, now)
@@ -220,7 +231,10 @@ def _repair(diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, now: fl
         for name in listing(path):
             if fencing_token_of(name) is not None:
                 _set_aside(path / name)
-        _rebuilt_state(ledger).write(path, ledger.fence)
+        state = rebuilt_state(ledger)
+        if unfinished is not None:
+            state = state.opened("", str(unfinished.path), "", is_planned=True)
+        state.write(path, ledger.fence)
     elif diagnosis.damaged:
         state = AudienceState.read(path)
         damaged = {diagnosis.run, *(name for name, _ in diagnosis.doubts)}
@@ -245,13 +259,3 @@ def _set_aside(file: StoragePath) -> None:
     elif file.exists():
         write(file.parent / f"damaged-{file.name}", read(file))
         file.unlink(missing_ok=True)
-
-
-def _rebuilt_state(ledger: Ledger) -> AudienceState:
-    """Return the audience state by its run history: the exports that use it, in the order of their first runs."""
-    sharers = list(dict.fromkeys(str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")))
-    exports = ledger.facts().get("exports", {}) if ledger.version() else {}
-    sharers += [name for name in exports if name not in sharers]
-    begun = {name: facts["as_of"] for name, facts in exports.items() if facts.get("as_of")}
-    owner = sharers[0] if sharers else ""
-    return AudienceState(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)

@@ -27,6 +27,7 @@ from airflow_provider_segexport.export.config import (
 )
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import Sender
+from airflow_provider_segexport.person.files import run_folders
 from airflow_provider_segexport.ratelimit.backends import open_store
 from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 from airflow_provider_segexport.storage.history import ledger_paths
@@ -179,11 +180,12 @@ class Stage(SimulatedAudience):
     def repair(self) -> None:
         """Do what `airflow segexport repair` does."""
         for path in ledger_paths(self.root):
+            runs = list(run_folders(self.state_path / "runs"))
             try:
-                repair.repair(path, self.resolve, clock=self.now, sleep=self.sleep)
+                repair.repair(path, self.resolve, clock=self.now, sleep=self.sleep, runs=runs)
             except AudienceLocked as busy:
                 self.sleep(busy.retry_after_s or 0)
-                repair.repair(path, self.resolve, clock=self.now, sleep=self.sleep)
+                repair.repair(path, self.resolve, clock=self.now, sleep=self.sleep, runs=runs)
         folders = [RunFolder.latest(run.folder) for run in self.runs.values()]
         for folder, why in repair.unreadable_runs([folder for folder in folders if folder is not None]):
             repair.set_run_aside(folder, why, self.now())

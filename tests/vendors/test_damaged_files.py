@@ -90,7 +90,8 @@ class Account(VendorHarness):
         """Do what the command does; return what it reports."""
         clock = self.sim.clock.now
         diagnoses = [
-            repair.repair(path, self.resolve, clock=clock, sleep=self.sleep) for path in ledger_paths(self.root)
+            repair.repair(path, self.resolve, clock=clock, sleep=self.sleep, runs=list(run_folders(self.root / "runs")))
+            for path in ledger_paths(self.root)
         ]
         causes = [str(diagnosis) for diagnosis in diagnoses if diagnosis.damaged]
         for folder, why in repair.unreadable_runs(run_folders(self.root / "runs")):

@@ -11,13 +11,17 @@ import pytest
 from damages import NO_FILES, remove
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import DamagedState, SegexportError
+from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError
 from airflow_provider_segexport.export import repair
+from airflow_provider_segexport.person.files import run_folders
 from airflow_provider_segexport.storage.history import ledger_paths
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 PLAN_FILES = {"upserts.arrow", "removals.arrow", "plan.json", "journal.jsonl", "existing.parquet", "returning.parquet"}
+
+
+JOB_S = 2400.0
 
 
 def day(account: VendorHarness, number: int, emails: list[str], **options) -> dict:
@@ -78,8 +82,9 @@ def removed(path: Path, _: random.Random) -> None:
 
 
 def mend(account: VendorHarness) -> None:
+    runs = list(run_folders(account.home / "runs"))
     for path in ledger_paths(local_path(str(account.home))):
-        repair.repair(path, local_path, clock=account.sim.clock.now, sleep=account.sleep)
+        repair.repair(path, local_path, clock=account.sim.clock.now, sleep=account.sleep, runs=runs)
     for folder, why in repair.unreadable_runs([account.environment("day-2").run_folder]):
         repair.set_run_aside(folder, why, account.sim.clock.now())
 
@@ -235,3 +240,28 @@ def test_a_folder_or_link_under_a_file_s_name_is_an_error_of_ours_and_is_set_asi
         assert account.active() >= set(people(3)), path
         remove(account.home)
         shutil.copytree(copied, account.home, symlinks=True)
+
+
+@pytest.mark.parametrize("vendor", ["dotdigital", "constant_contact", "omnisend"])
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_repair_of_the_state_finds_the_unfinished_run_again(sim, tmp_path, vendor, retried):
+    """The next run waits for its jobs, which would overwrite newer values, and knows the people that it added."""
+    account = VendorHarness(sim, vendor, tmp_path / "home", batch_rows=2)
+    day(account, 1, people(3))
+    sim.configure({vendor: {"job_seconds": JOB_S}})
+    with pytest.raises(KeyboardInterrupt):
+        day(account, 2, people(4), environment=account.environment("day-2", pause=dies))
+    sim.configure({vendor: {"job_seconds": 1}})  # jobs from now on overtake it
+    sim.clock.advance(JOB_S / 2)
+    for path in account.home.rglob("audience_state*"):
+        flip(path, random.Random(1))
+    with pytest.raises(DamagedState):
+        day(account, 3, people(3))
+    mend(account)
+    if retried:  # its plan is older than the version of the ledger that the repair has written
+        with pytest.raises(RetryableError):
+            day(account, 2, people(4))
+    day(account, 3, people(3))
+    sim.clock.advance(JOB_S)
+    assert account.active() == set(people(3))
+    assert "Day 2" not in str(account.members())
