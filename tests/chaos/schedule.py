@@ -14,7 +14,7 @@ from chaos.fork_server import ForkServer, SharedClock, TryRequest
 from chaos.population import Day, Population, address
 from chaos.run_records import Row, Run, RunRecords, Try, in_audience
 from chaos.simulated_audience import FOREIGN_TAG
-from chaos.stage import BATCH, CONNECTIONS, Stage, small
+from chaos.stage import BATCH, CONNECTIONS, Stage, Trouble, small
 from chaos.troubles import MOST_STEPS, Troubles
 
 from airflow_provider_segexport.export.config import Undo
@@ -68,13 +68,20 @@ class Schedule:
         run = self._begin(day, self.rng.choice(MODES))
         run.options.pop("guards", None)
         for _ in range(6):
-            if self.stage.attempt(run) in DONE:
+            if self._attempt(run) in DONE:
                 break
             self.stage.sleep(300)
         self._tell(f"{run.name} {run.mode} of day {day.number}: calm, {run.ended}")
         if not run.finished:
             self.stage.unexpected.append(f"{run.name} is calm and newest, and ended with {run.ended}")
         return self.stage.evidence(settled=True)
+
+    def _attempt(self, run: Run, trouble: Trouble | None = None) -> str:
+        """One try; if it reports damage, which may be some tries old, the repair command is run."""
+        ended = self.stage.attempt(run, trouble)
+        if ended == "DamagedState":
+            self.stage.repair()
+        return ended
 
     def _tell(self, event: str) -> None:
         self.story.append(event)
@@ -129,7 +136,7 @@ class Schedule:
             if self.more and rng.random() < 0.25 and self._suspended(run):
                 return
             description, trouble = self.troubles.draw()
-            ended = stage.attempt(run, trouble)
+            ended = self._attempt(run, trouble)
             self._tell(f"{run.name} {run.mode} of day {day.number}: {description}: {ended}")
             if ended in DONE:
                 return
@@ -223,10 +230,8 @@ class Schedule:
             content = content[: rng.randrange(len(content))]
         path.write_bytes(content)
         stage.asked_again += 1000
-        ended = stage.attempt(run)
+        ended = self._attempt(run)
         self._tell(f"{path.relative_to(stage.root)} is damaged: {ended}")
-        if ended == "DamagedState":
-            stage.repair()
 
     def _happen(self) -> None:
         """People do things at the vendor."""
