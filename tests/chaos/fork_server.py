@@ -77,6 +77,10 @@ class RemoteSimulator:
         """Return the description that the tests' process has read."""
         return {"vendors": self._described}
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return nothing: the log is read in the tests' process."""
+        return []
+
 
 class ForkServer:
     """The process, which runs as long as the block."""

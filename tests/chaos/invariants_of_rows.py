@@ -53,8 +53,10 @@ def _rejected_rows(where: str, run: Run, folder: Any, report: dict[str, Any]) ->
         yield f"{where}: rejects.parquet holds {dict(listed)}, and the report says {reasons}"
     by_row = {line["row"]: (line["outcome"], line["reason"]) for line in lines}
     for number, row in enumerate(run.rows):
-        if row.wrong is not None and by_row.get(number) != row.wrong:
-            yield f"{where}: row {number} must end as {row.wrong}, and ended as {by_row.get(number, 'sent')}"
+        ended = by_row.get(number)
+        # Consent that a sharer's segment has withdrawn is a person's reason, and comes before those of the row.
+        if row.wrong is not None and ended not in {row.wrong, ("withheld", "withdrawn_elsewhere")}:
+            yield f"{where}: row {number} must end as {row.wrong}, and ended as {ended or 'sent'}"
 
 
 def _delivered(evidence: RunRecords, run: Run) -> Iterator[str]:
@@ -82,7 +84,7 @@ def newest_content(evidence: RunRecords, run: Run) -> tuple[dict[str, tuple[str,
     """The content that had last arrived of each person when a run ended, with the run; and its own export's last."""
     arrived: dict[str, tuple[str, str]] = {}
     own: dict[str, str] = {}
-    last = evidence.last_call(run)
+    last = max((evidence.last_call(run), *(this.ended_after for this in run.tries)))
     for call in evidence.calls:
         if call.number > last or not call.arrived:
             continue

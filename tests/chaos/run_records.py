@@ -61,6 +61,7 @@ class Try:
         texts: everything that left the process as text: logs, errors, progress, the report.
         in_flight: calls that may have been under way when it was killed.
         closed: the run's report said that it was finished when it ended.
+        ended_after: number of the vendor's last call, of any run, when it ended.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Try:
     texts: list[str] = field(default_factory=list)
     in_flight: int = 0
     closed: bool = False
+    ended_after: int = 0
     report: Mapping[str, Any] | None = None
 
 
@@ -267,10 +269,9 @@ class RunRecords:
         return calls_by_run
 
     def ever_refused(self) -> set[str]:
-        """People that the vendor rejected at some time: it may not have stored their values."""
-        named = (line for run in self.runs.values() for folder, _ in run.reports() for line in rejects(folder))
-        refused = {line["email"] for line in named if line["outcome"] == "rejected"}
-        return refused | self.opted_out.keys() | self.left.keys()
+        """People that the vendor rejected at some time, and may not have stored the values of."""
+        lines = (line for run in self.runs.values() for folder, _ in run.reports() for line in rejects(folder))
+        return {*self.opted_out, *self.left, *(line["email"] for line in lines if line["outcome"] == "rejected")}
 
     def address(self, leaver: str) -> str:
         """The address of the person that a removal names."""

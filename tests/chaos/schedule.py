@@ -208,7 +208,7 @@ class Schedule:
         stage.unexpected += unexpected
         run.tries[-1] = done
         done.members |= this.members | in_audience(stage.root, versions=5)
-        done.in_flight = CONNECTIONS
+        done.in_flight, done.ended_after = CONNECTIONS, stage.last_request()
         self._tell(f"{description}: {done.ended}")
         return done.ended in DONE
 

@@ -141,11 +141,15 @@ class Stage(SimulatedAudience):
                 sender.close()
                 self.running.remove(run.name)
         self.fetch()
-        this.closed = environment.run_folder.finished()
+        this.closed, this.ended_after = environment.run_folder.finished(), self.last_request()
         this.members |= in_audience(self.root, versions=5)
         if this.ended in {"killed", "disk", "Superseded"}:
             this.in_flight = CONNECTIONS
         return this.ended
+
+    def last_request(self) -> int:
+        """Number of the newest call in the vendor's log."""
+        return max((int(entry["number"]) for entry in self.sim.requests()), default=0)
 
     def clock_of(self, trouble: Trouble) -> float:
         """The worker's clock."""
