@@ -37,6 +37,7 @@ Messages are shown to people and written to logs, so they contain no email addre
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -48,6 +49,24 @@ class SegexportError(Exception):
     def error_code(self) -> str:
         """The stable code of the exception's class, such as `authentication-failed`: its entry in troubleshooting."""
         return _WORD_START.sub("-", type(self).__name__).lower()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the attributes: a task may export in several processes, which send their errors to the task's own."""
+        return restored, (type(self), self.args, vars(self))
+
+
+def restored(error_class: type[SegexportError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SegexportError:
+    """Return an error without calling its constructor, which takes other arguments.
+
+    Args:
+        error_class: class of the error.
+        args: its `args`, the text first.
+        attributes: its other attributes by name.
+    """
+    error = error_class.__new__(error_class)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class RetryableError(SegexportError):
@@ -214,10 +233,6 @@ class DamagedState(FatalError):
             f"`airflow segexport repair{argument}`, which sets aside the files that cannot be read; it "
             "shows what would be lost and asks first."
         )
-
-    def __reduce__(self) -> tuple[type[DamagedState], tuple[str, str, str]]:
-        """Pickle with the three constructor arguments."""
-        return type(self), (self.file, self.why, self.audience)
 
 
 class UnexpectedResponse(FatalError):

@@ -30,14 +30,16 @@ def get_hook(conn_id: str, *, low_priority: bool = False) -> SegmentExportHook:
     from airflow_provider_segexport.errors import InvalidConnection  # noqa: PLC0415 - metadata needs `HOOKS` only
     from airflow_provider_segexport.hooks.base import read_connection  # noqa: PLC0415
     from airflow_provider_segexport.hooks.connection import uri_hint  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.failures import fatal_errors_translated  # noqa: PLC0415
 
-    connection = read_connection(conn_id)
-    if connection.conn_type not in HOOKS:
-        raise InvalidConnection(
-            f"Connection {conn_id!r} is of type {connection.conn_type!r}. An export needs one of these types: "
-            f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
-        )
-    return get_hook_class(connection.conn_type)(conn_id, connection=connection, low_priority=low_priority)
+    with fatal_errors_translated():
+        connection = read_connection(conn_id)
+        if connection.conn_type not in HOOKS:
+            raise InvalidConnection(
+                f"Connection {conn_id!r} is of type {connection.conn_type!r}. An export needs one of these types: "
+                f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
+            )
+        return get_hook_class(connection.conn_type)(conn_id, connection=connection, low_priority=low_priority)
 
 
 def get_hook_class(conn_type: str) -> type[SegmentExportHook]:

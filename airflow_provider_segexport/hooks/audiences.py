@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
+from airflow_provider_segexport.hooks.failures import fatal_errors_translated
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Audiences:
     """Reads the audiences of a vendor account."""
 
+    @fatal_errors_translated()
     def resolve_audience(
-        self: VendorSession, audience: str | None = None, retry_limits: RetryLimits | None = None
+        self: VendorSession, audience: str | int | None = None, retry_limits: RetryLimits | None = None
     ) -> Audience:
         """Return the audience, with its account, as the vendor reports them.
 
@@ -35,12 +37,14 @@ class Audiences:
             AudienceNotFound: the vendor has no such audience.
             InvalidArgument: several audiences have the name.
         """
+        from airflow_provider_segexport.hooks.arguments import audience as read  # noqa: PLC0415 - as below
         from airflow_provider_segexport.vendors import audience_names  # noqa: PLC0415 - when a hook calls its vendor
 
-        given = audience or self.settings.audience
+        given = read(audience, "audience") if audience else self.settings.audience
         run = partial(self.run_operation, retry_limits=retry_limits)
         return audience_names.resolve_audience(self.vendor, self.settings.endpoint, given, run)
 
+    @fatal_errors_translated()
     def list_audiences(self: VendorSession) -> list[AudienceEntry]:
         """Return the account's lists or address books: id, name and number of members.
 

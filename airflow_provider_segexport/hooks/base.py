@@ -19,6 +19,7 @@ from airflow_provider_segexport.hooks import connection as connections
 from airflow_provider_segexport.hooks.audiences import Audiences
 from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.extra import check_credential, extras
+from airflow_provider_segexport.hooks.failures import fatal_errors_translated
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.hooks.verifying import Verifying
@@ -94,6 +95,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         return self.http_conn_id
 
     @cached_property
+    @fatal_errors_translated()
     def connection(self) -> Any:
         """The Airflow connection. It is read once, because Airflow can be asked in the main thread only."""
         return read_connection(self.conn_id)
@@ -106,6 +108,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         return CallLog()
 
     @cached_property
+    @fatal_errors_translated()
     def settings(self) -> connections.ConnectionSettings:
         """The settings of the connection. Reading them masks the connection's secrets in logs."""
         connection = self.connection
@@ -137,6 +140,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             mask(unquote(urlsplit(proxy_url).password or ""))
         return settings
 
+    @fatal_errors_translated()
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
@@ -167,6 +171,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         limit_responses(mounted, self.vendor.limits.response)
         return mounted
 
+    @fatal_errors_translated()
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Call any path, as HttpHook does. A method that changes something needs permission first."""
         if self.method not in READS:
@@ -211,6 +216,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         """
         return str(self.connection.login or self.connection.password or self.conn_id)
 
+    @fatal_errors_translated()
     def http_client(self, retry_limits: RetryLimits | None = None) -> Sender:
         """Return a client for calls through this connection; the caller closes it.
 
@@ -234,6 +240,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             call_log=self.call_log,
         )
 
+    @fatal_errors_translated()
     def run_operation(self, operation: Operation[T], retry_limits: RetryLimits | None = None) -> T:
         """Run one of the vendor's operations and return its result.
 
@@ -250,6 +257,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
         finally:
             client.close()
 
+    @fatal_errors_translated()
     def run_unauthenticated(self, operation: Operation[T]) -> T:
         """Run an operation that brings its own credentials, such as a login."""
         from airflow_provider_segexport.http.client import Sender  # noqa: PLC0415

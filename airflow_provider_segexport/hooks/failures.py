@@ -8,6 +8,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -17,6 +18,7 @@ from airflow_provider_segexport.errors import (
     RetryableError,
     SegexportError,
     StaleSnapshot,
+    restored,
 )
 from airflow_provider_segexport.storage.private import DISK_FULL_ERRNOS
 from airflow_provider_segexport.storage.sealing import NO_FILES
@@ -68,15 +70,23 @@ def airflow_exception(error: SegexportError) -> SegexportError:
 
     Causes are not chained, because a library's text may quote a row or an address.
     """
-    combined_class = _combined_class(type(error), airflow_class(error))
-    combined = combined_class.__new__(combined_class)
-    combined.args = (message(error),)
-    combined.__dict__.update(vars(error))
-    return combined
+    if isinstance(error, AirflowException):
+        return error
+    return _combined(type(error), (message(error),), vars(error))
+
+
+def _combined(own: type[SegexportError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SegexportError:
+    """Create an instance of a combined class, without the constructor of the package's own class."""
+    probe = restored(own, args, attributes)
+    return restored(_combined_class(own, airflow_class(probe)), args, attributes)
 
 
 def _combined_class(own: type[SegexportError], airflow: type[AirflowException]) -> type[SegexportError]:
-    return type(own.__name__, (own, airflow), {"__module__": own.__module__, "retry_after_s": None})
+    def reduce(error: SegexportError) -> tuple[Any, ...]:
+        return _combined, (own, error.args, vars(error))
+
+    names = {"__module__": own.__module__, "retry_after_s": None, "__reduce__": reduce}
+    return type(own.__name__, (own, airflow), names)
 
 
 def unexpected(error: Exception) -> RetryLater:
@@ -123,3 +133,16 @@ def translated_errors() -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
         raise unexpected(error) from None
+
+
+@contextmanager
+def fatal_errors_translated() -> Iterator[None]:
+    """Raise an error that no retry mends as one of Airflow's exceptions, without its causes.
+
+    The public methods of a hook do this, so that a task that calls them in a `@task` fails as an operator's task does.
+    Each other error stays as it is, and the task's `retries` decide.
+    """
+    try:
+        yield
+    except FatalError as error:
+        raise airflow_exception(error) from None

@@ -48,7 +48,7 @@ class VendorSession(Protocol):
     def run_operation(self, operation: Operation[T], retry_limits: RetryLimits | None = None) -> T:
         """Run one of the vendor's operations."""
 
-    def resolve_audience(self, audience: str | None = None, retry_limits: RetryLimits | None = None) -> Audience:
+    def resolve_audience(self, audience: str | int | None = None, retry_limits: RetryLimits | None = None) -> Audience:
         """Return the audience, with its account, as the vendor reports them."""
 
     @staticmethod
