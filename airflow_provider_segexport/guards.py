@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +30,13 @@ def exceeds_share(part: int, total: int, limit: float) -> bool:
         total: the number that they are a share of, above 0.
         limit: a share as the user wrote it: 0.3 means three tenths, not the nearest binary number.
     """
-    share = Fraction(repr(limit)) if math.isfinite(limit) else limit
-    return part > share * total
+    return part > _as_written(limit) * total
+
+
+@functools.cache
+def _as_written(limit: float) -> Fraction | float:
+    """Return the fraction that a limit means, which is needed after each batch."""
+    return Fraction(repr(limit)) if math.isfinite(limit) else limit
 
 
 GUARDS: Mapping[str, Guard] = {
