@@ -187,6 +187,12 @@ def damaged_error(error: Exception, name: str, *, footer: bool) -> InvalidSegmen
         return InvalidSegment(
             f"{name} has a column whose name is not UTF-8. To fix: rename the column where the segment is written."
         )
+    if not footer and ("annotate" in text or "be applied to" in text):
+        return InvalidSegment(
+            f"{name} declares a column, mapped or not, as a type that its bytes cannot have, such as text of a fixed "
+            "length (`fixed_text` of fastparquet). To fix: write that column without this option of its writer, or "
+            "leave it out."
+        )
     if "utf8" in text or "utf-8" in text:
         return InvalidSegment(
             f"{name} holds text that is not UTF-8 in a mapped column. To fix: write the text as UTF-8, for example by "

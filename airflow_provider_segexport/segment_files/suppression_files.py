@@ -37,6 +37,8 @@ HASHES = frozenset(
 )
 """Names of columns with hashes, compared without case, spaces, hyphens and underscores."""
 
+BINARIES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+
 INDEX = "__index_level_"
 """Begins the name of the column in which pandas writes a DataFrame's index."""
 
@@ -142,6 +144,8 @@ def _as_bytes(column: pa.Array) -> pa.Array:
         return column.view(pa.binary())
     if pa.types.is_large_string(column.type):
         return column.view(pa.large_binary())
+    if pa.types.is_binary_view(column.type):
+        return column.cast(pa.binary())
     return column if _is_binary(column.type) else column.cast(pa.string()).view(pa.binary())
 
 
@@ -155,9 +159,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    ) and not isinstance(kind, pa.BaseExtensionType)
+    return not isinstance(kind, pa.BaseExtensionType) and any(is_binary(kind) for is_binary in BINARIES)
 
 
 def _key(name: str) -> str:

@@ -244,7 +244,7 @@ def _find(engine: Engine, people: str, hits: str) -> None:
         plain = f"(select email, email as key from {people})"
         engine.run(
             f"""insert into {hits} select distinct email, '{kind}', key from {plain if kind == "email" else hashed} p
-            semi join (select key from suppression_entries where kind = '{kind}') s on s.key = p.key"""
+            semi join (select distinct key from suppression_entries where kind = '{kind}') s on s.key = p.key"""
         )
 
 

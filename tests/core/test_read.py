@@ -129,6 +129,21 @@ def test_a_damaged_footer(tmp_path):
         inspected(path)
 
 
+@pytest.mark.parametrize("mapped", ["email", "other"])
+def test_a_type_that_the_bytes_cannot_have_is_named(tmp_path, mapped):
+    """As fastparquet's text of a fixed length. The file is neither cut short nor in another character set."""
+    path = written(tmp_path / "x.parquet", {"email": ["a@example.com"], "other": [1]})
+    text = b"\x15\x0c\x25\x02\x18\x05email\x25\x00\x4c\x1c\x00\x00\x00"
+    fixed = b"\x15\x0e\x15\x28\x15\x02\x18\x05email\x25\x00\x00"
+    content = path.read_bytes()
+    assert 1 == content.count(text)
+    size = int.from_bytes(content[-8:-4], "little") - len(text) + len(fixed)
+    path.write_bytes(content.replace(text, fixed)[:-8] + size.to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(InvalidSegment, match=r"a type that its bytes cannot have.*To fix: ") as caught:
+        inspected(path, wanted=[mapped])
+    assert "UTF-8" not in str(caught.value)
+
+
 @pytest.mark.parametrize("codec", ["snappy", "zstd", "gzip", "none"])
 def test_a_damaged_page(tmp_path, codec):
     """Damage in the middle of a file is found while planning, before anything is sent."""

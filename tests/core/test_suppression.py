@@ -16,6 +16,7 @@ from airflow_provider_segexport.email_address import validate
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError
 from airflow_provider_segexport.segment_files import suppression_files
 from airflow_provider_segexport.stages import suppression
+from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.paths import local_path
 
 __all__ = ["listed"]
@@ -53,13 +54,17 @@ def test_an_entry_is_read_as_the_segment_s_addresses_are(listed, entry):
     [
         pa.array([PLAIN], pa.large_string()),
         pa.array([PLAIN]).dictionary_encode(),
-        pytest.param(
-            pa.array([PLAIN], pa.string_view()),
-            id="string_view",
-            marks=pytest.mark.skipif(
-                int(pa.__version__.partition(".")[0]) < 19, reason="pyarrow 18 cannot write this type"
-            ),
-        ),
+        pa.array([PLAIN.encode()]),
+        *[
+            pytest.param(
+                pa.array([PLAIN if pa.types.is_string_view(kind) else PLAIN.encode()], kind),
+                id=str(kind),
+                marks=pytest.mark.skipif(
+                    int(pa.__version__.partition(".")[0]) < 19, reason="pyarrow 18 cannot write this type"
+                ),
+            )
+            for kind in (pa.string_view(), pa.binary_view())
+        ],
     ],
     ids=lambda column: str(column.type)[:20],
 )
@@ -244,6 +249,21 @@ def test_an_entry_suppresses_exactly_what_a_segment_would_send(listed):
     for kind in KINDS:
         _, suppressed = listed({"email": [digest(kind, email).hex() for email in people]}, people)
         assert set(people) == suppressed
+
+
+@pytest.mark.parametrize("kind", ["email", *KINDS])
+def test_an_entry_that_a_list_holds_very_often_needs_no_memory_for_each_time(kind):
+    """A list of hashes holds that of an empty address for each person without one."""
+    often, once = ("", PLAIN) if kind == "email" else (digest(kind, "").hex(), digest(kind, PLAIN).hex())
+    with engine("20MB") as sql:
+        sql.table("valid_email_rows", pa.table({"row": [0, 1], "email": [PLAIN, "joe@example.com"]}))
+        sql.run(
+            f"""create or replace table suppression_entries as select 0 as list, 0 as file, range as row,
+            '{kind}' as kind, case when range = 7 then '{once}' else '{often}' end as key from range(800_000)"""
+        )
+        (tally,) = suppression.match(sql, [suppression.Tally("stop")])
+        assert [(PLAIN,)] == sql.rows("from suppressed_emails")
+    assert 1 == tally.matched
 
 
 def test_a_list_is_read_with_the_memory_of_a_batch(tmp_path):
