@@ -9,6 +9,7 @@ from dataclasses import replace
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.export.preflight import Preflight
 from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.segment_files.footers import quote_name
 from airflow_provider_segexport.stages import consent, proof, readback, suppression
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.plan import CleanResult
@@ -16,6 +17,9 @@ from airflow_provider_segexport.storage.tables import CLEAN_ROWS, PROVEN_ROWS
 from airflow_provider_segexport.vendors.probe_answers import DIFFERENT, EMAIL_CASE_FACT
 
 log = logging.getLogger(__name__)
+
+MAX_COLUMNS_SHOWN = 10
+"""Columns of a suppression list that a log line names at most."""
 
 
 def withhold(
@@ -40,7 +44,21 @@ def withhold(
         consent.withhold_suppressed(sql)
         for tally in lists:
             log.info("Reading suppression list (%s)", ", ".join(f"{k}={v}" for k, v in tally.figures().items()))
+            _warn(tally)
     return consent_counts, lists
+
+
+def _warn(tally: suppression.Tally) -> None:
+    """Log a list that may protect fewer people than it should."""
+    if tally.unread_columns:
+        shown = ", ".join(map(quote_name, tally.unread_columns[:MAX_COLUMNS_SHOWN]))
+        log.warning("Leaving columns of a suppression list unread (name=%s columns=%s)", tally.name, shown)
+    if tally.only_hashes and not tally.matched:
+        log.warning(
+            "Matching no person of the segment by a suppression list of hashes (name=%s hashes=%d)",
+            tally.name,
+            tally.understood,
+        )
 
 
 def withhold_opted_out(context: ExportContext, audience: Audience, sql: Engine) -> None:

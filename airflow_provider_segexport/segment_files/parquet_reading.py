@@ -187,13 +187,8 @@ def damaged_error(error: Exception, name: str, *, footer: bool) -> InvalidSegmen
         return InvalidSegment(
             f"{name} has a column whose name is not UTF-8. To fix: rename the column where the segment is written."
         )
-    if not footer and ("annotate" in text or "be applied to" in text):
-        return InvalidSegment(
-            f"{name} declares a column, mapped or not, as a type that its bytes cannot have, such as text of a fixed "
-            "length (`fixed_text` of fastparquet). To fix: write that column without this option of its writer, or "
-            "leave it out."
-        )
-    if "utf8" in text or "utf-8" in text:
+    is_contradiction = not footer and ("annotate" in text or "be applied to" in text)
+    if not is_contradiction and ("utf8" in text or "utf-8" in text):
         return InvalidSegment(
             f"{name} holds text that is not UTF-8 in a mapped column. To fix: write the text as UTF-8, for example by "
             "decoding it with its real character set (often Latin-1 or Windows-1252) first."
@@ -209,6 +204,16 @@ def damaged_error(error: Exception, name: str, *, footer: bool) -> InvalidSegmen
         return InvalidSegment(
             f"The rows of {name} cannot be read ({type(error).__name__}): a page is damaged. To fix: write the file "
             "again."
+        )
+    return _footer_error(error, name, is_contradiction=is_contradiction)
+
+
+def _footer_error(error: Exception, name: str, *, is_contradiction: bool) -> InvalidSegment:
+    if is_contradiction:
+        return InvalidSegment(
+            f"{name} declares a column, mapped or not, as a type that its bytes cannot have, such as text of a fixed "
+            "length (`fixed_text` of fastparquet). To fix: write that column without this option of its writer, or "
+            "leave it out."
         )
     return InvalidSegment(
         f"{name} is not a readable Parquet file ({type(error).__name__}): it is cut short, still being written, or "

@@ -5,7 +5,8 @@ Texts are read as bytes, too. Text that is not UTF-8 then makes one entry unread
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,13 @@ MAX_NAMES_SHOWN = 10
 """Column names that an error shows."""
 
 EMAIL = "email"
-KINDS = ("hash", "sha256", "sha1", "md5")
-HASHES = frozenset(
-    {*KINDS, "hashedemail", *(f"{EMAIL}{kind}" for kind in KINDS), *(f"{kind}{EMAIL}" for kind in KINDS)}
+HASHES = re.compile(
+    r"(?=.*(hash|hem|sha1|sha256|md5))(email(address)?|hash(ed)?|hem|sha1|sha256|md5|hex|lower(case)?)+"
 )
-"""Names of columns with hashes, compared without case, spaces, hyphens and underscores."""
+"""Names of columns with hashes of addresses, compared without case, spaces, hyphens and underscores."""
+
+ALIKE = re.compile(r"hash|^hem|sha\d|md5|digest|mail(addr(ess)?)?\d*$")
+"""In the name of any other column that may hold addresses or hashes, compared likewise."""
 
 BINARIES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
 
@@ -50,10 +53,12 @@ class EntryColumns:
     Attributes:
         names: their names in the file.
         binary: whether each holds bytes and not text, so it may hold raw digests.
+        unread: columns that are not read, and whose names are those of addresses or hashes.
     """
 
     names: tuple[str, ...]
     binary: tuple[bool, ...]
+    unread: tuple[str, ...] = ()
 
 
 def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
@@ -63,7 +68,7 @@ def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
         InvalidSegment: no column is recognised, the choice is ambiguous, or the column's type cannot hold addresses.
     """
     names = [name for name in schema.names if not name.startswith(INDEX)]
-    recognised = [name for name in names if _key(name) == EMAIL or _key(name) in HASHES]
+    recognised = [name for name in names if _key(name) == EMAIL or HASHES.fullmatch(_key(name))]
     keys = [_key(name) for name in recognised]
     if len(set(keys)) < len(keys) or any(schema.names.count(name) > 1 for name in recognised):
         raise InvalidSegment(
@@ -83,7 +88,15 @@ def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
                 f"Column {name!r} of the suppression file {file} is {kind}, which cannot hold addresses. To fix: write "
                 "addresses or hashes, as text or binary, into a column `email`."
             )
-    return EntryColumns(tuple(kinds), tuple(_is_binary(kind) for kind in kinds.values()))
+    return EntryColumns(tuple(kinds), tuple(_is_binary(kind) for kind in kinds.values()), _unread(schema, kinds))
+
+
+def _unread(schema: pa.Schema, read: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that are not read, and that may hold addresses or hashes by their names and types."""
+    kinds = {field.name: _plain(field.type) for field in schema if field.name not in read}
+    return tuple(
+        name for name, kind in kinds.items() if ALIKE.search(_key(name)) and (_is_text(kind) or _is_binary(kind))
+    )
 
 
 def read_entries(path: StoragePath, file: str) -> Iterator[tuple[EntryColumns, pa.Table]]:

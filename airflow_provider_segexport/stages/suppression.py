@@ -48,6 +48,9 @@ BASE64 = {
 }
 """Base64 of that many bytes, also in the alphabet for URLs: the bits of the last character that mean nothing are 0."""
 
+FIGURES = ("name", "read", "blank", "understood", "not_understood", "matched")
+"""Fields of a tally that a report shows."""
+
 PRINTABLE = "[!-~]+"
 PATTERN = r"[%*?._+-]+@.*|.*\*.*@.*"
 """An entry such as `*@example.com`: valid as an address, and meant as a pattern, which lists do not have."""
@@ -60,6 +63,8 @@ class Tally:
     Attributes:
         matched: entries that match a person of the segment.
         examples: file and row, from 0, of the first entries that are not understood.
+        unread_columns: columns that are not read, and whose names are those of addresses or hashes.
+        only_hashes: whether the list has entries that are understood, and each is a hash.
     """
 
     name: str
@@ -69,10 +74,12 @@ class Tally:
     not_understood: int = 0
     matched: int = 0
     examples: tuple[tuple[str, int], ...] = ()
+    unread_columns: tuple[str, ...] = ()
+    only_hashes: bool = False
 
     def figures(self) -> dict[str, Any]:
         """Return the counts for a report."""
-        return {name: value for name, value in asdict(self).items() if name != "examples"}
+        return {name: value for name, value in asdict(self).items() if name in FIGURES}
 
     @property
     def unclear(self) -> tuple[int, int]:
@@ -120,6 +127,8 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
         tally = Tally(name)
         for at, (path, file) in enumerate(files):
             for columns, table in read_entries(path, file):
+                unread = dict.fromkeys((*tally.unread_columns, *columns.unread))
+                tally = replace(tally, unread_columns=tuple(unread))
                 _classify(engine, columns, table)
                 engine.run(
                     f"""insert into suppression_entries select {number}, {at}, row, kind, key from suppression_batch
@@ -219,7 +228,11 @@ def match(engine: Engine, tallies: Sequence[Tally]) -> list[Tally]:
                 semi join suppression_hits h on h.kind = s.kind and h.key = s.key) group by list"""
         )
     )
-    return [replace(tally, matched=counts.get(number, 0)) for number, tally in enumerate(tallies)]
+    hashed = dict(engine.rows("select list, bool_and(kind != 'email') from suppression_entries group by list"))
+    return [
+        replace(tally, matched=counts.get(number, 0), only_hashes=hashed.get(number, False))
+        for number, tally in enumerate(tallies)
+    ]
 
 
 def match_members(engine: Engine) -> None:

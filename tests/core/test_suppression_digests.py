@@ -122,7 +122,11 @@ def test_digests_are_not_taken_for_texts(listed, kind):
     assert 20_000 == listed({"email": pa.array(raw)})[0].understood
 
 
-@pytest.mark.parametrize("name", ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256"])
+NAMES = ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256", "hashed_email_sha256", "HEM"]
+NAMES += ["email_address_sha256", "sha256_email_lower", "email-hash-sha-256-hex", "emailSha256"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_hash_may_stand_in_a_second_column(listed, name):
     """Exports hold the address where it is known, and a hash where it is not; both are read."""
     hashes = [None, digest("sha256", CODED).hex(), digest("sha256", "joe@example.com").hex(), None, "x"]
@@ -131,3 +135,40 @@ def test_a_hash_may_stand_in_a_second_column(listed, name):
     assert set(PEOPLE) == people
     assert (5, 1, 3, 1) == (tally.read, tally.blank, tally.understood, tally.not_understood)
     assert 4 == tally.matched
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "unread"),
+    [
+        ("email_sha512", ["x"], True),
+        ("crm_hash", [b"x"], True),
+        ("old_email", pa.array(["x"]).dictionary_encode(), True),
+        ("Email Address 2", pa.array(["x"], pa.large_string()), True),
+        ("phone_md5", ["x"], True),
+        ("row_hash", [1], False),
+        ("email_type", ["x"], False),
+        ("scheme", ["x"], False),
+        ("hashed", ["x"], False),
+        ("sha1", ["x"], False),
+    ],
+)
+def test_a_column_that_looks_like_one_of_entries_and_is_not_read_is_named(listed, name, values, unread):
+    """A row without an address may have its hash there, and would protect no person."""
+    tally, _ = listed({"email": [PLAIN], name: values})
+    assert ((name,) if unread else ()) == tally.unread_columns
+
+
+@pytest.mark.parametrize(
+    ("entries", "only_hashes"),
+    [
+        (["0" * 32, "1" * 64, None], True),
+        ([digest("md5", "x@example.org").hex(), "x@example.org"], False),
+        ([None, ""], False),
+        ([], False),
+    ],
+)
+def test_a_list_of_nothing_but_hashes_is_known(listed, entries, only_hashes):
+    """Hashes of anything else than addresses look the same, so that none matches is worth a warning."""
+    tally, _ = listed({"email": pa.array(entries, pa.string())})
+    assert (only_hashes, 0) == (tally.only_hashes, tally.matched)
+    assert {"name", "read", "blank", "understood", "not_understood", "matched"} == set(tally.figures())

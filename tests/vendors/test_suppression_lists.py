@@ -63,6 +63,19 @@ def test_a_list_without_addresses_is_refused(account: VendorHarness):
     assert [] == account.upserts()
 
 
+def test_a_list_that_may_protect_fewer_people_than_it_should_is_logged(account: VendorHarness, caplog):
+    """Hexadecimal customer numbers look like hashes; a column may hold hashes under a name that no list has."""
+    pq.write_table(pa.table({"email": people(1), "crm_hash": ["x"]}), account.home / "columns.parquet")
+    ids = listed(account, "ids.parquet", ["0" * 32, "1" * 32])
+    with caplog.at_level("WARNING"):
+        account.day(1, people(3), consent=account.consent(None, account.home / "columns.parquet", ids))
+    warnings = [record.getMessage() for record in caplog.records if "suppression list" in record.getMessage()]
+    assert 2 == len(warnings)
+    assert "columns.parquet columns='crm_hash'" in warnings[0]
+    assert "ids.parquet hashes=2" in warnings[1]
+    assert {"p1@example.com", "p2@example.com"} == account.active()
+
+
 def test_a_consent_that_is_neither_yes_nor_no_is_withheld_and_counted(account: VendorHarness):
     """The words are trimmed; the report and its warnings count what they say."""
     columns = {"agreed": ["yes\r", "TRUE\n", "perhaps", None, "no"]}
