@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -14,8 +16,14 @@ from airflow.sdk import get_current_context
 
 from airflow_provider_segexport.hooks.as_of import as_of, run_time
 
+log = logging.getLogger(__name__)
+
 HOOK_CALLS_KEY = "segexport_calls"
 """Key of a task's context with the number of calls of `hook.export`, so that each call has its own run folder."""
+
+
+RUN_ID_VARIABLE = "AIRFLOW_CTX_DAG_RUN_ID"
+"""Environment variable that Airflow sets in a task, and that processes of the task inherit."""
 
 
 class Try(NamedTuple):
@@ -67,7 +75,17 @@ class Caller:
         return "/".join(self.identity)
 
     def as_of(self) -> datetime:
-        """Return the default time that a segment describes; outside a task it is now."""
+        """Return the default time that a segment describes; outside a task it is now.
+
+        A process that a task has started, such as that of a `@task.virtualenv`, has no context of Airflow.
+        """
+        if not self.context and (run_id := os.environ.get(RUN_ID_VARIABLE)):
+            log.warning(
+                "The snapshot is taken as of now, because this process has no context of Airflow (run_id=%s). A "
+                "backfill's older segment would count as the newest. To fix: pass `as_of` to the function and on to "
+                "the export.",
+                run_id,
+            )
         return as_of(self.context)
 
     def run_time(self) -> datetime:
