@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.operators.base import as_text
 from airflow_provider_segexport.operators.documented import document_mapped
+from airflow_provider_segexport.operators.mapped import keep_arguments
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ class SegmentExportTask(_TaskDecorator[Any, Any, SegmentExportDecoratedOperator]
         return self._documented(_TaskDecorator.expand_kwargs(self, kwargs, strict=strict))
 
     def _documented(self, output: Any) -> Any:
-        """Document the task of an output, with the function's docstring if it has one."""
-        task = output.operator
+        """Document the task of an output, with the function's docstring if it has one, and keep what policies set."""
+        task = keep_arguments(output.operator)
         owners = {"dag": task.dag, "task_group": task.task_group, "python_callable": self.function}
         document_mapped(task.partial_kwargs, {**self.kwargs, **owners}, SegmentExportDecoratedOperator.describe)
         return output

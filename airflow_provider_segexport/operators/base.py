@@ -16,9 +16,10 @@ from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators import failures, kills, lineage, links, messages, waits
-from airflow_provider_segexport.operators.documented import ATTRIBUTE_NAMES, DocumentedOperator
+from airflow_provider_segexport.operators.documented import DocumentedOperator
 from airflow_provider_segexport.operators.loading import gc_disabled
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
+from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES
 from airflow_provider_segexport.operators.retries import retry_policy
 
 if TYPE_CHECKING:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_segexport.operators.rendering import RenderedArguments
+from airflow_provider_segexport.operators.mapped import KeepingPartial
+from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES, RenderedArguments
 from airflow_provider_segexport.operators.task_docs import DOC_ARGUMENTS
-
-ATTRIBUTE_NAMES = {"dry_run": "is_dry_run"}
-"""Attribute by argument, if the names differ: BaseOperator has a method `dry_run`."""
 
 
 class DocumentedOperator(RenderedArguments):
@@ -36,8 +34,9 @@ class DocumentedOperator(RenderedArguments):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Begin a mapped task, as `BaseOperator.partial` does, and document it."""
+        """Begin a mapped task, as `BaseOperator.partial` does, and document it. Policies may set its arguments."""
         mapped = super().partial(**kwargs)
+        mapped.__class__ = KeepingPartial
         document_mapped(mapped.kwargs, {**mapped.kwargs, **kwargs}, cls.describe)
         return mapped
 

@@ -14,6 +14,9 @@ from airflow.sdk import BaseOperator
 from jinja2 import Template, Undefined
 from jinja2.nativetypes import NativeEnvironment
 
+ATTRIBUTE_NAMES = {"dry_run": "is_dry_run"}
+"""Attribute by argument, if the names differ: BaseOperator has a method `dry_run`."""
+
 PACKAGE = __name__.rpartition(".")[0]
 """Package of the operators, whose template fields are arguments of this provider."""
 
@@ -44,7 +47,7 @@ class RenderedArguments(BaseOperator):
         if parent is not self:  # an object in an argument that has template fields
             super()._do_render_template_fields(parent, template_fields, *args, **kwargs)
             return
-        fields, own = list(template_fields), set(_argument_fields(type(self)))
+        fields, own = list(template_fields), set(argument_fields(type(self)))
         self._keeps_texts = True
         try:
             super()._do_render_template_fields(self, [name for name in fields if name in own], *args, **kwargs)
@@ -66,7 +69,7 @@ class RenderedArguments(BaseOperator):
         return rendered.value if isinstance(rendered, _Rendered) else rendered
 
 
-def _argument_fields(operator: type) -> Iterator[str]:
+def argument_fields(operator: type) -> Iterator[str]:
     """Yield the template fields of the operators of this provider among an operator and its bases."""
     for base in operator.__mro__:
         if base.__module__.startswith(PACKAGE):

@@ -46,22 +46,6 @@ def folders(stage):
     return sorted(str(path.parent.relative_to(root)) for path in root.rglob("config.json"))
 
 
-@pytest.mark.parametrize(("run_id", "is_warned"), [("scheduled__2026-03-02", True), (None, False)])
-def test_a_process_of_a_task_is_warned_that_its_snapshot_counts_as_current(
-    stage, monkeypatch, caplog, run_id, is_warned
-):
-    """A function of `@task.virtualenv` has the variables of its task, and no context."""
-    monkeypatch.delenv("AIRFLOW_CTX_DAG_RUN_ID", raising=False)
-    if run_id:
-        monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", run_id)
-    hook = get_hook(stage.connection("campaign_monitor"))
-    hook.export(people(1), FIELD_MAPPING)
-    assert is_warned == ("pass `as_of`" in caplog.text)
-    caplog.clear()
-    hook.export(people(1), FIELD_MAPPING, as_of=datetime.now(UTC))
-    assert "pass `as_of`" not in caplog.text
-
-
 class TestInATask:
     """DAG, task, run and map index are the run's name, whatever was exported."""
 

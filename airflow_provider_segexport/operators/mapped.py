@@ -1,0 +1,75 @@
+"""Mapped tasks whose arguments a cluster policy may set: `mapped task -> the same task, which keeps them`.
+
+Airflow creates the operator of a mapped task when the task runs, from the arguments of `partial` and `expand`. An
+attribute that a policy has set on the mapped task has no effect then, so a suppression list or a dry run would vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk.bases.decorator import DecoratedMappedOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
+
+from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES, argument_fields
+
+POLICY_ARGUMENTS = "_policy_arguments"
+"""Attribute of a mapped task with the arguments that were set after it was defined, by name."""
+
+
+class _KeepsArguments:
+    """The part of a mapped task that keeps arguments which are set as attributes, and gives them to the operator."""
+
+    __slots__ = ()
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute, and keep it if it is an argument of the operator."""
+        attribute = ATTRIBUTE_NAMES.get(key, key)
+        operator_class = getattr(self, "operator_class", object)  # a copy has none at first
+        if attribute in argument_fields(operator_class):
+            vars(self)[POLICY_ARGUMENTS] = {**vars(self).get(POLICY_ARGUMENTS, {}), attribute: value}
+        super().__setattr__(key, value)
+
+    def _get_unmap_kwargs(self, mapped_kwargs: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+        """Return the operator's arguments. As in a task that is not mapped, None does not count as given."""
+        given: dict[str, Any] = super()._get_unmap_kwargs(mapped_kwargs, strict=strict)  # type: ignore[misc]
+        names = {attribute: name for name, attribute in ATTRIBUTE_NAMES.items()}
+        stored = {
+            names.get(attribute, attribute): value for attribute, value in vars(self).get(POLICY_ARGUMENTS, {}).items()
+        }
+        if "python_callable" in given:
+            stored.pop("segment", None)  # the function returns it
+        return given | {name: value for name, value in stored.items() if value is not None or name in given}
+
+
+class KeepingMappedOperator(_KeepsArguments, MappedOperator):
+    """A mapped task of an operator."""
+
+    __slots__ = ()
+    __hash__ = MappedOperator.__hash__
+
+
+class KeepingDecoratedMappedOperator(_KeepsArguments, DecoratedMappedOperator):
+    """A mapped task of a decorated function."""
+
+    __slots__ = ()
+    __hash__ = DecoratedMappedOperator.__hash__
+
+
+class KeepingPartial(OperatorPartial):
+    """Arguments of a mapped task, which `expand` makes a task that keeps arguments."""
+
+    __slots__ = ()
+
+    def _expand(self, *args: Any, **kwargs: Any) -> Any:
+        """Create the mapped task."""
+        return keep_arguments(super()._expand(*args, **kwargs))
+
+
+def keep_arguments(task: Any) -> Any:
+    """Make a mapped task one that keeps arguments. Its class has the same layout, so it stays the same object."""
+    task.__class__ = (
+        KeepingDecoratedMappedOperator if isinstance(task, DecoratedMappedOperator) else KeepingMappedOperator
+    )
+    return task
