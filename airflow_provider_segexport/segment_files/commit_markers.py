@@ -1,7 +1,9 @@
-"""Finds files that a Databricks job has replaced or not committed, by the markers beside them.
+"""Finds files that a job has replaced or not committed, by what it leaves beside them.
 
-A job writes `_started_<id>`, files with `-tid-<id>-` in their names, and at its end `_committed_<id>` with the names of
-the files that it adds and removes. A removed file stays for two days or longer, until VACUUM deletes it.
+A Hadoop or Spark job writes into a folder `_temporary`, moves its files out of it one by one, and deletes it at last.
+
+A Databricks job writes `_started_<id>`, files with `-tid-<id>-` in their names, and at its end `_committed_<id>` with
+the names of the files that it adds and removes. A removed file stays for two days or longer, until VACUUM deletes it.
 """
 
 from __future__ import annotations
@@ -11,18 +13,55 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_provider_segexport.storage.listing import Entry, map_concurrently
-from airflow_provider_segexport.storage.paths import read
+from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files import patterns
+from airflow_provider_segexport.storage.listing import Entry, display_path, map_concurrently
+from airflow_provider_segexport.storage.paths import StoragePath, read
 
 STARTED = re.compile(r"_started_(\d+)")
 COMMITTED = re.compile(r"_committed_((?:vacuum)?\d+)")
 OF_JOB = re.compile(r".*-tid-(\d+)-.*", re.DOTALL)
+
+UNCOMMITTED = re.compile(r"_temporary|__magic(_job-.+)?")
+"""Folders of a job that has not ended: of Hadoop's committers, and of their one for S3."""
 
 MAX_MARKER_BYTES = 64 << 20
 """The largest marker that is read: the names of about half a million files."""
 
 REPLACED = "replaced or not committed, by the Databricks marker beside it"
 UNKNOWN = "beside a Databricks marker that cannot be read"
+
+
+def check_no_job(start: StoragePath, entries: Iterable[Entry], pattern: Sequence[str]) -> None:
+    """Check that no job of Hadoop or Spark writes into a folder, or was interrupted there.
+
+    Args:
+        start: the folder.
+        entries: everything in it and below, with parts relative to it.
+        pattern: segments of the user's path. A folder that one of them matches is meant.
+
+    Raises:
+        InvalidSegment: a job has not ended.
+    """
+    for entry in entries:
+        folders = entry.parts if entry.kind == "folder" else entry.parts[:-1]
+        depth = next((at for at, part in enumerate(folders) if patterns.is_hidden(part)), None)
+        if depth is None or not UNCOMMITTED.fullmatch(folders[depth]):
+            continue
+        if not any(patterns.matches(folders[depth], part) for part in pattern):
+            raise _unfinished_error(start, folders[: depth + 1])
+
+
+def _unfinished_error(start: StoragePath, parts: Sequence[str]) -> InvalidSegment:
+    folder = start
+    for part in parts[:-1]:
+        folder /= part
+    name = display_path(folder)
+    return InvalidSegment(
+        f"{name} holds the folder {parts[-1]} of a job of Spark or Hadoop that is still writing or was interrupted, so "
+        "some of its files may be missing. Nothing was read. To fix: start the export after that job; if the job has "
+        f"failed, run it again, or delete {name}/{parts[-1]} if the other files are complete."
+    )
 
 
 def not_current(entries: Iterable[Entry]) -> dict[tuple[str, ...], str]:

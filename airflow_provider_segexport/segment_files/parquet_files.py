@@ -105,8 +105,7 @@ class _Search:
         """Return the entries with exactly this name; if there are none, those that match it as a pattern."""
         entries = list_entries(folder)
         check_distinct(entries)
-        check_no_tables(folder.path, [_relative_to(entry, len(folder.parts)) for entry in entries])
-        self.not_current |= commit_markers.not_current(entries)
+        self._check_current(folder, entries)
         exact = [entry for entry in entries if entry.name == part]
         if exact:
             log.warning("Using a name with wildcards literally, because it exists (name=%r)", part)
@@ -142,11 +141,17 @@ class _Search:
     def _check(self, folder: Entry, entries: Sequence[Entry]) -> None:
         """Reject tables among the listed entries, and remember files that are not current."""
         own, base = len(folder.parts), folder_key(folder.path)
-        check_no_tables(folder.path, [_relative_to(entry, own) for entry in entries])
-        self.not_current |= commit_markers.not_current(entries)
+        self._check_current(folder, entries)
         self.clean.add(base)
         for folders in {entry.parts[own:-1] for entry in entries}:
             self.clean.update("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
+
+    def _check_current(self, folder: Entry, entries: Sequence[Entry]) -> None:
+        """Reject tables and unfinished jobs among the entries of a folder, and remember files that are not current."""
+        relative = [_relative_to(entry, len(folder.parts)) for entry in entries]
+        check_no_tables(folder.path, relative)
+        commit_markers.check_no_job(folder.path, relative, self.pattern)
+        self.not_current |= commit_markers.not_current(entries)
 
     def _parquet(self, entries: Sequence[Entry]) -> Iterator[Entry]:
         """Yield the Parquet files, and record files that are neither Parquet nor markers."""

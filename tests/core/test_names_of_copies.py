@@ -96,17 +96,19 @@ def test_known_markers_are_passed_over(store):
     for name in ("_SUCCESS", "_metadata", "_common_metadata", ".a.parquet.crc", "a.crc", "_committed_1", ".DS_Store"):
         store.put(name, b"")
     store.put("day_$folder$", b"")
-    store.put("_temporary/0/part-1.parquet", content("half@x.org"))
+    store.put("_impala_insert_staging/part-1.parquet", content("half@x.org"))
+    store.put(".hive-staging_hive_1/-ext-10000/part-1.parquet", content("half@x.org"))
+    store.put("_temporary_$folder$", b"")
     assert names(store, "") == ["a.parquet"]
 
 
 def test_hidden_folders_are_not_matched(store):
     """A part that begins with `_` or `.` is read only if the user wrote it."""
-    for folder in ("", "day/", "_temporary/", ".staging/", "_old/", "day/_tmp/"):
+    for folder in ("", "day/", "_staging/", ".staging/", "_old/", "day/_tmp/"):
         store.put(f"{folder}x.parquet", content(folder or "top"))
     for text in ("*", "**/*.parquet", "**", ""):
         assert sorted(emails(store, text)) == ["day/", "top"]
     assert names(store, "*/*.parquet") == ["day/x.parquet"]
     assert names(store, "_old") == ["_old/x.parquet"]
-    assert names(store, "_*/*.parquet") == ["_old/x.parquet", "_temporary/x.parquet"]
+    assert names(store, "_*/*.parquet") == ["_old/x.parquet", "_staging/x.parquet"]
     assert names(store, "**/_old/*.parquet") == ["_old/x.parquet"]

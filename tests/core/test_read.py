@@ -54,7 +54,7 @@ def test_a_folder_holds_its_files_in_a_stable_order(tmp_path):
         written(tmp_path / name, {"email": ["a@example.com"]})
     for name in ("_SUCCESS", "_metadata.parquet", ".part-3.parquet.half", "part-1.parquet.crc"):
         (tmp_path / name).write_bytes(b"")
-    written(tmp_path / "_temporary" / "part-9.parquet", {"email": ["a@example.com"]})
+    written(tmp_path / "_staging" / "part-9.parquet", {"email": ["a@example.com"]})
     assert names(str(tmp_path)) == ["x.parquet", "part-1.parquet", "part-2.parquet", "z.pq"]
 
 

@@ -145,3 +145,29 @@ def test_a_table_that_is_not_read_disturbs_nothing(store):
     store.put("seg/_old/_delta_log/0.json", b"{}")
     store.put("seg/metadata/a.parquet", content("a@x.org"))
     assert names(store, "seg") == ["seg/metadata/a.parquet"]
+
+
+@pytest.mark.parametrize("unfinished", ["_temporary", "__magic", "__magic_job-0f3c"])
+@pytest.mark.parametrize("folder", ["seg", "seg/day=1"])
+def test_a_folder_into_which_a_job_writes_is_refused(store, unfinished, folder):
+    """Spark and Hadoop move their files one by one, and some would be missing: people of a suppression list."""
+    store.put("seg/day=1/part-0.parquet", content("day"))
+    store.put("seg/part-0.parquet", content("top"))
+    store.put(f"{folder}/{unfinished}/0/task_1/part-1.parquet", content("missing"))
+    texts = ["seg", "s*", "**/*.parquet", "seg/day=*", f"{folder}/*.parquet"]
+    for text in texts if folder == "seg" else [*texts, folder]:
+        if text == "seg/day=*" and folder == "seg":
+            continue  # the job writes into the folder above
+        with pytest.raises(InvalidSegment, match=rf"/{folder} holds the folder {unfinished} of a job.*To fix: "):
+            names(store, text)
+    assert names(store, "seg/part-0.parquet") == ["seg/part-0.parquet"]
+    meant = f"{folder}/{unfinished}/0/task_1/part-1.parquet"
+    assert names(store, f"{folder}/{unfinished}/**/*.parquet") == [meant]
+    assert names(store, f"{folder}/_*/0/*/*.parquet") == [meant]
+
+
+def test_what_an_interrupted_job_left_in_a_hidden_folder_disturbs_nothing(store):
+    """Hidden folders are not read."""
+    store.put("seg/part-0.parquet", content("top"))
+    store.put("seg/_old/_temporary/0/part-1.parquet", content("old"))
+    assert names(store, "seg") == ["seg/part-0.parquet"]
