@@ -200,8 +200,11 @@ def _run_state(run: RunPoint | Attempt) -> str:
 
 
 def undo(audience: AudienceOverview, versions: Sequence[Version]) -> dict[str, Any] | None:
-    """Return the newest version and the command that undoes it; None if no version precedes it."""
-    if len(versions) < 2:  # noqa: PLR2004 - the version to undo, and the one before
+    """Return the newest version and the command that undoes it.
+
+    None if no version precedes it, or if the user may not see the run that wrote it or the newest run's connection.
+    """
+    if len(versions) < 2 or versions[0].members is None or not audience.conn_id:  # noqa: PLR2004 - the version to undo, and the one before
         return None
     version = versions[0].number
     command = ("airflow", "segexport", "undo", audience.conn_id, audience.audience, "--ledger-version", str(version))

@@ -25,11 +25,14 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 READER_THREADS = 16
 """Files read at a time: in object storage each takes a round trip."""
 
-FOLDER_NAME = re.compile(r"[A-Za-z0-9_@=~-][A-Za-z0-9_.@=~-]*")
-"""Names that a ledger's folder may have. No other text from a request is joined to a path."""
-
+FOLDER_NAME = re.compile(r"[A-Za-z0-9_@=~-][A-Za-z0-9_.@=~-]{0,254}")
+"""Names that a ledger's folder may have, of at most 255 bytes. No other text from a request is joined to a path."""
 HOOK_CALL = re.compile(r"[0-9]+-[0-9a-f]+")
 """The third part of a hook's run: the time in nanoseconds and a random number."""
+
+HOOK_RUN = re.compile(rf"hook/([^/\0]+)/(?:({HOOK_CALL.pattern})/[0-9]+|([^/\0]+))")
+TASK_RUN = re.compile(r"([^/\0]+)/([^/\0]+)/([^\0]+)/([0-9]{1,19})(?:\.([0-9]{1,9}))?")
+"""Runs as the state names them. A run id may contain slashes, and no database accepts a null character."""
 
 OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
 
@@ -55,13 +58,10 @@ class RunIdentity:
 
         A second call of `hook.export` in a task has the map index `0.2`.
         """
-        parts = run.split("/")
-        if parts[0] == "hook" and (len(parts) == 3 or (len(parts) == 4 and HOOK_CALL.fullmatch(parts[2]))):  # noqa: PLR2004 - the parts of a hook's run
-            return cls(conn_id=parts[1], call=parts[2])
-        index, _, call = parts[-1].partition(".")
-        if len(parts) < 4 or not index.isdecimal() or not (call or "1").isdecimal():  # noqa: PLR2004 - a run id may contain slashes
-            return None
-        return cls(parts[0], parts[1], "/".join(parts[2:-1]), int(index), call=call or "1")
+        if hook := HOOK_RUN.fullmatch(run):
+            return cls(conn_id=hook[1], call=hook[2] or hook[3])
+        task = TASK_RUN.fullmatch(run)
+        return cls(task[1], task[2], task[3], int(task[4]), call=task[5] or "1") if task else None
 
 
 MaySee = Callable[[RunIdentity], bool]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
@@ -14,19 +15,23 @@ from airflow_provider_segexport.storage.ledger_schema import metadata_of
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath
 
+MEMBERS = re.compile("[0-9]{1,15}")
+"""Members in a footer, as a text. A number of another form counts as missing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version.
 
     Attributes:
-        by: the run that wrote it; None if the user may not see that run.
+        members: people in it; None if the user may not see the run that wrote it.
+        as_of: the snapshot's time; empty as `members` is None.
+        by: the run that wrote it; None if the user may not see that run, or the file does not name it.
         undone: the version that it reverted; 0 if it is no undo.
     """
 
     number: int
-    rows: int
-    members: int
+    members: int | None
     as_of: str
     by: RunIdentity | None
     undone: int
@@ -48,11 +53,7 @@ def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
     except (OSError, ValueError):
         return None
     run = RunIdentity.read(str(facts.get("by") or facts.get("run") or ""))
-    return Version(
-        number,
-        rows,
-        members=int(facts["members"]) if str(facts.get("members", "")).isdecimal() else rows,
-        as_of=str(facts.get("as_of") or ""),
-        by=run if run and may_see(run) else None,
-        undone=taken_back(facts),
-    )
+    if run is not None and not may_see(run):
+        return Version(number, members=None, as_of="", by=None, undone=0)
+    members = int(facts["members"]) if MEMBERS.fullmatch(str(facts.get("members", ""))) else rows
+    return Version(number, members, as_of=str(facts.get("as_of") or ""), by=run, undone=taken_back(facts))

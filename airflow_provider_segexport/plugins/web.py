@@ -17,7 +17,7 @@ from airflow_provider_segexport.error_help import ERROR_HELP
 from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.plugins import audience_page, history, list_page, person_page, task_page, task_run
-from airflow_provider_segexport.plugins.audiences import AudienceKey, RunIdentity
+from airflow_provider_segexport.plugins.audiences import HOOK_CALL, AudienceKey, RunIdentity
 from airflow_provider_segexport.plugins.pages import ASSETS, asset, render
 from airflow_provider_segexport.plugins.permissions import UserRights, require, rights
 from airflow_provider_segexport.plugins.task_instances import instance
@@ -129,7 +129,10 @@ class TaskQuery:
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
         # For a task that is not mapped, Airflow passes the placeholder `{MAP_INDEX}` unchanged.
         number = map_index.removeprefix("-")
-        if number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX):
+        is_too_large = number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX)
+        # The run folder of a hook's run outside any task has such names. Rights on DAGs do not apply to it.
+        is_hook_run = dag_id == "hook" and HOOK_CALL.fullmatch(run_id)
+        if is_too_large or is_hook_run or "\0" in f"{dag_id}{run_id}{task_id}":
             raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such task instance.")
         self.map_index = max(int(map_index), -1) if number.isdecimal() else -1
         self.run = RunIdentity(dag_id, task_id, run_id, self.map_index)

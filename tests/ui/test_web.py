@@ -149,7 +149,7 @@ def test_no_text_of_an_address_leads_out_of_the_root(client, root, evil):
     assert 404 == client("audience", params=params).status_code
     params = {"dag_id": "exports", "run_id": evil, "task_id": evil, "map_index": evil}
     assert 404 == client("rejects.csv", params=params).status_code
-    assert 200 == client("task", params=params).status_code
+    assert (404 if "\0" in evil else 200) == client("task", params=params).status_code
 
 
 def test_a_report_that_names_another_place_opens_nothing_there(client, root, tmp_path_factory):
