@@ -118,6 +118,13 @@ def path(given: Any) -> str:
     return given.strip()
 
 
+FRAME_HINT = (
+    "For rows, decorate the function that returns them with `@task.segment_export`, or pass them to `hook.export`, as "
+    "a frame of pandas, Polars, PyArrow, DuckDB or another library with the Arrow C stream protocol: a Dask frame "
+    "after `.compute()`, a dataset as `dataset.scanner().to_reader()`."
+)
+
+
 def segment(given: Any, name: str = "segment") -> str | list[str]:
     """Return a path, or a list of paths."""
     if isinstance(given, str):
@@ -128,8 +135,7 @@ def segment(given: Any, name: str = "segment") -> str | list[str]:
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
         raise InvalidSegment(
             f"`{name}` is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath, an "
-            "Asset, or a list of them. For rows, such as a frame, decorate the function that returns them with "
-            "`@task.segment_export`, or pass them to `hook.export`."
+            f"Asset, or a list of them. {FRAME_HINT if name == 'segment' else 'Write rows to Parquet first.'}"
         )
     return [path(item) for item in given]
 

@@ -257,7 +257,9 @@ def _check_columns(columns: Sequence[str], names: Sequence[str], frame: Any) -> 
 
 
 def _is_pandas(frame: Any) -> bool:
-    return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns")
+    """Return whether a frame is a pandas DataFrame, or one of a subclass, such as a GeoDataFrame."""
+    libraries = {kind.__module__.partition(".")[0] for kind in type(frame).__mro__}
+    return "pandas" in libraries and hasattr(frame, "columns")
 
 
 def _is_lazy(frame: Any) -> bool:

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import dataset
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.hooks import frames
+from airflow_provider_segexport.hooks import arguments, frames
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 
 EMAILS = [f"person{n}@example.com" for n in range(3)]
@@ -31,6 +32,10 @@ class Stream:
 
 def table(**more):
     return pa.table({"email": EMAILS, "name": ["Ann", None, "Bea"], **more})
+
+
+class SubclassFrame(pd.DataFrame):
+    """As a GeoDataFrame, whose geometries have no Arrow type."""
 
 
 def views_by_number(*values):
@@ -52,6 +57,7 @@ def polars_frame(name="String", chunks=1):
 
 KINDS = {
     "pandas": lambda: pd.DataFrame({"email": EMAILS, "name": ["Ann", None, "Bea"], "n": [1, "x", b"y"]}),
+    "subclass of pandas": lambda: SubclassFrame({"email": EMAILS, "name": ["Ann", None, "Bea"], "n": [1, "x", b"y"]}),
     "table": lambda: table(n=[[1], [2], None]),
     "reader": lambda: table(n=[1, 2, 3]).to_reader(1),
     "batch": lambda: table().to_batches()[0],
@@ -84,6 +90,21 @@ def test_paths_pass_through():
     """They are no frames."""
     with frames.as_file({**GIVEN, "segment": ["/a", "/b"]}) as (given, content):
         assert (["/a", "/b"], "") == (given["segment"], content)
+
+
+def test_rows_without_the_arrow_protocol_are_refused_with_what_gives_it(tmp_path):
+    """A dataset of PyArrow is such, as a frame of Dask is. A suppression list takes no rows at all."""
+    pq.write_table(table(), tmp_path / "x.parquet")
+    rows = dataset.dataset(tmp_path / "x.parquet")
+    with frames.as_file({**GIVEN, "segment": rows}) as (given, _):
+        with pytest.raises(
+            InvalidSegment, match=r"is of type FileSystemDataset\. To fix: .*scanner\(\)\.to_reader\(\)"
+        ):
+            arguments.segment(given["segment"])
+        with pytest.raises(InvalidSegment, match=r"`suppression_list` is of type .* Write rows to Parquet first\."):
+            arguments.paths(given["segment"])
+    with frames.as_file({**GIVEN, "segment": rows.scanner().to_reader()}) as (given, _):
+        assert pq.read_table(given["segment"]).column("email").to_pylist() == EMAILS
 
 
 def test_the_same_rows_have_the_same_mark():
