@@ -37,9 +37,9 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
     """
     started = time.monotonic()
     task = instance(run, map_index)
+    is_live = task is not None and task.at_work
     folder = folder_of(root, resolve, run, task)
-    report = task_run.report(folder, at_work=task is not None and task.at_work) if folder is not None else None
-    is_over = task is None or not task.at_work
+    report = task_run.report(folder, at_work=is_live) if folder is not None else None
     attempt = attempts.of_run(root, run, task.conn_id if task is not None else "")
     refresh_s = 0.0
     if task is not None and task.at_work and (task.exports or report is not None):
@@ -48,15 +48,16 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         "title": "Export",
         "now": time.time(),
         "instance": task,
+        "is_live": is_live,
         "report": report,
         "attempt": attempt if attempt is not None and _is_shown(attempt, report) else None,
         "audience_page": audience_address(attempt.key) if attempt is not None and attempt.key is not None else "",
         "log": log_address(run, f"/mapped/{map_index}" if map_index >= 0 else ""),
         "again_ms": round(refresh_s * 1000),
-        "calls": read_calls(folder) if folder is not None and is_over else None,
+        "calls": read_calls(folder) if folder is not None and not is_live else None,
         "query": task_query(run, map_index),
         "can_download_rejects": user.can_download_rejects(run.dag_id),
-        **(_shown(report, folder) if report is not None and folder is not None else {}),
+        **(_shown(report, folder, is_live=is_live) if report is not None and folder is not None else {}),
     }
 
 
@@ -93,20 +94,27 @@ def folder_of(
         return None
 
 
-def _shown(report: Report, folder: StoragePath) -> dict[str, Any]:
+def _shown(report: Report, folder: StoragePath, *, is_live: bool) -> dict[str, Any]:
+    """Return the template's values on a report.
+
+    Args:
+        report: on the run.
+        folder: the run folder.
+        is_live: the task instance has not ended. A run without an end whose task has ended was interrupted.
+    """
     vendor = VENDORS.get(str(report.facts.get("vendor")))
     outcomes_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.outcomes if part.count)
     removals_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.removals if part.count)
     return {
-        "elapsed": task_run.seconds(report, time.time()),
-        "time_left": task_run.time_left(report, time.time()),
+        "elapsed": task_run.seconds(report, time.time()) if report.over or is_live else None,
+        "time_left": task_run.time_left(report, time.time()) if is_live else None,
         "vendor": vendor.title if vendor else "",
         "word": vendor.audience_noun if vendor else "audience",
         "bar": charts.bar(report.outcomes, f"Of {counted(report.profiles, 'profile')}: {outcomes_label}"),
         "removal_bar": charts.bar(report.removals, f"Leavers: {removals_label}") if report.removals else "",
         "vendor_link": task_run.link_of(folder),
         "run_folder": str(folder),
-        "later": task_run.later_calls(folder, at_work=not report.over),
+        "later": task_run.later_calls(folder, at_work=is_live),
         "consent_labels": CONSENT_LABELS,
         "proof_labels": PROOF_LABELS,
         "running": [job for job in report.jobs if job.state == "running"],

@@ -132,8 +132,9 @@ def link_of(folder: StoragePath) -> str:
 
 
 def seconds(report: Report, now: float) -> float:
-    """Return how long the run took, or has taken so far, in seconds."""
-    return float(report.facts["seconds"] or max(0.0, now - report.facts["started_at"]))
+    """Return how long the run took, or has taken so far, in seconds; 0 if its report does not say."""
+    began = report.facts["started_at"]
+    return float(report.facts["seconds"] if report.over or not began else max(0.0, now - began))
 
 
 MIN_SETTLED = 3
