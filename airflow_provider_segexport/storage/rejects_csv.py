@@ -17,18 +17,25 @@ from airflow_provider_segexport.storage.parquet_tables import batches
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.sealing import verify
 
-FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b|%;,\t\r\n")
-"""Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too, or that begin
-another cell where a locale separates cells by them."""
+OPERATORS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b")
+"""Characters that begin a formula in some spreadsheet or locale, full-width forms and minus signs too."""
 
-SEPARATOR = re.compile(r"[;,|\n][=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe63\ufe62\ufe66\ufe6b]")
-"""A formula behind a separator: a spreadsheet of another locale splits the line there, quotes or not."""
+SEPARATORS = frozenset(";,|")
+"""Characters that separate cells in some locale. A spreadsheet splits a line there, quotes or not."""
+
+RISKY_STARTS = OPERATORS | SEPARATORS | frozenset("%\t\r\n")
+"""Characters at the beginning of a text that make it a formula, or begin another cell."""
 
 BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 """Characters at which a program may begin a new cell or line."""
 
 FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 """Letters and a Braille pattern that are blank."""
+
+MAYBE_INNER = re.compile(
+    f"[{re.escape(''.join(sorted(SEPARATORS | BREAKS)))}][^A-Za-z0-9]*[{re.escape(''.join(sorted(OPERATORS)))}]"
+)
+"""Matches every text with a formula behind a separator, and some others."""
 
 LINES = 5000
 """Rows read at a time."""
@@ -103,16 +110,31 @@ def csv_line(values: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a cell, with a single quote before it if a spreadsheet could run it.
+    """Return a value for a cell, with a single quote before each formula that a spreadsheet could run.
 
+    A formula begins the text, or comes after a separator, where a spreadsheet of another locale begins a new cell.
     Blanks and invisible characters before a formula do not count, because spreadsheets drop them.
     """
     if not isinstance(value, str):
         return value
     visible = "".join(filter(_is_visible, value))
-    risky = visible[:1] in FORMULA if visible else bool(value)
-    cells = "".join("\n" if char in BREAKS else char for char in value if char in BREAKS or _is_visible(char))
-    return f"'{value}" if risky or value[:1] in FORMULA or SEPARATOR.search(cells) else value
+    risky = visible[:1] in RISKY_STARTS if visible else bool(value)
+    text = _quoted_inside(value) if MAYBE_INNER.search(value) else value
+    return f"'{text}" if risky or value[:1] in RISKY_STARTS else text
+
+
+def _quoted_inside(text: str) -> str:
+    """Return a text with a single quote before each formula behind a separator. Double quotes between do not count."""
+    out: list[str] = []
+    begins_cell = False
+    for char in text:
+        if char in SEPARATORS or char in BREAKS:
+            begins_cell = True
+        elif begins_cell and _is_visible(char) and char != '"':
+            out.append("'" if char in OPERATORS else "")
+            begins_cell = False
+        out.append(char)
+    return "".join(out)
 
 
 def _is_visible(char: str) -> bool:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from ui.page_factories import REJECT, TASK, audience_path
 from ui_factories import REJECTS, summary, with_folder, write_run
 
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.paths import as_storage_path
+from airflow_provider_segexport.storage.rejects_csv import csv_line
 
 pytestmark = pytest.mark.airflow
 
@@ -101,7 +104,20 @@ CELLS = [
     "a\t=1",
     'a"\r\n=1',
     ",=1",
+    'a;"=1',
+    "a;x|\u200b+1;b",
+    "=1;=2\r\n=3",
 ]
+
+
+def cells_in_any_locale(line: str) -> list[str]:
+    """The cells of a line as spreadsheets read it, which keep what follows a closing quote, without blanks."""
+    lines = (csv.reader(io.StringIO(line, newline=""), delimiter=delimiter) for delimiter in ",;|\t")
+    cells = (cell for rows in lines for row in rows for cell in row)
+    return ["".join(char for char in cell if char.isprintable()).lstrip(" \u3164\u115f") for cell in cells]
+
+
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\u2212")
 
 
 @pytest.mark.parametrize("text", CELLS)
@@ -110,8 +126,26 @@ def test_no_cell_is_a_formula_in_any_locale(client, root, text):
     with_folder(root, summary(), rejects=[{**REJECT, "email": text}])
     answer = csv_of(client(f"rejects.csv?{TASK}"))
     (row,) = csv.DictReader(io.StringIO(answer, newline=""))
-    assert row["email"] == f"'{text}"
+    assert row["email"].replace("'", "") == text
+    assert [] == [cell for cell in cells_in_any_locale(answer) if cell.startswith(FORMULA)]
     assert all(line.startswith('"') for line in answer.split("\r\n")[:1])
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("=+-@\uff1d;,|\t\n\r\v\"' a1\u200b\u3164\u2028"), max_size=9), min_size=1, max_size=4
+    )
+)
+@example(["k", 'a;"=1;b'])
+def test_no_text_becomes_a_formula_in_any_locale(texts):
+    """Nothing but single quotes is added, and a text without separators and formulas is left as it is."""
+    line = csv_line(texts)
+    assert [] == [cell for cell in cells_in_any_locale(line) if cell.startswith(FORMULA)]
+    (row,) = csv.reader(io.StringIO(line, newline=""))
+    assert [text.replace("'", "") for text in row] == [text.replace("'", "") for text in texts]
+    assert csv_line(["jane-ann+b@example.com", "Smith, Ann; 3-4 | b"]) == (
+        '"jane-ann+b@example.com","Smith, Ann; 3-4 | b"\r\n'
+    )
 
 
 def test_an_ordinary_cell_is_left_as_it_is(client, root):
