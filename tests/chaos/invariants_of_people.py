@@ -73,7 +73,7 @@ def vendor_and_segment_agree(evidence: RunRecords) -> Iterator[str]:
 
 def _changed_by_another(evidence: RunRecords, run: Run, email: str, name: str) -> bool:
     """Whether an export that shares the audience has changed a value since: the last change wins."""
-    arrived, own = newest_content(evidence, run)
+    arrived, own = newest_content(evidence, run, evidence.last_call(run))
     by, content = arrived.get(email, ("", ""))
     if by not in evidence.runs or evidence.runs[by].export == run.export:
         return False

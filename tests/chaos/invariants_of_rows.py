@@ -63,8 +63,9 @@ def _delivered(evidence: RunRecords, run: Run) -> Iterator[str]:
     """A delivered person has arrived in this run, an unchanged one in an earlier run, with the very same content."""
     _, report = list(run.reports())[-1]
     aside = run.aside()
-    arrived, own = newest_content(evidence, run)
+    arrived, _ = newest_content(evidence, run, evidence.last_call(run))
     arrived_here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
+    arrived, own = newest_content(evidence, run, max(this.ended_after for this in run.tries))
     refused = evidence.ever_refused()
     lost = [
         email
@@ -80,11 +81,10 @@ def _delivered(evidence: RunRecords, run: Run) -> Iterator[str]:
         yield f"{run.name}: the report says {report['counts']['delivered']} delivered, and {delivered} arrived"
 
 
-def newest_content(evidence: RunRecords, run: Run) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """The content that had last arrived of each person when a run ended, with the run; and its own export's last."""
+def newest_content(evidence: RunRecords, run: Run, last: int) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """The content of each person that had last arrived at a call, with its run; and that of the run's own export."""
     arrived: dict[str, tuple[str, str]] = {}
     own: dict[str, str] = {}
-    last = max((evidence.last_call(run), *(this.ended_after for this in run.tries)))
     for call in evidence.calls:
         if call.number > last or not call.arrived:
             continue
