@@ -20,6 +20,8 @@ from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import Audience, Batch
 from airflow_provider_segexport.stages import record
 from airflow_provider_segexport.storage.account_record import AccountRecord, LearntFact, account_of
+from airflow_provider_segexport.storage.audience_state import AudienceState
+from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -177,6 +179,31 @@ def undo_unfinished(context: ExportContext, audience: Audience) -> None:
         context.environment.sleep(min(seconds, SETTLE_S))
     context.run_operation(experiment.undo(audience, unfinished.notes))
     notes.unlink(missing_ok=True)
+
+
+def undo_set_aside(context: ExportContext, audience: Audience, ledger: Ledger, state: AudienceState) -> AudienceState:
+    """Undo the experiments of runs that a repair has set aside, because no try of those runs does.
+
+    Args:
+        context: the next run.
+        audience: of those runs, too.
+        ledger: of the audience.
+        state: of the audience; names the run folders.
+
+    Returns:
+        The state without them.
+    """
+    if not state.experiments:
+        return state
+    for name in state.experiments:
+        folder = RunFolder(context.environment.resolve(name))
+        try:
+            undo_unfinished(replace(context, environment=replace(context.environment, run_folder=folder)), audience)
+        except DamagedState as damaged:  # calls by such notes could change another person's contact
+            log.warning("Undoing an experiment failed (file=%s why=%s)", damaged.file, damaged.why)
+    settled = replace(state, experiments=())
+    settled.write(ledger.path, ledger.fence)
+    return settled
 
 
 def read_notes(folder: RunFolder) -> Unfinished:

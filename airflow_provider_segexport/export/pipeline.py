@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError, StaleSnapshot, Superseded
 from airflow_provider_segexport.export import audience as audiences
-from airflow_provider_segexport.export import removing, undo
+from airflow_provider_segexport.export import experiments, removing, undo
 from airflow_provider_segexport.export.collect_optouts import collect as collect_optouts
 from airflow_provider_segexport.export.config import (
     ExportConfig,
@@ -155,7 +155,7 @@ class Export:
         context = self._context
         pinned = ledger.pinned()
         stored = AudienceState.of_pinned(pinned)
-        state = recover(context, ledger, stored)
+        state = recover(context, ledger, experiments.undo_set_aside(context, audience, ledger, stored))
         if isinstance(state, PendingJobs):
             return self._defer(state, audience)
         if state is not stored or stored.doubts:  # the ledger may have a new version

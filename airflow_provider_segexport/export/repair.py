@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_segexport.errors import DamagedState
@@ -223,10 +223,7 @@ def _repair(
     if unfinished is not None and (cause := _unreadable(unfinished, is_planned=True)):
         unreadable.append((str(unfinished.path), cause))
         unfinished = None
-    for name, why in (*unreadable, *diagnosis.doubts):
-        folder = RunFolder(resolve(name))
-        count_as_sent(ledger, folder, now)
-        set_run_aside(folder, why, now)
+    begun = tuple(_set_aside_runs((*unreadable, *diagnosis.doubts), resolve, ledger, now))
     if diagnosis.state:
         for name in listing(path):
             if fencing_token_of(name) is not None:
@@ -234,12 +231,26 @@ def _repair(
         state = rebuilt_state(ledger)
         if unfinished is not None:
             state = state.opened("", str(unfinished.path), "", is_planned=True)
-        state.write(path, ledger.fence)
+        replace(state, experiments=begun).write(path, ledger.fence)
     elif diagnosis.damaged:
         state = AudienceState.read(path)
         damaged = {diagnosis.run, *(name for name, _ in diagnosis.doubts)}
         state = replace(state, doubts=tuple(doubt for doubt in state.doubts if doubt.folder not in damaged))
-        replace(state, open_run_folder="" if diagnosis.run else state.open_run_folder).write(path, ledger.fence)
+        open_run_folder = "" if diagnosis.run else state.open_run_folder
+        state = replace(state, open_run_folder=open_run_folder, experiments=(*state.experiments, *begun))
+        state.write(path, ledger.fence)
+
+
+def _set_aside_runs(
+    runs: Iterable[tuple[str, str]], resolve: PathResolver, ledger: Ledger, now: float
+) -> Iterator[str]:
+    """Set runs aside, given as folder and cause; yield those whose experiment is not undone."""
+    for name, why in runs:
+        folder = RunFolder(resolve(name))
+        count_as_sent(ledger, folder, now)
+        set_run_aside(folder, why, now)
+        if exists(folder.path / experiments.NOTES):
+            yield name
 
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:

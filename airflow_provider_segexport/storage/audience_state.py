@@ -74,6 +74,7 @@ class AudienceState:
         writer_token: the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.
         version: the ledger's newest version at the time of writing.
+        experiments: run folders, set aside by a repair, that hold an experiment which the next run undoes.
     """
 
     owner: str = ""
@@ -90,6 +91,7 @@ class AudienceState:
     doubts: tuple[Doubt, ...] = ()
     version: int = 0
     is_planned: bool = False
+    experiments: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: StoragePath, names: Sequence[str] | None = None) -> AudienceState:

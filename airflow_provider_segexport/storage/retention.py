@@ -161,7 +161,7 @@ class Retention:
         for ledger_path in ledger_paths(self.root, self.unread):
             with skipping(self.unread, ledger_path):
                 state = AudienceState.of(ledger_path)
-                needed |= {state.open_run_folder, *(doubt.folder for doubt in state.doubts)}
+                needed |= {state.open_run_folder, *state.experiments, *(doubt.folder for doubt in state.doubts)}
                 needed |= {run["run_folder"] for run in recent_runs(ledger_path)[-KEPT_RUNS:]}
         return needed - {""}
 

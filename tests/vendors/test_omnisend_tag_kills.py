@@ -126,3 +126,17 @@ def test_damaged_notes_stop_the_audience_until_they_are_repaired(brand, damage):
     diagnosis = repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep)
     assert "experiment.json" in diagnosis.why
     assert brand.day(3, people(3))["counts"]["not_attempted"] == 0
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_next_run_gives_the_tags_back_if_the_plan_is_lost(brand, number):
+    """The repair sets the run aside, so no try of it undoes its experiment."""
+    before, after = killed_at(number, answered=True)
+    with pytest.raises(Killed):
+        brand.day(1, people(3), environment=brand.watched("day-1", before, after))
+    brand.sim.clock.advance(300)
+    to_garbage(brand.home / "runs" / "day-1" / "01" / "plan.json")
+    (ledger,) = ledger_paths(brand.home)
+    assert "plan.json" in repair.repair(ledger, local_path, clock=brand.sim.clock.now, sleep=brand.sleep).why
+    assert brand.day(3, people(3))["counts"]["not_attempted"] == 0
+    brand.assert_unharmed(*people(3))
