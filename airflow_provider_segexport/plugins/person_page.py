@@ -20,6 +20,7 @@ from airflow_provider_segexport.hooks.paths import resolve, state_path
 from airflow_provider_segexport.person.explain import STATES
 from airflow_provider_segexport.person.lookup import Audience, Match, look_up
 from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.person.requests import is_one_address
 from airflow_provider_segexport.plugins import audiences
 from airflow_provider_segexport.plugins.audiences import AudienceOverview, RunIdentity
 from airflow_provider_segexport.plugins.pages import audience_address, render
@@ -43,6 +44,7 @@ NO_RIGHTS = (
     "audience may; the option [segexport] rejects_permission changes this."
 )
 NO_ADDRESS = "This is not an email address: it has no @."
+NOT_ALONE = "This is more than one email address alone. Enter one address, without a name and other characters."
 TOO_LONG = "This is too long for an email address."
 
 
@@ -82,6 +84,8 @@ async def result(request: Request, user: UserRights) -> HTMLResponse:
         person = Person.of(email)
     except InvalidSegment:
         return _page({"email": email, "error": NO_ADDRESS}, status.HTTP_400_BAD_REQUEST)
+    if not is_one_address(email):
+        return _page({"email": email, "error": NOT_ALONE}, status.HTTP_400_BAD_REQUEST)
     values = await run_in_threadpool(search, person, user)
     if not values["audiences"] and not values["unread"]:
         return _page({"email": email, "error": NO_RIGHTS}, status.HTTP_403_FORBIDDEN)

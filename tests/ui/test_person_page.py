@@ -156,6 +156,26 @@ def test_what_is_no_address_is_refused(find, root, email):
     assert "<script>alert" not in page.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [f"{EMAIL}, bob@example.com", f"{EMAIL};x", f"{EMAIL}\r\nx: 1", f'"Jane" {EMAIL}', "a@b\0"],
+)
+def test_an_address_beside_something_else_is_not_answered_with_no_record(find, root, text):
+    """Such a text is the address of no person, so `No record` would be wrong of the person in it."""
+    audience(root)
+    page = find(text)
+    assert 400 == page.status_code
+    assert "No record" not in page.text
+    assert "more than one email address alone" in page.text
+
+
+@pytest.mark.parametrize("text", ["no address@", "jane@", "=jane@x", "jané@exämple"])
+def test_a_text_that_an_export_rejects_as_an_address_can_be_looked_up(find, root, text):
+    """The rejects hold addresses as the segment had them."""
+    audience(root)
+    assert 200 == find(text).status_code
+
+
 def test_a_form_of_another_site_is_refused(find, root):
     """A page elsewhere cannot make a user's browser search."""
     audience(root)
