@@ -7,6 +7,7 @@ of printable characters, so that none of them moves the cursor or changes colour
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,11 +50,20 @@ def _print_plain(cells: Sequence[Mapping[str, str]]) -> None:
 
 
 def print_object(content: Any, output: str) -> None:
-    """Print an object or a list of objects as JSON or YAML."""
+    """Print an object or a list of objects as JSON or YAML. JSON has no infinity and no NaN: null is printed."""
     if output == "yaml":
         console().print_as_yaml(content)
     else:
-        console().print_as_json(content)
+        console().print_as_json(_finite(content))
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with null for each number that JSON does not have. A changed report may have such numbers."""
+    if isinstance(value, Mapping):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def cell(value: Any) -> str:

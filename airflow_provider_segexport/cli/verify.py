@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
+from airflow_provider_segexport.cli.output import STRUCTURED, print_object, print_rows
+from airflow_provider_segexport.cli.terminal import say
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError
 
 if TYPE_CHECKING:
@@ -94,21 +96,18 @@ def _logs_on_stderr() -> Iterator[None]:
 
 
 def _print(report: dict[str, Any], output: str) -> None:
-    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - Airflow, when the command runs
+    from airflow_provider_segexport.hooks import verify_messages  # noqa: PLC0415 - imports the core
 
-    from airflow_provider_segexport.hooks import verify_messages  # noqa: PLC0415
-
-    console = AirflowConsole()
-    if output in {"json", "yaml"}:
+    if output in STRUCTURED:
         summary = verify_messages.summary(report)
-        console.print_as(data=[{name: value for name, value in summary.items() if name != "body"}], output=output)
+        print_object([{name: value for name, value in summary.items() if name != "body"}], output)
         return
     from airflow_provider_segexport.export.verify import MEANINGS  # noqa: PLC0415
 
     rows = [
-        {"kind": kind, "people": "not counted" if count is None else f"{count:,}", "meaning": MEANINGS[kind]}
+        {"kind": kind, "people": "not counted" if count is None else count, "meaning": MEANINGS[kind]}
         for kind, count in report["people"].items()
     ]
-    console.print_as(data=rows, output=output)
+    print_rows(rows, output)
     if output == "table":
-        sys.stdout.write(f"{verify_messages.body(report)}\nDrift: {report['drift']['path']}\n")
+        say(f"{verify_messages.body(report)}\nDrift: {report['drift']['path']}")

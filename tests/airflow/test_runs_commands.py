@@ -241,6 +241,13 @@ def test_a_text_that_looks_like_a_number_stays(capsys):
         assert capsys.readouterr().out.replace("|", " ").split()[-4:] == ["23e168", "00123456", "1,234", "[vip]"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_json_is_json_if_a_report_has_a_number_that_json_has_not(capsys, value):
+    """A person may have changed the report."""
+    output.print_object({"a": [{"b": value}, 1.5, None, True], "c": value}, "json")
+    assert '{"a": [{"b": null}, 1.5, null, true], "c": null}' == capsys.readouterr().out.strip()
+
+
 def test_progress_is_for_terminals_only(monkeypatch, capsys):
     """A pipe or a log gets nothing."""
     with output.progress("Working", 2) as tick:
