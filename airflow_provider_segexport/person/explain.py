@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -14,6 +15,7 @@ from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import latest, ledger_paths, recent_runs, resolved
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import SCHEMA, TIME
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.parquet_tables import matching_rows, read_table
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, uncached
@@ -174,9 +176,9 @@ def _row(ledger: Ledger, version: int, person: Person) -> dict[str, Any] | None:
     """
     try:
         ledger.check(version)
+        return read_row(ledger, version, person)
     except DamagedState:
         return None
-    return read_row(ledger, version, person)
 
 
 def read_row(ledger: Ledger, version: int, person: Person) -> dict[str, Any]:
@@ -186,9 +188,24 @@ def read_row(ledger: Ledger, version: int, person: Person) -> dict[str, Any]:
         ledger: of the audience.
         version: its number, from 1.
         person: to look up.
+
+    Raises:
+        DamagedState: a column is of another type, or a time is one that no calendar has.
     """
-    with open_file(uncached(ledger.file(version))) as file:
-        rows = matching_rows(file, "email", person.email).to_pylist()
+    path = uncached(ledger.file(version))
+    with open_file(path) as file:
+        table = matching_rows(file, "email", person.email)
+    try:
+        rows = pa.Table.from_pydict(
+            {
+                field.name: table.column(field.name).cast(field.type, safe=field.type != TIME)
+                if field.name in table.column_names
+                else pa.nulls(table.num_rows, field.type)
+                for field in SCHEMA
+            }
+        ).to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError):  # their text may quote the row
+        raise DamagedState(str(path), "its columns are of other types") from None
     return dict(rows[0]) if rows else {}
 
 

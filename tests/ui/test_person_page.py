@@ -200,6 +200,26 @@ def test_a_damaged_ledger_is_named_and_the_others_are_searched(find, root, damag
     assert re.search("cannot be read of Tag 0", page.text)
 
 
+@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name != "email"])
+@pytest.mark.parametrize("change", ["missing", "null", "text", "time"])
+def test_a_ledger_with_other_columns_stops_no_search(find, root, name, change):
+    """Another version or a person wrote it: its row is shown as far as it can be read, or its audience is named."""
+    column = {
+        "null": pa.nulls(1),
+        "text": pa.array(["<b>x"]),
+        "time": pa.array([2**62]).view(pa.timestamp("us", "UTC")),
+    }
+    table = pa.Table.from_pylist([ROW], schema=SCHEMA)
+    index = SCHEMA.names.index(name)
+    table = table.remove_column(index) if change == "missing" else table.set_column(index, name, column[change])
+    pq.write_table(table, ledger_path(root, audience(root)) / "00000001.parquet")
+    audience(root, 1)
+    page = find()
+    assert 200 == page.status_code
+    assert "<b>x" not in page.text
+    assert "2 audiences with a record" in page.text or "cannot be read of Tag 0" in page.text
+
+
 def test_when_the_time_is_over_the_rest_is_named(find, root, monkeypatch):
     """A slow store costs a bounded time, and no silence."""
     for number in range(40):
