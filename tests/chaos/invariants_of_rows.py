@@ -63,9 +63,10 @@ def _delivered(evidence: RunRecords, run: Run) -> Iterator[str]:
     """A delivered person has arrived in this run, an unchanged one in an earlier run, with the very same content."""
     _, report = list(run.reports())[-1]
     aside = run.aside()
-    arrived, _ = newest_content(evidence, run, evidence.last_call(run))
+    last_call = evidence.last_call(run)
+    arrived, _ = newest_content(evidence, run, last_call)
     arrived_here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
-    arrived, own = newest_content(evidence, run, max(this.ended_after for this in run.tries))
+    arrived, own = newest_content(evidence, run, max((last_call, *(this.ended_after for this in run.tries))))
     refused = evidence.ever_refused()
     lost = [
         email
