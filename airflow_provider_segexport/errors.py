@@ -111,12 +111,13 @@ class Superseded(RetryableError):
 
 
 class NeedsMemory(RetryableError):
-    """The SQL engine's memory cannot hold the pages of the segment's files."""
+    """The SQL engine's memory cannot hold the pages of the segment's files, or of the suppression lists'."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The worker's memory or disk is full, so the segment could not be de-duplicated. To fix: write the segment "
-            "with smaller row groups (100,000 rows), or give the worker more memory and more temporary disk space."
+            "The worker's memory or disk is full, so the segment could not be de-duplicated and compared with the "
+            "suppression lists. To fix: write the segment and the lists with smaller row groups (100,000 rows), or "
+            "give the worker more memory and more temporary disk space."
         )
 
 

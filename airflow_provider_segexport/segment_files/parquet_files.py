@@ -49,7 +49,7 @@ MAX_NAMES_SHOWN = 5
 """File names that an error shows."""
 
 NO_FILE_HINT = (
-    "To fix: check that the task that writes the segment has run, and that it writes where this worker reads: to "
+    "To fix: check the path, that the task that writes there has run, and that it writes where this worker reads: to "
     "object storage, or to a disk that both mount."
 )
 

@@ -216,8 +216,8 @@ def _footer_error(error: Exception, name: str, *, is_contradiction: bool) -> Inv
             "leave it out."
         )
     return InvalidSegment(
-        f"{name} is not a readable Parquet file ({type(error).__name__}): it is cut short, still being written, or "
-        "something else. To fix: write it again, and start the export after the task that writes it."
+        f"{name} is not a readable Parquet file ({type(error).__name__}): it is cut short, damaged, still being "
+        "written, or something else. To fix: write it again, and start the export after the task that writes it."
     )
 
 

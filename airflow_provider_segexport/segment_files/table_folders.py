@@ -1,6 +1,6 @@
-"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Paimon, or transactional tables of Hive.
+"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Lance and Paimon, or tables of Hive.
 
-Their Parquet files also hold rows that the table has deleted or replaced. Only the table's log says which rows are
+Their data files also hold rows that the table has deleted or replaced. Only the table's log says which rows are
 current.
 """
 
@@ -22,13 +22,14 @@ LOG_FOLDERS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 """Folders whose parent folder is a table."""
 
 ICEBERG, DUCKLAKE = "an Iceberg table", "a DuckLake table"
-HIVE, PAIMON = "a transactional Hive table", "a Paimon table"
+HIVE, LANCE, PAIMON = "a transactional Hive table", "a Lance dataset", "a Paimon table"
 
 METADATA = re.compile(r".+\.metadata\.json(\.gz)?|.+\.gz\.metadata\.json|version-hint\.text")
 DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")
 HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
 """Folders of one write to the table. A `base_` folder replaces all that were written before."""
 
+LANCE_FILE = re.compile(r".+\.lance")
 PAIMON_FILE = re.compile(r"snapshot-\d+|LATEST|EARLIEST")
 
 SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE)}
@@ -76,6 +77,7 @@ def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
     name, folder = ("", *parts)[-1], ("", "", *parts)[-2]
     signs = {
         DUCKLAKE: DUCKLAKE_FILE.fullmatch(name),
+        LANCE: folder == "data" and LANCE_FILE.fullmatch(name),
         **{kind: folder == sign and file.fullmatch(name) for sign, (kind, file) in SIGN_FILES.items()},
     }
     return [(kind, max(len(parts) - (1 if kind == DUCKLAKE else 2), 0)) for kind, sign in signs.items() if sign]

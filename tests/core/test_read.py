@@ -84,7 +84,7 @@ def test_no_segment_is_named(nothing):
 
 def test_no_such_file(tmp_path):
     """The error for a path that does not exist asks the question that helps."""
-    with pytest.raises(InvalidSegment, match=r"gone\.parquet does not exist.*task that writes the segment"):
+    with pytest.raises(InvalidSegment, match=r"gone\.parquet does not exist.*check the path.*task that writes there"):
         names(str(tmp_path / "gone.parquet"))
 
 

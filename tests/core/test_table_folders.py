@@ -47,6 +47,15 @@ def test_a_paimon_table_is_refused(store, text):
         names(store, text)
 
 
+@pytest.mark.parametrize("text", ["", "lake", "lake/people.lance", "lake/*"])
+def test_a_lance_dataset_is_refused(store, text):
+    """It has no Parquet file, and the advice is not to remove its files."""
+    store.put("lake/people.lance/_versions/1.manifest", b"1")
+    store.put("lake/people.lance/data/0197a3bb.lance", b"1")
+    with pytest.raises(InvalidSegment, match=r"lake/people\.lance is a Lance dataset.*plain Parquet"):
+        names(store, text)
+
+
 @pytest.mark.parametrize("sign", ["_delta_log/0.json", ".hoodie/x", "metadata/1.metadata.json"])
 def test_files_inside_a_table_are_refused(store, sign):
     """Also a partition of it, one of its files, and a pattern over its partitions."""
