@@ -4,23 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 from operator import itemgetter
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.history import run_history
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import SHARER_BITS
+from airflow_provider_segexport.storage.plan import PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
-def rebuilt_state(ledger: Ledger) -> AudienceState:
-    """Return the audience state by its run history: the exports that use it, in the order of their first runs."""
-    sharers = list(dict.fromkeys(str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")))
-    exports = ledger.facts().get("exports", {}) if ledger.version() else {}
-    sharers += [name for name in exports if name not in sharers]
-    begun = {name: facts["as_of"] for name, facts in exports.items() if facts.get("as_of")}
-    owner = sharers[0] if sharers else ""
-    return AudienceState(owner=owner, shared=len(sharers) > 1, sharers=tuple(sharers), begun=begun)
+def rebuilt_state(ledger: Ledger, unfinished: PlanFacts | None = None) -> AudienceState:
+    """Return the audience state: its exports by the ledger's bits, and the newest snapshot that each has started.
+
+    A ledger of an earlier version of this package does not hold the bits. The exports are then those of the history, in
+    the order of their first runs.
+
+    Args:
+        ledger: of the audience.
+        unfinished: facts of the unfinished run's plan; None without one.
+    """
+    facts = ledger.facts()
+    exports = facts.get("exports", {})
+    bits: dict[str, int] = dict(facts.get(SHARER_BITS, {}))
+    begun = {name: of_export["as_of"] for name, of_export in exports.items() if of_export.get("as_of")}
+    recorded = [str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")]
+    names = [name for name in recorded if name in exports] if bits else recorded
+    if unfinished is not None:
+        bits[unfinished.export_name] = unfinished.sharer_bit
+        as_of = unfinished.restores.get("as_of", "") if unfinished.reverted_version else unfinished.as_of
+        begun[unfinished.export_name] = as_of
+    by_position = {bit.bit_length() - 1: name for name, bit in bits.items()}
+    free = (position for position in count() if position not in by_position)
+    by_position |= dict(
+        zip(free, [name for name in dict.fromkeys((*names, *exports)) if name not in bits], strict=False)
+    )
+    sharers = tuple(by_position.get(position, "") for position in range(max(by_position, default=-1) + 1))
+    owner = next(filter(None, sharers), "")
+    begun = {name: as_of for name, as_of in begun.items() if as_of}
+    return AudienceState(owner=owner, shared=sum(map(bool, sharers)) > 1, sharers=sharers, begun=begun)
 
 
 def unfinished_run(ledger: Ledger, folders: Iterable[RunFolder]) -> RunFolder | None:
@@ -41,10 +65,16 @@ def unfinished_run(ledger: Ledger, folders: Iterable[RunFolder]) -> RunFolder | 
             if frozen is not None and Ledger.of(root, frozen[1].vendor, frozen[1].audience).path == ledger.path:
                 begun.append((frozen[1].ledger_version, frozen[1].started_at, folder))
     newest = max(begun, key=itemgetter(0, 1), default=None)
-    return newest[2] if newest is not None and not _is_in_ledger(newest[2]) else None
+    return newest[2] if newest is not None and not _is_in_ledger(newest[2], ledger, newest[0]) else None
 
 
-def _is_in_ledger(folder: RunFolder) -> bool:
+def _is_in_ledger(folder: RunFolder, ledger: Ledger, planned_version: int) -> bool:
+    """Return whether the run has finished or was set aside, or a run has finished since, which has recovered it."""
+    for version in ledger.versions():
+        with suppress(DamagedState):
+            facts = ledger.facts(version) if version > planned_version else {}
+            if facts.get("run") and facts["run"] == facts.get("by"):
+                return True
     try:
         report = folder.summary() or {}
     except DamagedState:

@@ -17,6 +17,7 @@ from airflow_provider_segexport.storage.folder_names import safe_name
 from airflow_provider_segexport.storage.history import latest, ledger_paths
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import SHARER_BITS
 from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.directory import name_in, same_name
@@ -151,18 +152,21 @@ def release(
     try:
         effect = look(path, request)
         state = AudienceState.of(path)
+        released = _without(state, request, effect)
         ledger = Ledger(path, lease)
         if ledger.version():
             with engine() as sql:
-                _commit(sql, ledger, state, request, renames=effect.renames)
-        _without(state, request, effect).write(path, lease)
+                _commit(sql, ledger, state, released, request, renames=effect.renames)
+        released.write(path, lease)
     finally:
         lease.release()
     return effect
 
 
-def _commit(sql: Engine, ledger: Ledger, state: AudienceState, request: Release, *, renames: bool) -> None:
-    """Write the ledger's next version with the changed claims."""
+def _commit(  # noqa: PLR0913 - a version of the ledger needs each
+    sql: Engine, ledger: Ledger, state: AudienceState, released: AudienceState, request: Release, *, renames: bool
+) -> None:
+    """Write the ledger's next version with the changed claims, from the state before and after the release."""
     version = ledger.version()
     rows = f"select * from {sql.scan([ledger.file(version)])}"
     if not renames:
@@ -180,6 +184,7 @@ def _commit(sql: Engine, ledger: Ledger, state: AudienceState, request: Release,
     if renames and entry:
         exports[request.to] = entry
     unchanged: dict[str, Any] = {name: facts[name] for name in ("as_of", "run") if name in facts}
+    unchanged[SHARER_BITS] = {name: released.sharer_bit(name) for name in released.sharers if name}
     ledger.commit(sql.stream(rows), version, {**unchanged, "exports": exports, "by": RUN})
 
 

@@ -220,6 +220,7 @@ def _repair(
     for version in diagnosis.versions:
         _set_aside(ledger.file(version))
     unreadable = [(diagnosis.run, diagnosis.why)] if diagnosis.run else []
+    begun_plan = unfinished.plan(check_journals=False) if unfinished is not None else None
     if unfinished is not None and (cause := _unreadable(unfinished, is_planned=True)):
         unreadable.append((str(unfinished.path), cause))
         unfinished = None
@@ -228,7 +229,7 @@ def _repair(
         for name in listing(path):
             if fencing_token_of(name) is not None:
                 _set_aside(path / name)
-        state = rebuilt_state(ledger)
+        state = rebuilt_state(ledger, begun_plan[1] if begun_plan is not None else None)
         if unfinished is not None:
             state = state.opened("", str(unfinished.path), "", is_planned=True)
         replace(state, experiments=begun).write(path, ledger.fence)

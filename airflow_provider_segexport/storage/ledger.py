@@ -154,6 +154,7 @@ class Ledger:
         - `reverted_version`: the version that an undo took back (see `taken_back`); `partial` if it did not finish.
         - `exports`: by name, `as_of`, `run`, `mapping_fingerprint` of the last finished run, and `profiles`, rows by
           mapped segment.
+        - `sharer_bits`: by name, the bit of each export in `sharers_mask`.
 
         Args:
             version: None means the newest.

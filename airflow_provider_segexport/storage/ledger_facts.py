@@ -14,6 +14,10 @@ MAX_SEGMENT_PARTS = 1_000
 REVERTED_VERSION = "reverted_version"
 """The fact of a version, a plan and a report that names the version which an undo took back."""
 
+SHARER_BITS = "sharer_bits"
+"""The fact of a version that holds the bit of each export in `sharers_mask`, by its name. The audience's state, which
+also holds them, may be lost."""
+
 MAX_VERSION_DIGITS = 8
 
 
@@ -116,9 +120,18 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
         if of_export:
             exports[origin.export_name] = of_export
     facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name}
+    facts[SHARER_BITS] = _sharer_bits(origin, before.get(SHARER_BITS, {}))
     if origin.reverted_version:
         facts |= {REVERTED_VERSION: origin.reverted_version, "partial": not origin.finished}
     return facts
+
+
+def _sharer_bits(origin: LedgerCommit, before: Mapping[str, int]) -> dict[str, int]:
+    """Return the bit of each export in `sharers_mask`. A superseded run takes no bit that another has."""
+    if not origin.run and origin.sharer_bit in before.values():
+        return dict(before)
+    others = {name: bit for name, bit in before.items() if bit != origin.sharer_bit}
+    return {**others, origin.export_name: origin.sharer_bit}
 
 
 def taken_back(facts: Mapping[str, Any]) -> int:
