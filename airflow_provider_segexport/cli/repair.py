@@ -86,6 +86,9 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
             "No version of the ledger can be read. Lost: which people were added. They stay in the audience, and no "
             "export removes them until one sends them again."
         )
+    if diagnosis.older:
+        versions = ", ".join(map(str, diagnosis.older))
+        lines.append(f"Older versions of the ledger cannot be read ({versions}). Lost: they cannot be undone.")
     if diagnosis.run and diagnosis.rows_known:
         lines.append(
             f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its "
@@ -102,5 +105,7 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
         "people of the plan count as perhaps sent."
         for _, why in diagnosis.doubts
     ]
-    lines.append("The next run sends every person of its segment again. This command removes no person.")
+    if diagnosis.is_content_lost:
+        lines.append("The next run sends every person of its segment again.")
+    lines.append("This command removes no person.")
     return "\n".join(lines)

@@ -48,6 +48,7 @@ class Diagnosis:
         state: why the audience's state cannot be read; None if it can.
         versions: versions of the ledger that cannot be read, the newest first, down to the first that can.
         good: the newest version that can be read; 0 if there is none.
+        older: versions below that one that cannot be read. Only an undo and an erasure read them.
         run: run folder of an unfinished run that cannot be read; empty if there is none.
         why: the cause.
         rows_known: the plan of that run and its rows can be read, so the journal or a result is damaged.
@@ -62,10 +63,16 @@ class Diagnosis:
     why: str = ""
     rows_known: bool = False
     doubts: tuple[tuple[str, str], ...] = ()
+    older: tuple[int, ...] = ()
 
     @property
     def damaged(self) -> bool:
         """Return whether there is anything to repair."""
+        return bool(self.older) or self.is_content_lost
+
+    @property
+    def is_content_lost(self) -> bool:
+        """Return whether the content that the vendor holds is unknown, so that the next run sends every person."""
         return bool(self.state or self.versions or self.run or self.doubts)
 
 
@@ -85,15 +92,9 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
     ledger = Ledger(path)
     newest = max(ledger.versions(), default=0)
     bad = [audience_state.version] if audience_state.version > newest else []
-    good = 0
-    for version in reversed(ledger.versions()):
-        try:
-            ledger.check(version)
-        except DamagedState:
-            bad.append(version)
-        else:
-            good = version
-            break
+    unreadable = [version for version in reversed(ledger.versions()) if _is_damaged(ledger, version)]
+    good = max(set(ledger.versions()).difference(unreadable), default=0)
+    bad += [version for version in unreadable if version > good]
     rows_known = False
     if audience_state.open_run_folder:
         folder = RunFolder(resolve(audience_state.open_run_folder))
@@ -108,7 +109,16 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
         if doubt.folder != audience_state.open_run_folder and (cause := _unreadable(RunFolder(resolve(doubt.folder))))
     )
     run = audience_state.open_run_folder if why else ""
-    return Diagnosis(path, state, tuple(bad), good, run, why or "", rows_known=rows_known, doubts=doubts)
+    older = tuple(version for version in unreadable if version < good)
+    return Diagnosis(path, state, tuple(bad), good, run, why or "", rows_known, doubts, older)
+
+
+def _is_damaged(ledger: Ledger, version: int) -> bool:
+    try:
+        ledger.check(version)
+    except DamagedState:
+        return True
+    return False
 
 
 def _has_rows(folder: RunFolder) -> bool:
@@ -215,9 +225,9 @@ def _repair(
     """Repair in steps that may be repeated, because a killed repair starts again."""
     path = diagnosis.path
     top = max(diagnosis.versions, default=diagnosis.good)
-    if diagnosis.good:
+    if diagnosis.good and diagnosis.is_content_lost:
         _forget_content(ledger, diagnosis.good, top)
-    for version in diagnosis.versions:
+    for version in (*diagnosis.versions, *diagnosis.older):
         _set_aside(ledger.file(version))
     unreadable = [(diagnosis.run, diagnosis.why)] if diagnosis.run else []
     begun_plan = unfinished.plan(check_journals=False) if unfinished is not None else None
@@ -233,7 +243,7 @@ def _repair(
         if unfinished is not None:
             state = state.opened("", str(unfinished.path), "", is_planned=True)
         replace(state, experiments=begun).write(path, ledger.fence)
-    elif diagnosis.damaged:
+    elif diagnosis.is_content_lost:
         state = AudienceState.read(path)
         damaged = {diagnosis.run, *(name for name, _ in diagnosis.doubts)}
         state = replace(state, doubts=tuple(doubt for doubt in state.doubts if doubt.folder not in damaged))

@@ -81,6 +81,17 @@ def test_a_damaged_ledger_falls_back_to_the_version_before(stage, audience, comm
     assert run.summary()["counts"]["delivered"] == 4
 
 
+def test_an_older_version_of_the_ledger_is_set_aside(audience, command):
+    """Only an undo and an erasure read it, so the next run sends no more than without the damage."""
+    path = Path(str(audience)) / min(name for name in listing(audience) if name.startswith("00"))
+    path.write_bytes(b"")
+    code, output = command("repair", audience.name, "--yes")
+    assert code == 0
+    assert "Older versions of the ledger cannot be read (1). Lost: they cannot be undone." in output
+    assert "sends every person" not in output
+    assert command("repair")[1] == "Everything can be read (audiences=1).\n"
+
+
 def test_looking_changes_nothing(audience, command, answer):
     """With --dry-run, with any answer but yes, and without a terminal, where --yes is needed."""
     damage(audience, "00")

@@ -11,7 +11,7 @@ import pytest
 from damages import NO_FILES, remove
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import DamagedState, RetryableError, SegexportError
+from airflow_provider_segexport.errors import DamagedState, FatalError, RetryableError, SegexportError
 from airflow_provider_segexport.export import repair
 from airflow_provider_segexport.person.files import run_folders
 from airflow_provider_segexport.storage.history import ledger_paths
@@ -222,6 +222,19 @@ def test_a_ledger_that_is_gone_as_a_whole_is_not_taken_for_none(account):
         day(account, 3, people(3))
     mend(account)
     assert day(account, 3, people(3))["counts"]["delivered"] == 3
+
+
+def test_an_older_version_of_the_ledger_is_repaired_too_because_an_undo_reads_it(account):
+    """An undo names it. After the repair, the undo says what is missing, and the next run sends only changes."""
+    day(account, 2, people(3))
+    oldest, *_ = sorted(path for path in files(account) if path.parent.name != "01" and path.suffix == ".parquet")
+    empty(oldest, random.Random())
+    with pytest.raises(DamagedState, match=rf"{oldest.name}.*airflow segexport repair"):
+        account.undo()
+    mend(account)
+    with pytest.raises(FatalError, match="is not stored"):
+        account.undo()
+    assert account.day(3, people(3), first=dict.fromkeys(people(3), "Day 2"))["counts"]["delivered"] == 0
 
 
 @pytest.mark.parametrize("put", NO_FILES, ids=lambda put: put.__name__)
