@@ -11,6 +11,10 @@ N ?= 200
 PLACES ?= 80
 UI_PORT ?= 8080
 
+# The simulator and Airflow's API are on this machine, which a proxy of the environment does not reach.
+export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY),$(no_proxy)),127.0.0.1,localhost
+export no_proxy := $(NO_PROXY)
+
 # The tests start many processes, which share the bytecode of the first.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -17,6 +17,7 @@ from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
+from airflow_provider_segexport.http.base_url import is_loopback
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -73,7 +74,7 @@ def _probe(args: Namespace, hook: SegmentExportHook) -> int:
         with _interrupted_by_sigterm(), hold_for_probe(hook, context):
             results, not_undone = _carry_out(context, planned, emails, keep_going=args.keep_going)
     outcome = report.ProbeReport(hook.vendor, results, not_undone, __version__)
-    content = json.dumps(outcome.as_json(hook.clock(), simulated=addresses.is_simulated(base_url)), indent=2)
+    content = json.dumps(outcome.as_json(hook.clock(), simulated=is_loopback(base_url)), indent=2)
     failure = _write(path, content)
     _print([content] if args.output == "json" else outcome.describe_answers())
     for line in outcome.describe_end():

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_segexport.errors import ConnectionNotAllowed, ExportsDisabled, InvalidConnection
 from airflow_provider_segexport.hooks.extra import extras, patterns, positive_int, scalar, switch, transport
-from airflow_provider_segexport.http.base_url import base_url, scheme_of, text_of, without_path
+from airflow_provider_segexport.http.base_url import base_url, is_loopback, scheme_of, text_of, without_path
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.directory import NAME_PREFIX
@@ -74,7 +74,7 @@ class ConnectionSettings:
         """Return what an administrator should know besides whether the connection works."""
         warnings = []
         parts = urlsplit(self.endpoint.base_url)
-        if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        if parts.scheme == "http" and not is_loopback(self.endpoint.base_url):
             warnings.append("The base URL is http, not https, so credentials and profiles are sent unencrypted.")
         try:
             self.check_enabled()

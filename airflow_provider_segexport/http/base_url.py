@@ -1,8 +1,10 @@
-"""Builds the base URL of a connection from its host, port and schema."""
+"""Builds the base URL of a connection from its host, port and schema, and says whether it leads to this machine."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,14 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.endpoints import parse_endpoint
 
 SCHEMES = frozenset({"", "http", "https"})
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether the host of a URL is this machine, as the simulator's is: `localhost` or a loopback address."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def text_of(value: Any) -> str:

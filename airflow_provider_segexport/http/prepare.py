@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from airflow_provider_segexport.http.base_url import is_loopback
 from airflow_provider_segexport.model import Request
 
 
@@ -29,13 +30,16 @@ class RequestPreparer:
     def transport(self, session: requests.Session, url: str) -> dict[str, Any]:
         """Return `proxies`, `verify` and `cert` for `Session.send`, from session and environment, once for each host.
 
-        They are passed with each call, because the environment's CA bundle would override the session's otherwise.
+        They are passed with each call, because the environment's CA bundle would override the session's otherwise. The
+        environment's proxies apply to a session without proxies, and not to a loopback address, which a proxy elsewhere
+        does not reach.
         """
         host = "/".join(url.split("/", 3)[:3])
         if host not in self._transports:
             session.trust_env = True
             merged = session.merge_environment_settings(url, {}, None, session.verify, None)
-            self._transports[host] = {"proxies": merged["proxies"], "verify": merged["verify"], "cert": session.cert}
+            proxies = session.proxies if session.proxies or is_loopback(url) else merged["proxies"]
+            self._transports[host] = {"proxies": proxies, "verify": merged["verify"], "cert": session.cert}
         session.trust_env = False
         return self._transports[host]
 

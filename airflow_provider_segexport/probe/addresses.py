@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from airflow_provider_segexport.email_address import validate
 from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.http.base_url import is_loopback
 from airflow_provider_segexport.vendors.probe import MAX_ADDRESSES
 
 PLACEHOLDER = "{n}"
 
 EXAMPLE_DOMAIN = re.compile(r"(?:.*\.)?(?:example\.(?:com|net|org|edu)|example|test|invalid|localhost|local)")
 """Domains that belong to no one (RFC 2606, RFC 6761)."""
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def is_simulated(base_url: str) -> bool:
-    """Return whether a vendor's base URL is on this machine, as a simulator's is."""
-    return urlsplit(base_url).hostname in LOOPBACK
 
 
 def addresses(pattern: str, count: int, base_url: str) -> tuple[str, ...]:
@@ -63,7 +56,7 @@ def _check_domain(domain: str, base_url: str) -> None:
     Raises:
         InvalidArgument: it is one.
     """
-    if not is_simulated(base_url) and EXAMPLE_DOMAIN.fullmatch(domain.lower()):
+    if not is_loopback(base_url) and EXAMPLE_DOMAIN.fullmatch(domain.lower()):
         raise InvalidArgument(
             f"The domain {domain!r} in `--address` is an example and belongs to no one. To fix: write an address of "
             "your own, whose mails you receive."

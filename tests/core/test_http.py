@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+import requests
 from core.factories import PLAIN
 from core.sender_harness import OK, PERSON, URL, SenderHarness
 from requests import exceptions as foreign
@@ -20,6 +21,7 @@ from airflow_provider_segexport.errors import (
 )
 from airflow_provider_segexport.http.client import Sender
 from airflow_provider_segexport.http.errors import redact_url, translate_error
+from airflow_provider_segexport.http.prepare import RequestPreparer
 from airflow_provider_segexport.http.response_limits import READ_BYTES
 from airflow_provider_segexport.model import Request, Response
 from airflow_provider_segexport.vendors.operations import run_operation
@@ -143,6 +145,29 @@ def test_the_session_s_own_certificates_win(monkeypatch):
     harness.send = Sender(session, PLAIN)
     harness.send(PERSON)
     assert harness.calls[0].verify == "/etc/ssl/company.pem"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_proxied"),
+    [
+        ("api.createsend.com", True),
+        ("127.0.0.1.example.com", True),
+        ("10.0.0.1", True),
+        ("127.0.0.1:8100", False),
+        ("127.8.9.1", False),
+        ("[::1]:8100", False),
+        ("localhost:8100", False),
+    ],
+)
+def test_a_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch, host, is_proxied):
+    """A simulator on a loopback port is reached in a CI whose calls to the outside go through a proxy."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
+    transport = RequestPreparer().transport(requests.Session(), f"http://{host}/api/v3.3/lists.json")
+    assert bool(transport["proxies"]) is is_proxied
+    session = requests.Session()
+    session.proxies = {"http": "http://of-the-connection.test:3128"}
+    assert RequestPreparer().transport(session, f"http://{host}/")["proxies"]["http"] == session.proxies["http"]
 
 
 def test_timeouts_are_the_vendor_s():
