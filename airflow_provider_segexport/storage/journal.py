@@ -72,6 +72,8 @@ class Journal:
         self._open: int | None = None
         self._syncing, self._writing, self._lock = Lock(), Lock(), Lock()
         self._synced = 0
+        self._may_be_torn = True
+        self._sync_error: OSError | None = None
 
     def create(self) -> None:
         """Create the journal durably, without an entry, if this process has not. An existing one stays as it is."""
@@ -170,8 +172,14 @@ class Journal:
         with self._syncing:
             if self._open is None or self._synced >= wanted:
                 return
+            if self._sync_error is not None:  # the next sync would succeed, although the lines are lost
+                raise self._sync_error
             written = self._written
-            os.fdatasync(self._open)
+            try:
+                os.fdatasync(self._open)
+            except OSError as error:
+                self._sync_error = error
+                raise
             self._synced = written
 
     def reload(self) -> None:
@@ -255,15 +263,14 @@ class Journal:
             self._open = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
             sync_folder(folder)
             weakref.finalize(self, os.close, self._open)
+        if self._may_be_torn:  # by a kill, or by a write that failed: start on a line of its own
             size = os.fstat(self._open).st_size
-            if size and os.pread(self._open, 1, size - 1) != b"\n":  # torn by a kill: start on a line of its own
+            if size and os.pread(self._open, 1, size - 1) != b"\n":
                 lines = b"\n" + TORN + b"\n" + lines
-        try:
-            while lines:
-                lines = lines[os.write(self._open, lines) :]
-        except OSError:
-            self._open = None  # a line may be torn, so the next write checks the end of the file
-            raise
+        self._may_be_torn = True
+        while lines:
+            lines = lines[os.write(self._open, lines) :]
+        self._may_be_torn = False
 
     @property
     def _first(self) -> StoragePath:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 from msgspec.structs import replace
@@ -81,6 +83,53 @@ def test_a_torn_last_line_is_passed_over(path):
         assert states(path)["a"] is (State.SETTLED if complete else State.SENDING)
         Journal(path.parent).write([Entry("b", State.SETTLED, 1, accepted=1)])
         assert states(path) == {"a": State.SETTLED if complete else State.SENDING, "b": State.SETTLED}
+
+
+def fail(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_write_that_fails_keeps_no_other_call_from_its_sync(path, monkeypatch):
+    """Another thread has written the intent of its call before: the call waits until that is on the disk."""
+    journal, synced = Journal(path.parent), []
+    journal.write([Entry("a", State.SENDING, 1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fail)
+        with pytest.raises(OSError, match="Input"):
+            journal.write([Entry("b", State.SENDING, 1)])
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    journal.sync("a")
+    assert synced
+
+
+def test_after_a_sync_that_failed_no_call_leaves(path, monkeypatch):
+    """The system reports such an error once, and the lines may be lost: every other sync of the process fails, too."""
+    journal = Journal(path.parent)
+    journal.write([Entry("a", State.SENDING, 1), Entry("b", State.SENDING, 1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fail)
+        with pytest.raises(OSError, match="Input"):
+            journal.sync("a")
+    with pytest.raises(OSError, match="Input"):
+        journal.sync("b")
+
+
+def test_a_line_torn_by_a_full_disk_is_passed_over(path, monkeypatch):
+    """The same process writes on a line of its own when there is space again."""
+    journal, write_all, calls = Journal(path.parent), os.write, []
+
+    def write_half(descriptor: int, content: bytes) -> int:
+        calls.append(content)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_all(descriptor, content[: len(content) // 2])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", write_half)
+        with pytest.raises(OSError, match="No space"):
+            journal.write([Entry("a", State.SENDING, 1)])
+    journal.write([Entry("b", State.SENDING, 1)])
+    assert states(path) == {"b": State.SENDING}
 
 
 def test_states_that_were_asked_for_do_not_change(path):
