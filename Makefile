@@ -11,6 +11,12 @@ N ?= 200
 PLACES ?= 80
 UI_PORT ?= 8080
 
+# uv needs a cache that it can write: that of the user, or of the checkout if the user has none.
+ifndef UV_CACHE_DIR
+export UV_CACHE_DIR := $(shell d="$${XDG_CACHE_HOME:-$$HOME/.cache}/uv"; mkdir -p "$$d" 2>/dev/null && \
+  test -w "$$d" && echo "$$d" || echo "$(CURDIR)/.venv/uv-cache")
+endif
+
 # The simulator and Airflow's API are on this machine, which a proxy of the environment does not reach.
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY),$(no_proxy)),127.0.0.1,localhost
 export no_proxy := $(NO_PROXY)
