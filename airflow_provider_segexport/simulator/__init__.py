@@ -1,4 +1,4 @@
-"""The vendors' APIs on loopback, to try DAGs against; imports nothing of the provider."""
+"""Local HTTP server that simulates the vendors' APIs, for testing exports without a vendor account."""
 
 from __future__ import annotations
 

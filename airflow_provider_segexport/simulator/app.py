@@ -1,4 +1,4 @@
-"""The web side: requests below a vendor's prefix become calls, with latency and faults."""
+"""ASGI application: passes HTTP requests to the vendors, and applies latency and scripted faults."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def build_app(simulation: Simulation, hang_up: Hangup) -> ASGIApp:
-    """Join control API and vendors; `hang_up(peer)` cuts the connection of a client."""
+    """Build the application of control API and vendors; `hang_up(peer)` aborts the connection of a client."""
     vendors = VendorApp(simulation, hang_up)
     return Starlette(routes=[*control_routes(simulation), Mount("", vendors)])
 
 
 class VendorApp:
-    """ASGI application for everything that is not the control API."""
+    """ASGI application for all paths outside the control API."""
 
     def __init__(self, simulation: Simulation, hang_up: Hangup) -> None:
         self._simulation = simulation
@@ -41,12 +41,12 @@ class VendorApp:
         self._in_flight: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or leave it unanswered where a fault says so."""
+        """Respond to one request, or abort its connection if a fault requires it."""
         request = Request(scope, receive)
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         vendor, _, path = raw.decode("ascii", "replace").lstrip("/").partition("/")
         if not self._simulation.has(vendor):
-            text = f"nothing at /{vendor}/{path}: GET /_sim lists the vendors"
+            text = f"no vendor at /{vendor}/{path}: GET /_sim lists the vendors"
             await JSONResponse({"error": text}, 404)(scope, receive, send)
             return
         self._in_flight[vendor] = self._in_flight.get(vendor, 0) + 1
@@ -54,12 +54,12 @@ class VendorApp:
             call = await self._call(request, vendor, "/" + path)
             reply = await self._reply(call)
             if reply is None:
-                await self._cut(scope, receive)
+                await self._abort(scope, receive)
             else:
                 headers = {"date": http_date(call.now), **reply.headers}
                 await Response(reply.body, reply.status, headers)(scope, receive, send)
         except ClientDisconnect:
-            return  # the client died while it was sending; nothing arrived whole
+            return  # the client disconnected before it had sent the complete body
         finally:
             self._in_flight[vendor] -= 1
 
@@ -77,39 +77,39 @@ class VendorApp:
         )
 
     async def _reply(self, call: Call) -> Reply | None:
-        """Return the reply, or None for a dropped connection."""
+        """Return the reply, or None if the connection is to be aborted."""
         entry, fault, is_refused = self._simulation.arrive(call)
         if fault and fault.when == "before":
             await asyncio.sleep(fault.delay)
-            if fault.drop or not self._simulation.knows(entry):  # a reset leaves nothing of what was on its way
-                return self._note(entry, None)
-            if fault.answers or fault.garble:
+            if fault.drop or not self._simulation.is_current(entry):  # a reset discards requests that still wait
+                return self._record(entry, None)
+            if fault.has_reply or fault.garble:
                 reply = self._simulation.refuse(call) if fault.refuse else Reply()
-                return self._note(entry, fault.spoil(reply))
+                return self._record(entry, fault.alter(reply))
         reply = self._simulation.refuse(call) if is_refused else self._simulation.answer(call)
         if self._simulation.latency:
             await asyncio.sleep(self._simulation.latency)
         if fault and fault.when == "after":
             return await self._after(call, entry, fault, reply)
-        return self._note(entry, reply)
+        return self._record(entry, reply)
 
     async def _after(self, call: Call, entry: Entry, fault: Fault, reply: Reply) -> Reply | None:
         await asyncio.sleep(fault.delay)
         if fault.drop:
-            return self._note(entry, None)
+            return self._record(entry, None)
         if fault.refuse:
             reply = self._simulation.refuse(call)
-        return self._note(entry, fault.spoil(reply))
+        return self._record(entry, fault.alter(reply))
 
     @staticmethod
-    def _note(entry: Entry, reply: Reply | None) -> Reply | None:
-        """Write the outcome into the request log before the client can see it."""
+    def _record(entry: Entry, reply: Reply | None) -> Reply | None:
+        """Write the outcome into the request log before the client receives the reply."""
         entry.outcome = "answered" if reply else "dropped"
         if reply:
             entry.status, entry.reply_bytes = reply.status, len(reply.body)
         return reply
 
-    async def _cut(self, scope: Scope, receive: Receive) -> None:
+    async def _abort(self, scope: Scope, receive: Receive) -> None:
         self._hang_up(tuple(scope["client"]))
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""Time, passed in: no rule of a vendor reads the machine's clock."""
+"""Clocks of the simulator. Vendor rules take the time from a clock, so that a test can advance it."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ MANUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, as the vendors see them."""
+    """The simulated time, in seconds since the epoch."""
 
     def now(self) -> float:
-        """Return the present moment."""
+        """Return the simulated time in seconds since the epoch."""
         ...
 
     def advance(self, seconds: float) -> None:
-        """Move the present moment forward."""
+        """Move the simulated time forward."""
         ...
 
 
 class RunningClock:
-    """Starts at the machine's time and runs `speed` times as fast."""
+    """Clock that starts at the machine's time and runs `speed` times as fast."""
 
     def __init__(self, speed: float = 1.0, ticks: Callable[[], float] = time.monotonic) -> None:
         self.speed = speed
         self._ticks = ticks
-        self._begun = ticks()
+        self._first_tick = ticks()
         self._start = time.time()
 
     def now(self) -> float:
-        """Return the present moment."""
-        return self._start + (self._ticks() - self._begun) * self.speed
+        """Return the simulated time in seconds since the epoch."""
+        return self._start + (self._ticks() - self._first_tick) * self.speed
 
     def advance(self, seconds: float) -> None:
-        """Move the present moment forward, on top of what passes by itself."""
+        """Move the simulated time forward; the clock continues to run."""
         self._start += seconds
 
 
 class ManualClock:
-    """Does not move until `advance` is called."""
+    """Clock that moves only when `advance` is called."""
 
     def __init__(self, start: float = MANUAL_START) -> None:
         self._now = start
 
     def now(self) -> float:
-        """Return the present moment."""
+        """Return the simulated time in seconds since the epoch."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move the present moment forward."""
+        """Move the simulated time forward."""
         self._now += seconds
 
 
-@lru_cache(maxsize=4096)  # people of one import share their moments
+@lru_cache(maxsize=4096)  # contacts of one import have the same timestamps
 def iso(moment: float) -> str:
-    """Write a moment as `2026-01-01T00:00:00.000Z`."""
+    """Format seconds since the epoch as `2026-01-01T00:00:00.000Z`."""
     stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return stamp.removesuffix("+00:00") + "Z"
 
 
 def http_date(moment: float) -> str:
-    """Write a moment as an HTTP `Date` header."""
+    """Format seconds since the epoch as an HTTP `Date` header."""
     return formatdate(moment, usegmt=True)

@@ -1,4 +1,4 @@
-"""Builds Airflow connections to the simulator from the result of `describe()`."""
+"""Airflow connections to the simulated vendors, built from the result of `describe()`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = {
     "dotdigital": {"login": "username", "password": "password"},
     "omnisend": {"password": "api_key"},
 }
-"""Which of the simulator's credentials feed which field of a connection; those after `extra.` go into its extra."""
+"""Per vendor, the connection field that takes each credential; `extra.<key>` is a key of the connection's extra."""
 
 
 def connection(vendor: str, description: Mapping[str, Any], **extra: object) -> dict[str, Any]:
     """Return an Airflow connection to a simulated vendor, as JSON for `AIRFLOW_CONN_...` and `connections import`.
 
-    Consent is given and every DAG may export, unless `extra` sets other values.
+    By default, privacy consent is recorded and every DAG may use the connection.
 
     Args:
         vendor: name of the vendor.
         description: the vendor's part of `describe()` or `GET /_sim`.
-        extra: fields of the connection's extra.
+        extra: fields of the connection's extra; they override the defaults.
     """
     options: dict[str, Any] = {"privacy_consent": True, "consented_by": "the simulator", "allowed_dags": "*"}
     fields: dict[str, Any] = {"conn_type": vendor, "host": description["base_url"], "port": 443, "extra": options}
     for field, credential in CREDENTIALS[vendor].items():
-        into = options if field.startswith("extra.") else fields
-        into[field.removeprefix("extra.")] = description["credentials"][credential]
+        target = options if field.startswith("extra.") else fields
+        target[field.removeprefix("extra.")] = description["credentials"][credential]
     options.update(extra)
     return fields

@@ -1,4 +1,4 @@
-"""The control API below `/_sim`: HTTP over the methods of `Simulation`."""
+"""HTTP routes of the control API below `/_sim`; each calls a method of `Simulation`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """A control request with its body read."""
+    """A control request with its parsed body."""
 
     def __init__(self, request: Request, body: object) -> None:
         self.path: dict[str, str] = request.path_params
@@ -33,20 +33,20 @@ class Call:
         self._body = body
 
     def object(self) -> Json:
-        """Return the body, which must be an object."""
+        """Return the body; raise `ControlError` if it is not an object."""
         if isinstance(self._body, dict):
             return self._body
         raise ControlError("the body is not a JSON object")
 
     def rows(self, name: str) -> list[Json]:
-        """Return the body's list of objects, bare or below `name`."""
+        """Return the list of objects that the body is, or that it has under `name`."""
         rows = self._body.get(name) if isinstance(self._body, dict) else self._body
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
         raise ControlError(f"the body is neither a list of objects nor an object with such a list in {name!r}")
 
     def number(self, name: str, default: int | None) -> int | None:
-        """Return a whole number from the query."""
+        """Return a query parameter as a whole number, or `default` if it is absent."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -56,7 +56,7 @@ class Call:
 
 
 def control_routes(simulation: Simulation) -> list[Route]:
-    """List the control API's paths."""
+    """Return the routes of the control API."""
     control = Control(simulation)
     table: list[tuple[str, str, Answer]] = [
         ("GET", "", control.describe),
@@ -91,23 +91,23 @@ def _endpoint(answer: Answer) -> Endpoint:
 
 
 class Control:
-    """One method a path."""
+    """Handlers of the control API, one for each route; each returns the JSON of the response."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
 
     def describe(self, _call: Call) -> object:
-        """Answer GET /_sim."""
+        """Handle GET /_sim."""
         return self._simulation.describe()
 
     def reset(self, call: Call) -> object:
-        """Answer POST /_sim/reset."""
+        """Handle POST /_sim/reset."""
         body = dict(call.object())
         settings = _settings(body.pop("vendors", {}))
         seed, latency, body_bytes = (body.pop(key, None) for key in ("seed", "latency", "log_body_bytes"))
         if body:
-            msg = f"reset does not know {', '.join(body)}; it takes vendors, seed, latency, "
-            raise ControlError(msg + "log_body_bytes")
+            unknown = ", ".join(body)
+            raise ControlError(f"reset has no option {unknown}; there are: vendors, seed, latency, log_body_bytes")
         self._simulation.reset(
             settings,
             seed=_integer("seed", seed),
@@ -117,41 +117,41 @@ class Control:
         return self._simulation.describe()
 
     def configure(self, call: Call) -> object:
-        """Answer POST /_sim/settings."""
+        """Handle POST /_sim/settings."""
         self._simulation.configure(_settings(call.object()))
         return self._simulation.describe()
 
     def clock(self, _call: Call) -> object:
-        """Answer GET /_sim/clock."""
+        """Handle GET /_sim/clock."""
         now = self._simulation.clock.now()
         return {"time": now, "date": iso(now)}
 
     def advance(self, call: Call) -> object:
-        """Answer POST /_sim/clock."""
+        """Handle POST /_sim/clock."""
         self._simulation.clock.advance(_seconds("advance", call.object().get("advance")))
         return self.clock(call)
 
     def faults(self, _call: Call) -> object:
-        """Answer GET /_sim/faults."""
+        """Handle GET /_sim/faults."""
         return {"faults": self._simulation.fault_script()}
 
     def add_faults(self, call: Call) -> object:
-        """Answer POST /_sim/faults."""
+        """Handle POST /_sim/faults."""
         self._simulation.faults(call.rows("faults"))
         return self.faults(call)
 
     def clear_faults(self, call: Call) -> object:
-        """Answer DELETE /_sim/faults."""
+        """Handle DELETE /_sim/faults."""
         self._simulation.clear_faults()
         return self.faults(call)
 
     def requests(self, call: Call) -> object:
-        """Answer GET /_sim/requests."""
+        """Handle GET /_sim/requests."""
         after = call.number("after", 0) or 0
         return {"requests": self._simulation.requests(after, call.query.get("vendor"))}
 
     def members(self, call: Call) -> object:
-        """Answer GET /_sim/<vendor>/audiences/<id>."""
+        """Handle GET /_sim/<vendor>/audiences/<id>."""
         return self._simulation.members(
             call.path["vendor"],
             call.path["audience"],
@@ -161,7 +161,7 @@ class Control:
         )
 
     def seed(self, call: Call) -> object:
-        """Answer POST /_sim/<vendor>/contacts."""
+        """Handle POST /_sim/<vendor>/contacts."""
         people = call.rows("people")
         audience = call.query.get("audience")
         if audience is None and isinstance(call._body, dict):  # noqa: SLF001 - same module
@@ -170,7 +170,7 @@ class Control:
         return {"seeded": self._simulation.seed(call.path["vendor"], people, audience)}
 
     def act(self, call: Call) -> object:
-        """Answer POST /_sim/<vendor>/<action>."""
+        """Handle POST /_sim/<vendor>/<action>."""
         vendor, action = call.path["vendor"], call.path["action"]
         return {"done": self._simulation.act(vendor, action, call.object())}
 
@@ -190,4 +190,4 @@ def _integer(name: str, value: object) -> int | None:
 def _seconds(name: str, value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
         return float(value)
-    raise ControlError(f"{name} is not a positive number: {value!r}")
+    raise ControlError(f"{name} is not a number of 0 or more: {value!r}")

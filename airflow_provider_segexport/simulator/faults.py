@@ -1,4 +1,4 @@
-"""Scripted faults: which request they strike, and what the client then sees."""
+"""Scripted faults: each selects requests, and changes, delays or drops the responses to them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _GOOD_GATEWAY_STATUS = 502
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of the script.
+    """One line of the fault script.
 
-    Strikes the `nth` request that fits vendor, method, path (a regular expression) and `contains`
-    (text in body, path or query), and the `count - 1` fitting requests after it; count 0 = all.
-    `when` says whether the vendor's rules run first: "before" = no effect, "after" = it took place.
+    A request matches if it has this vendor, method and path (a regular expression), and `contains` occurs in its body,
+    path or query. The fault affects the `nth` matching request and the `count - 1` matching requests after it; 0 means
+    all of them. With `when="before"` the request has no effect at the vendor; with "after" it has.
     """
 
     vendor: str | None = None
@@ -45,23 +45,23 @@ class Fault:
 
     @classmethod
     def read(cls, line: Mapping[str, object]) -> Fault:
-        """Build a fault from its JSON form; unknown keys and bad patterns are refused."""
+        """Build a fault from its JSON form; raise `ControlError` for an unknown key, a bad value or a bad pattern."""
         fault = changed(cls(), line)
         try:
             re.compile(fault.path or "")
         except re.error as exc:
-            raise ControlError(f"path {fault.path!r} is no regular expression: {exc}") from exc
-        if not (fault.answers or fault.delay or fault.drop or fault.garble):
+            raise ControlError(f"path {fault.path!r} is not a regular expression: {exc}") from exc
+        if not (fault.has_reply or fault.delay or fault.drop or fault.garble):
             raise ControlError("a fault needs one of: status, body, headers, delay, drop, garble, refuse")
         return fault
 
     @property
-    def answers(self) -> bool:
-        """Whether it brings an answer of its own."""
+    def has_reply(self) -> bool:
+        """Whether the fault itself defines the response, at least in part."""
         return self.status is not None or self.body is not None or self.refuse or bool(self.headers)
 
-    def fits(self, call: Call) -> bool:
-        """Whether this is one of the requests that are counted."""
+    def matches(self, call: Call) -> bool:
+        """Whether the fault's conditions select the request, regardless of `nth` and `count`."""
         return (
             self.vendor in (None, call.vendor)
             and self.method in (None, call.method)
@@ -69,61 +69,62 @@ class Fault:
             and (self.contains is None or call.mentions(self.contains))
         )
 
-    def spoil(self, reply: Reply) -> Reply:
-        """Turn the vendor's reply into what the client gets."""
+    def alter(self, reply: Reply) -> Reply:
+        """Return the response that the client gets instead of the vendor's reply."""
         if self.garble == "html":
             status = self.status or _GOOD_GATEWAY_STATUS
             return Reply.text(_PAGE.format("Bad gateway"), status, "text/html")
         if self.garble == "truncated":
-            cut = reply.body[: len(reply.body) // 2] or b"{"
-            return Reply(self.status or reply.status, cut, reply.headers | self.headers)
+            first_half = reply.body[: len(reply.body) // 2] or b"{"
+            return Reply(self.status or reply.status, first_half, reply.headers | self.headers)
         if isinstance(self.body, str):
-            spoilt = Reply.text(self.body, self.status or reply.status)
+            altered = Reply.text(self.body, self.status or reply.status)
         elif self.body is not None:
-            spoilt = Reply.json(self.body, self.status or reply.status)
+            altered = Reply.json(self.body, self.status or reply.status)
         elif self.status is not None:
-            spoilt = Reply(self.status)
+            altered = Reply(self.status)
         else:
-            spoilt = reply
-        spoilt.headers = spoilt.headers | self.headers
-        return spoilt
+            altered = reply
+        altered.headers = altered.headers | self.headers
+        return altered
 
 
 class FaultScript:
-    """The faults to come, each with how many requests it has fitted."""
+    """The scripted faults, each with the number of requests that have matched it."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[Fault, list[int]]] = []
 
     def add(self, lines: Iterable[Mapping[str, object]]) -> None:
-        """Append to the script; nothing is added when one line is wrong."""
+        """Append lines to the script; if one is invalid, raise `ControlError` and add none."""
         self._lines += [(Fault.read(line), [0]) for line in lines]
 
     def clear(self) -> None:
-        """Forget the script."""
+        """Remove all lines."""
         self._lines.clear()
 
-    def strike(self, call: Call) -> tuple[Fault | None, bool]:
-        """Count the request on every line it fits.
+    def select(self, call: Call) -> tuple[Fault | None, bool]:
+        """Count the request in every line that it matches, and select the fault that affects it.
 
         Returns:
-            The first line whose turn it is, and whether the vendor itself refuses the request. A line with
-            `when="after"` spoils that refusal then: content that is always refused takes no effect before a lost reply.
+            The first line that is due, or None; and whether a later due line with `refuse` and `when="before"` makes
+            the vendor reject the request. If the first line has `when="after"`, it alters that rejection, so a request
+            that is always rejected has no effect even if its reply is dropped.
         """
         due = []
-        for fault, seen in self._lines:
-            if not fault.fits(call):
+        for fault, matched in self._lines:
+            if not fault.matches(call):
                 continue
-            seen[0] += 1
-            if seen[0] >= fault.nth and (not fault.count or seen[0] < fault.nth + fault.count):
+            matched[0] += 1
+            if matched[0] >= fault.nth and (not fault.count or matched[0] < fault.nth + fault.count):
                 due.append(fault)
         return due[0] if due else None, any(fault.refuse and fault.when == "before" for fault in due[1:])
 
     def as_json(self) -> list[dict[str, object]]:
-        """Show the script with the number of requests each line has fitted."""
-        plain = Fault()
+        """Return the lines with their non-default values; `fitted` is the number of requests that matched."""
+        defaults = Fault()
         shown = []
-        for fault, seen in self._lines:
-            given = {k: v for k, v in vars(fault).items() if v != getattr(plain, k)}
-            shown.append(given | {"fitted": seen[0]})
+        for fault, matched in self._lines:
+            given = {k: v for k, v in vars(fault).items() if v != getattr(defaults, k)}
+            shown.append(given | {"fitted": matched[0]})
         return json.loads(json.dumps(shown)) if shown else []

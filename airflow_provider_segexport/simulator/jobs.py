@@ -1,4 +1,4 @@
-"""Work a vendor accepts now and does later: on the clock, or as a script says."""
+"""Asynchronous jobs of a vendor. A job ends at a time on the simulated clock, or goes through scripted states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Job:
-    """Accepted work; `work(moment)` does it and returns the state it ends in."""
+    """An accepted job; `work(moment)` executes it and returns its final state."""
 
     id: str
     begun: float
@@ -27,16 +27,20 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Not in a final state yet."""
+        """Whether the job has not reached a final state."""
         return self.work is not None
 
     def end(self, state: str, moment: float) -> None:
-        """Enter a final state and let go of the rows."""
+        """Set the final state, and release the work with its rows."""
         self.state, self.work, self.ended = state, None, moment
 
 
 class Jobs:
-    """The jobs of one kind; a job is done at its due time, or at the look its script names."""
+    """The jobs of one kind.
+
+    A job without a script ends at its due time. A job with a script changes its state at each poll. Only a job that
+    ends in the state `done` takes effect.
+    """
 
     def __init__(self, running: str, done: str, waiting: str | None = None) -> None:
         self.running = running
@@ -49,7 +53,7 @@ class Jobs:
         self._scripts: deque[list[str]] = deque()
 
     def script(self, scripts: Sequence[Sequence[str]]) -> None:
-        """Give the next accepted jobs one script each: the states that successive looks see. None removes all."""
+        """Assign one script to each of the next jobs: the states that successive polls return. [] removes all."""
         if not scripts:
             self._scripts.clear()
         self._scripts.extend(list(states) for states in scripts)
@@ -62,28 +66,39 @@ class Jobs:
         work: Callable[[float], str],
         script: Sequence[str] = (),
     ) -> Job:
-        """Accept work that takes `seconds`; a script, when there is one, overrules them."""
+        """Accept a job.
+
+        Args:
+            job_id: id of the job.
+            now: time of acceptance.
+            seconds: duration; ignored if the job has a script.
+            work: executes the job at the given time and returns its final state.
+            script: states that successive polls return; a script assigned by `script()` takes precedence.
+
+        Returns:
+            The job, in its first state.
+        """
         states = self._scripts.popleft() if self._scripts else list(script)
         job = Job(job_id, now, inf, self._unfinished[0], work, deque(states))
         self._jobs[job_id] = self._active[job_id] = job
         if not states:
-            self._plan(job, now + seconds)
+            self._schedule(job, now + seconds)
         return job
 
     def settle(self, now: float) -> None:
-        """Do all work that has come due, in the order in which it came due."""
+        """Finish all jobs that are due, in the order of their due times."""
         while self._due and self._due[0][0] <= now:
             due, _, job = heappop(self._due)
             if job.active:
                 self._finish(job, self.done, due)
 
     def active(self, now: float) -> int:
-        """Count the jobs that are not finished."""
+        """Return the number of unfinished jobs."""
         self.settle(now)
         return len(self._active)
 
     def look(self, job_id: str, now: float) -> Job | None:
-        """Return a job as a poll sees it; a poll moves a scripted job one state on."""
+        """Poll a job: a scripted job enters its next state. Return None if the job is unknown."""
         self.settle(now)
         job = self._jobs.get(job_id)
         if job and job.active and job.script:
@@ -93,19 +108,19 @@ class Jobs:
             else:
                 job.state = state
                 if not job.script:
-                    self._plan(job, now)  # a script that ends while running: done by the next look
+                    self._schedule(job, now)  # the script has no final state: the next poll finishes the job
         return job
 
     def forget(self, job_id: str) -> None:
-        """Drop a finished job, as vendors do after some days."""
+        """Delete a finished job, as vendors do after some days."""
         self._jobs.pop(job_id, None)
 
-    def _plan(self, job: Job, due: float) -> None:
+    def _schedule(self, job: Job, due: float) -> None:
         job.due = due
         heappush(self._due, (due, next(self._order), job))
 
     def _finish(self, job: Job, state: str, moment: float) -> None:
-        """End a job; only the good end has an effect."""
+        """End a job; its work is executed only if `state` is the successful one."""
         work = job.work
         job.end(work(moment) if work and state == self.done else state, moment)
         self._active.pop(job.id, None)

@@ -1,4 +1,4 @@
-"""An ordered set of people's numbers, for lists, tags and the pages that are read from them."""
+"""Ordered set of contact numbers, from which pages of a list or tag are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """Numbers, readable in either direction from any number on, while people come and go."""
+    """Set of contact numbers that can be iterated up or down from any number while members are added and removed."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, None] = {}
@@ -18,28 +18,28 @@ class Members:
         self._ordered = True
 
     def add(self, number: int) -> None:
-        """Enrol a number that is not there."""
+        """Add a number that is not in the set."""
         self.numbers[number] = None
         self._ordered = self._ordered and (not self._order or self._order[-1] < number)
         self._order.append(number)
 
     def remove(self, number: int) -> None:
-        """Strike a number off; its place is skipped until the next ordering."""
+        """Remove a number; the sorted list keeps it until the next sort, and iteration skips it."""
         del self.numbers[number]
 
     def after(self, number: int) -> Iterator[int]:
         """Yield the higher numbers, ascending."""
         order = self._sorted()
-        for at in range(bisect_right(order, number), len(order)):
-            if order[at] in self.numbers:
-                yield order[at]
+        for index in range(bisect_right(order, number), len(order)):
+            if order[index] in self.numbers:
+                yield order[index]
 
     def before(self, number: int) -> Iterator[int]:
         """Yield the lower numbers, descending."""
         order = self._sorted()
-        for at in range(bisect_left(order, number) - 1, -1, -1):
-            if order[at] in self.numbers:
-                yield order[at]
+        for index in range(bisect_left(order, number) - 1, -1, -1):
+            if order[index] in self.numbers:
+                yield order[index]
 
     def _sorted(self) -> Sequence[int]:
         if not self._ordered or len(self._order) > 2 * len(self.numbers) + 100:

@@ -1,4 +1,4 @@
-"""Common parts of all vendors' contacts: a compact record, a history, an address rule."""
+"""Shared by the vendors' contacts: compact storage of fields, email validation, and reproducible ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Fields = tuple[object, ...]
+"""Packed fields: a tuple of names, then the values."""
 History = tuple[tuple[float, str], ...]
+"""Events of a contact, oldest first: seconds since the epoch and a description."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # No vendor publishes its address syntax. Assumed: ASCII, a dot in the domain, no spaces.
@@ -20,22 +22,22 @@ _EMAIL = re.compile(
 )
 _EMAIL_LENGTH = 254
 
-_shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+_field_names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def is_email(text: str) -> bool:
-    """Tell whether the vendors take `text` as an address."""
+    """Whether the vendors accept `text` as an email address."""
     return len(text) <= _EMAIL_LENGTH and _EMAIL.fullmatch(text) is not None
 
 
 def pack(fields: Mapping[str, object]) -> Fields:
-    """Keep fields as one tuple whose head, the names, is shared by all contacts alike."""
+    """Pack fields into one tuple; contacts with the same fields share the tuple of names, to save memory."""
     names = tuple(fields)
-    return (_shapes.setdefault(names, names), *fields.values())
+    return (_field_names.setdefault(names, names), *fields.values())
 
 
 def unpack(packed: Fields) -> dict[str, object]:
-    """Return the fields that `pack` took."""
+    """Return the fields as a dict: the inverse of `pack`."""
     names = packed[0]
     return dict(zip(names, packed[1:], strict=True)) if isinstance(names, tuple) else {}
 
@@ -44,20 +46,20 @@ NO_FIELDS = pack({})
 
 
 class Ids:
-    """Identifiers that follow from the seed: the same run gives the same ids."""
+    """Generator of ids that depend only on the seed, so that a repeated run gets the same ids."""
 
     def __init__(self, seed: int, vendor: str) -> None:
         self._random = Random(f"{seed}:{vendor}")  # noqa: S311 - repeatable, not secret
 
     def hex(self, digits: int = 32) -> str:
-        """Return lower-case hexadecimal digits."""
+        """Return random lower-case hexadecimal digits."""
         return f"{self._random.getrandbits(digits * 4):0{digits}x}"
 
     def guid(self) -> str:
-        """Return an id in the form of a UUID."""
+        """Return a random id in the form of a UUID."""
         h = self.hex()
         return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
     def number(self, low: int, high: int) -> int:
-        """Return a whole number from `low` to `high`."""
+        """Return a random whole number from `low` to `high`, both included."""
         return self._random.randint(low, high)

@@ -1,9 +1,10 @@
-"""Fixtures for tests of DAGs that export: one line in a `conftest.py` brings them.
+"""Pytest fixtures for testing exports against the simulator.
+
+To load them, add this line to `conftest.py`:
 
     pytest_plugins = ["airflow_provider_segexport.simulator.pytest_plugin"]
 
-They are not loaded by themselves: a server in every test run of every project would be too much for one that is
-installed and not tested.
+The plugin has no pytest entry point, so it is not loaded in projects that only have the provider installed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .connections import connection
 from .registry import VENDORS
 from .server import Simulator
 
-AT_ONCE: Mapping[str, Mapping[str, object]] = {
+INSTANT_JOBS: Mapping[str, Mapping[str, object]] = {
     "constant_contact": {"start_seconds": 0, "job_seconds": 0, "calls_per_second": None},
     "dotdigital": {"job_seconds": 0, "rate_scheme": "off"},
     "omnisend": {
@@ -31,31 +32,32 @@ AT_ONCE: Mapping[str, Mapping[str, object]] = {
         "segment_seconds": 0,
     },
 }
-"""Jobs are done when they are first looked at: a test has no time for them."""
+"""Settings with which jobs are finished at their first poll, so that tests do not wait."""
 
-SIGN_INS = itertools.count()
+_RESETS = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def segexport_server() -> Iterator[Simulator]:
-    """The simulator of all vendors on a free loopback port, for the whole session."""
-    with Simulator(seed=1, settings=AT_ONCE) as server:
+    """Run the simulator on a free loopback port for the test session."""
+    with Simulator(seed=1, settings=INSTANT_JOBS) as server:
         yield server
 
 
 @pytest.fixture
 def segexport_simulator(segexport_server: Simulator) -> Simulator:
-    """The simulator as it was at the start: empty accounts, and the same audiences each time."""
+    """Return the simulator after a reset: accounts without contacts, and the same audiences in every test."""
     segexport_server.reset()
-    # The hook stores a renewed login by its first refresh token, and would use it in the next test, too.
-    for _ in range(next(SIGN_INS)):
+    # A reset restores the same first refresh token, under which the hook has stored the tokens of the previous test.
+    # The additional logins give each test a different first token.
+    for _ in range(next(_RESETS)):
         segexport_server.act("constant_contact", "authorize", {"key": "main"})
     return segexport_server
 
 
 @pytest.fixture
 def sim(segexport_simulator: Simulator) -> Simulator:
-    """The same, in short."""
+    """Return `segexport_simulator`: a short name for it."""
     return segexport_simulator
 
 
@@ -63,19 +65,25 @@ def sim(segexport_simulator: Simulator) -> Simulator:
 def segexport_connect(
     segexport_simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., str]:
-    """Makes a connection to a simulated vendor: `segexport_connect("omnisend", "omnisend_eu", default_audience="VIP")`.
+    """Return a function that creates a connection and returns its id.
 
-    Where no audience is named, the account's first is the default one. Ledgers and run folders go into the test's own
-    folder, so that one test does not know what another has sent.
+    `segexport_connect("omnisend", "omnisend_eu", default_audience="VIP")` takes the vendor, the connection id (default
+    `<vendor>_default`) and fields of the connection's extra. `default_audience` defaults to the account's first
+    audience. Ledgers and run folders are written to the test's `tmp_path`, so tests do not share state.
+
+    Args:
+        segexport_simulator: the simulator to connect to.
+        monkeypatch: removes the connections and the state path after the test.
+        tmp_path: folder of the test.
     """
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "segexport"))
 
     def connect(vendor: str, conn_id: str = "", **extra: object) -> str:
         vendors: Any = segexport_simulator.describe()["vendors"]
         description = vendors[vendor]
-        made = connection(vendor, description, **{"default_audience": str(description["audiences"][0]["id"]), **extra})
+        options = {"default_audience": str(description["audiences"][0]["id"]), **extra}
         conn_id = conn_id or f"{vendor}_default"
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(made))
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection(vendor, description, **options)))
         return conn_id
 
     return connect
@@ -83,5 +91,5 @@ def segexport_connect(
 
 @pytest.fixture
 def segexport_connections(segexport_connect: Callable[..., str]) -> dict[str, str]:
-    """A connection to each simulated vendor, `<vendor>_default`: their ids by vendor."""
+    """Create a connection `<vendor>_default` to each vendor, and return the connection ids by vendor."""
     return {vendor: segexport_connect(vendor) for vendor in VENDORS}

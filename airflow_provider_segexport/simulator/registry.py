@@ -1,4 +1,4 @@
-"""The vendors, one row each."""
+"""Registry of the simulated vendors by name."""
 
 from __future__ import annotations
 

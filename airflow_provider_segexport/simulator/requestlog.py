@@ -1,4 +1,4 @@
-"""All that arrived, in order, with credentials masked and bodies within a budget."""
+"""Request log: all requests in order of arrival. Credentials are masked, and the total size of bodies is limited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .wire import Call
 
 BODY_BYTES = 64_000_000
-# Vendors name the header of an API key as they like: X-API-Key, Api-Token, X-Vendor-Key.
+# Each vendor has its own header name for an API key, such as X-API-Key, Api-Token or X-Vendor-Key.
 _SECRET_HEADER = re.compile(r"(proxy-)?authorization|(set-)?cookie|(?!idempotency-).*(key|token|secret)")
 _SECRET_FIELDS = frozenset(
     {"refresh_token", "client_secret", "access_token", "code", "password", "device_code", "code_verifier"}
@@ -24,7 +24,7 @@ _MASK = "***"
 
 @dataclass(slots=True)
 class Entry:
-    """One request and how it was answered; `status` is None while it is under way."""
+    """One request and its response; `status` is None while the request is under way, or if it was dropped."""
 
     number: int
     time: float
@@ -43,7 +43,7 @@ class Entry:
     fault: bool = False
 
     def as_json(self) -> dict[str, object]:
-        """Show the entry; a body comes as parsed JSON, a form, or text."""
+        """Return the entry for the control API; the body is parsed JSON, a form as a dict, or text."""
         return {
             "number": self.number,
             "time": self.time,
@@ -77,14 +77,14 @@ class Entry:
 
 
 class RequestLog:
-    """Entries since the last reset; sizes and figures always, bodies while the budget lasts."""
+    """Entries since the last reset. `budget` is the number of bytes left for bodies; larger bodies are not kept."""
 
     def __init__(self, body_bytes: int = BODY_BYTES) -> None:
         self.budget = body_bytes
         self._entries: list[Entry] = []
 
     def add(self, call: Call) -> Entry:
-        """Note an arrival."""
+        """Append a request and return its entry."""
         size = len(call.body)
         keep = size <= self.budget
         self.budget -= size if keep else 0
@@ -111,13 +111,13 @@ class RequestLog:
                 yield entry
 
     def __contains__(self, entry: object) -> bool:
-        """Whether an entry arrived since the last reset."""
+        """Whether this log has the entry, which it lost if a reset took place since."""
         return isinstance(entry, Entry) and any(
             entry is stored for stored in self._entries[entry.number - 1 : entry.number]
         )
 
     def __len__(self) -> int:
-        """Count the requests that arrived."""
+        """Return the number of requests."""
         return len(self._entries)
 
 

@@ -1,4 +1,4 @@
-"""A vendor's paths: which handler answers, or why none does."""
+"""Route table of a vendor: finds the handler of a request, or explains why none matches."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ _PARAM = re.compile(r"\{(\w+)(?::([^}]+))?\}")
 
 
 def _compile(template: str) -> re.Pattern[str]:
-    """Turn `/lists/{id}.json` into a pattern; `{state:active|deleted}` limits a parameter."""
+    """Compile a path template such as `/lists/{id}.json`; `{state:active|deleted}` restricts a parameter's values."""
     parts: list[str] = []
-    at = 0
+    start = 0
     for match in _PARAM.finditer(template):
-        parts.append(re.escape(template[at : match.start()]))
+        parts.append(re.escape(template[start : match.start()]))
         parts.append(f"(?P<{match[1]}>{match[2] or '[^/]+'})")
-        at = match.end()
-    parts.append(re.escape(template[at:]))
+        start = match.end()
+    parts.append(re.escape(template[start:]))
     return re.compile("".join(parts))
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method, a path template and its handler; `tag` is a fact for the vendor's own use."""
+    """A method, a path template and its handler.
+
+    `tag` is for the vendor's `admit`, for example the OAuth scope or the rate limit tier of the route.
+    """
 
     method: str
     template: str
@@ -40,46 +43,52 @@ class Route:
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compile the template once."""
+        """Compile the template."""
         object.__setattr__(self, "pattern", _compile(self.template))
 
-    def takes(self, path: str) -> dict[str, str] | None:
-        """Return the path's parameters, or None where the path is another."""
+    def parameters(self, path: str) -> dict[str, str] | None:
+        """Return the decoded path parameters, or None if the path does not match."""
         match = self.pattern.fullmatch(path)
         return match and {name: unquote(text) for name, text in match.groupdict().items()}
 
-    def why_not(self, method: str, path: str) -> tuple[int, str]:
-        """Say why this route did not answer, with a score: the higher, the nearer it was."""
+    def mismatch(self, method: str, path: str) -> tuple[int, str]:
+        """Return a similarity score (higher is closer) and the reason why this route does not match the request."""
         if self.pattern.fullmatch(path):
             return 1000, f"the method is {self.method}, not {method}"
-        theirs, ours = path.split("/"), self.template.split("/")
-        pairs = list(zip(theirs, ours, strict=False))
-        alike = [_compile(wanted).fullmatch(got) is not None for got, wanted in pairs]
-        score = 2 * sum(alike) - abs(len(theirs) - len(ours)) + (method == self.method)
-        if all(alike):
-            return score, f"it has {counted(len(ours) - 1, 'segment')}, the request {len(theirs) - 1}"
-        depth = alike.index(False)
-        got, wanted = pairs[depth]
-        return score, f"segment {depth} is {wanted!r}, not {got!r}"
+        actual, expected = path.split("/"), self.template.split("/")
+        pairs = list(zip(actual, expected, strict=False))
+        matches = [_compile(template).fullmatch(segment) is not None for segment, template in pairs]
+        score = 2 * sum(matches) - abs(len(actual) - len(expected)) + (method == self.method)
+        if all(matches):
+            return score, f"it has {counted(len(expected) - 1, 'segment')}, the request {len(actual) - 1}"
+        depth = matches.index(False)
+        segment, template = pairs[depth]
+        return score, f"segment {depth} is {template!r}, not {segment!r}"
 
 
 class RouteTable:
-    """Routes in the order in which they are tried."""
+    """The routes of a vendor; the first that matches is used."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route that answers, with its parameters."""
+        """Return the matching route and the path parameters, or None."""
         for route in self.routes:
             if route.method == method:
-                params = route.takes(path)
+                params = route.parameters(path)
                 if params is not None:
                     return route, params
         return None
 
     def near_misses(self, method: str, path: str, most: int = 3) -> list[str]:
-        """Name the nearest routes and why each did not match."""
-        judged = [(*route.why_not(method, path), route) for route in self.routes]
-        judged.sort(key=lambda item: -item[0])
-        return [f"{r.method} {r.template}: {reason}" for _, reason, r in judged[:most]]
+        """Return the most similar routes, each with the reason why it does not match.
+
+        Args:
+            method: the request's method.
+            path: the request's path.
+            most: maximum number of routes.
+        """
+        scored = [(*route.mismatch(method, path), route) for route in self.routes]
+        scored.sort(key=lambda item: -item[0])
+        return [f"{r.method} {r.template}: {reason}" for _, reason, r in scored[:most]]

@@ -1,4 +1,4 @@
-"""The simulator on a loopback socket, in a thread of this process."""
+"""HTTP server of the simulator, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from .clock import Clock
 
-HOST = "127.0.0.1"  # other interfaces must be named, because the simulator accepts published credentials
+HOST = "127.0.0.1"  # loopback by default, because the simulator's credentials are not secret
 _START_SECONDS = 10.0
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Server that sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config, ready: Event) -> None:
         super().__init__(config)
@@ -36,16 +36,16 @@ class _Server(uvicorn.Server):
 
 
 class _Connections:
-    """Open connections by the client's address, so that a fault can cut one."""
+    """Open connections by the client's address, so that a fault can abort one."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], asyncio.Transport] = {}
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """Return uvicorn's protocol class with an eye on its connections."""
+        """Return a subclass of uvicorn's HTTP protocol that registers its connections."""
         opened = self._open
 
-        class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        class Tracked(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
                 self.peer = tuple(transport.get_extra_info("peername")[:2])
@@ -55,17 +55,17 @@ class _Connections:
                 opened.pop(self.peer, None)
                 super().connection_lost(exc)
 
-        return Watched
+        return Tracked
 
     def hang_up(self, peer: tuple[str, int]) -> None:
-        """Cut a client's connection without another byte."""
+        """Abort a client's connection without sending anything."""
         transport = self._open.get(peer)
         if transport is not None:
             transport.abort()
 
 
 class Simulator(Simulation):
-    """The vendors on `url` for the length of a `with` block."""
+    """A simulation with an HTTP server. A `with` block starts and stops the server."""
 
     def __init__(  # noqa: PLR0913 - independent options, all by keyword
         self,
@@ -79,9 +79,17 @@ class Simulator(Simulation):
         settings: Mapping[str, Mapping[str, object]] | None = None,
         log_body_bytes: int | None = None,
     ) -> None:
-        """Prepare; `latency` is in real seconds a call, whatever the clock does.
+        """Create the accounts; `start` starts the server.
 
-        `address` is the URL for clients that use another name than host and port.
+        Args:
+            host: interface to listen on.
+            port: 0 for any free port.
+            address: URL for clients if they do not use host and port; empty for `http://<host>:<port>`.
+            seed: seed of keys and ids.
+            latency: delay of each response in real seconds; the clock's speed does not change it.
+            clock: default: a clock at the machine's time and speed.
+            settings: settings by vendor; a reset returns to them.
+            log_body_bytes: total size of the bodies that the request log keeps; None for 64 MB.
         """
         log_options = {} if log_body_bytes is None else {"log_body_bytes": log_body_bytes}
         super().__init__(seed=seed, latency=latency, clock=clock, settings=settings, **log_options)
@@ -91,11 +99,16 @@ class Simulator(Simulation):
 
     @property
     def url(self) -> str:
-        """The base address, without a slash at its end."""
+        """The server's base URL, without a trailing slash."""
         return self.context.address
 
     def start(self) -> None:
-        """Bind the port and serve; returns when the server answers."""
+        """Bind the port and start the server thread; return when the server accepts requests.
+
+        Raises:
+            OSError: if the port cannot be bound.
+            RuntimeError: if the server does not start within 10 s.
+        """
         listener = socket.create_server((self._host, self._port))
         self.context.address = self._address or f"http://{self._host}:{listener.getsockname()[1]}"
         connections = _Connections()
@@ -120,14 +133,14 @@ class Simulator(Simulation):
             raise RuntimeError(f"the simulator did not start within {_START_SECONDS:g} s")
 
     def stop(self) -> None:
-        """Close the port; running requests get a second to end."""
+        """Stop the server; requests under way have one second to finish."""
         if self._server and self._thread:
             self._server.should_exit = True
             self._thread.join()
         self._server = self._thread = None
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the server."""
         self.start()
         return self
 
@@ -137,5 +150,5 @@ class Simulator(Simulation):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()

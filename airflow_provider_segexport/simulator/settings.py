@@ -1,4 +1,4 @@
-"""Settings of a vendor: a frozen dataclass, changed by name, with a sentence when that fails."""
+"""Validated changes to settings. The settings of a vendor are a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class ControlError(Exception):
-    """A control request that cannot be done; the text says what can."""
+    """An invalid control request; the message lists the valid values."""
 
 
 def changed(settings: Settings, overrides: Mapping[str, object]) -> Settings:
-    """Return a copy with `overrides`; unknown names and impossible values are refused."""
+    """Return a copy of the settings with `overrides`; raise `ControlError` for an unknown name or an invalid value."""
     hints = get_type_hints(type(settings))
     for name, value in overrides.items():
         if name not in hints:

@@ -1,4 +1,4 @@
-"""The seam: what the simulator asks of a vendor. One subclass and one row in `registry` each."""
+"""Base class of the simulated vendors. Each vendor is one subclass and one row in `registry`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, object]
 
 @dataclass(slots=True)
 class Context:
-    """Values that all vendors of one simulator share; `address` is set when the server listens."""
+    """Values that all vendors of a simulator share; `address` is the server's URL, set when it listens."""
 
     clock: Clock
     seed: int = 0
@@ -30,7 +30,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A list, address book or tag, as the control API shows it."""
+    """An audience or a view, as the control API shows it: a list, address book or tag.
+
+    `counts` has the members by status, `mails` the mails that the vendor would have sent, by kind.
+    """
 
     id: str
     name: str
@@ -40,9 +43,9 @@ class Audience:
 
 
 class Vendor(ABC):
-    """One account at one vendor: its state, its rules and its HTTP."""
+    """A simulated vendor: the state and rules of an account, and its HTTP API."""
 
-    name: ClassVar[str]  # the connection type, and the prefix of all its paths
+    name: ClassVar[str]  # the connection type, and the first segment of all paths
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -50,11 +53,11 @@ class Vendor(ABC):
 
     @property
     def base_url(self) -> str:
-        """The URL prefix that replaces the vendor's own scheme and host."""
+        """The URL that replaces the scheme and host of the real vendor."""
         return f"{self.context.address}/{self.name}"
 
     def answer(self, call: Call) -> Reply:
-        """Find the route, let `admit` check the call, and run the rules."""
+        """Find the route, check the call with `admit`, and return the handler's reply."""
         match = self.table.find(call.method, call.path)
         if match is None:
             call.note("no such path; nearest:")
@@ -71,47 +74,56 @@ class Vendor(ABC):
         return reply
 
     def act(self, action: str, details: Json) -> object:
-        """Do one of the vendor's own control actions."""
+        """Run a control action of this vendor; raise `ControlError` if there is none of this name."""
         actions = self.actions()
         if action not in actions:
             raise ControlError(f"{self.name} has no action {action!r}; there are: {', '.join(sorted(actions))}")
         return actions[action](details)
 
     def settle(self) -> None:  # noqa: B027 - a vendor without jobs has nothing to settle
-        """Do the work that has come due."""
+        """Finish the jobs that are due."""
 
     @abstractmethod
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; what the account holds stays."""
+        """Change settings by name; the contents of the account stay."""
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
-        """List the paths below the vendor's prefix."""
+        """Return the routes below the vendor's prefix."""
 
     @abstractmethod
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Refuse wrong credentials and exceeded quotas; fill in headers for whatever reply."""
+        """Check credentials and rate limits before the handler runs.
+
+        Args:
+            call: the request.
+            route: the matching route.
+            headers: receives headers that are added to the reply, also to a rejection.
+
+        Raises:
+            RefusedError: if the call is rejected.
+        """
 
     @abstractmethod
     def not_found(self, call: Call) -> Reply:
-        """Answer a path that the vendor does not have."""
+        """Return the reply for a path that does not exist."""
 
     @abstractmethod
     def refuse(self, call: Call) -> Reply:
-        """Answer a request that the vendor refuses whole, as for one malformed row."""
+        """Return the reply that rejects an entire request, as for one malformed row."""
 
     @abstractmethod
     def describe(self) -> Json:
-        """Tell a stranger what to fill into a connection form."""
+        """Return base URL, credentials, audiences, custom fields and settings."""
 
     @abstractmethod
     def audience(self, audience_id: str) -> Audience:
-        """Return one audience; `ControlError` when there is none."""
+        """Return an audience or view; raise `ControlError` if there is none of this id."""
 
     @abstractmethod
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
-        """Seed people, each with `email` and optionally `status` and `fields`."""
+        """Seed people, each with `email` and optionally `status` and `fields`, and return their number."""
 
     @abstractmethod
     def actions(self) -> dict[str, Callable[[Json], object]]:
-        """List the vendor's own control actions by name."""
+        """Return the vendor's own control actions by name."""

@@ -1,4 +1,4 @@
-"""Requests and responses without a web framework: `Call` and `Reply`."""
+"""Requests and replies, independent of the web framework."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from urllib.parse import parse_qsl, quote, unquote
 
 
 class BodyError(Exception):
-    """The body is not what the vendor's route reads."""
+    """The request body cannot be parsed, or is not an object."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One request to one vendor; `path` is raw and without the vendor's prefix."""
+    """One request to a vendor.
+
+    `path` is undecoded and without the vendor's prefix. `now` is the time of arrival, `in_flight` the number of
+    concurrent requests including this one. `params` has the path parameters. `notes` and `facts` go into the request
+    log.
+    """
 
     vendor: str
     method: str
@@ -28,14 +33,14 @@ class Call:
     facts: dict[str, int] = field(default_factory=dict)
 
     def json(self) -> object:
-        """Parse the body; `BodyError` when it is not JSON."""
+        """Parse the body; raise `BodyError` if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError as exc:
             raise BodyError(str(exc)) from exc
 
     def json_object(self) -> dict[str, object]:
-        """Parse the body; `BodyError` when it is not a JSON object."""
+        """Parse the body; raise `BodyError` if it is not a JSON object."""
         value = self.json()
         if not isinstance(value, dict):
             raise BodyError(f"expected an object, got {type(value).__name__}")
@@ -46,15 +51,15 @@ class Call:
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     def note(self, text: str) -> None:
-        """Say something about this request in the request log."""
+        """Add a note on this request to the request log."""
         self.notes.append(text)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Add to a figure of this request in the request log."""
+        """Add to a count of this request in the request log."""
         self.facts[what] = self.facts.get(what, 0) + number
 
     def mentions(self, text: str) -> bool:
-        """Tell whether body, path or query hold `text`, also when it is escaped there."""
+        """Whether body, path or query contain `text`, plain or escaped."""
         in_body = text.encode() in self.body or json.dumps(text)[1:-1].encode() in self.body
         if in_body or quote(text, safe="").encode() in self.body:
             return True
@@ -63,7 +68,7 @@ class Call:
 
 @dataclass(slots=True)
 class Reply:
-    """One answer."""
+    """One response."""
 
     status: int = 200
     body: bytes = b""
@@ -71,19 +76,31 @@ class Reply:
 
     @classmethod
     def json(cls, value: object, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
-        """Write `value` as compact JSON."""
+        """Build a reply with compact JSON.
+
+        Args:
+            value: the body.
+            status: HTTP status.
+            headers: additional headers.
+        """
         body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        kind = {"content-type": "application/json; charset=utf-8"}
-        return cls(status, body, kind | (headers or {}))
+        content_type = {"content-type": "application/json; charset=utf-8"}
+        return cls(status, body, content_type | (headers or {}))
 
     @classmethod
     def text(cls, text: str, status: int = 200, kind: str = "text/plain") -> Reply:
-        """Write plain text or a page."""
+        """Build a reply with text or an HTML page.
+
+        Args:
+            text: the body.
+            status: HTTP status.
+            kind: media type.
+        """
         return cls(status, text.encode(), {"content-type": f"{kind}; charset=utf-8"})
 
 
 class RefusedError(Exception):
-    """A rule of the vendor ends the call with this reply."""
+    """The vendor rejects the call with `reply`."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)

@@ -54,10 +54,10 @@ class AccessCheck:
         if most is not None and call.in_flight > most:
             raise refused(429, 429)
         if self._window:
-            verdict = self._window.take(call.now)
-            headers["X-RateLimit-Limit"] = str(verdict.limit)
-            headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-            reset = verdict.reset if self._account.settings.reset_is_epoch else verdict.reset - call.now
+            rate = self._window.take(call.now)
+            headers["X-RateLimit-Limit"] = str(rate.limit)
+            headers["X-RateLimit-Remaining"] = str(rate.remaining)
+            reset = rate.reset if self._account.settings.reset_is_epoch else rate.reset - call.now
             headers["X-RateLimit-Reset"] = str(int(reset) + 1)
-            if not verdict.allowed:
+            if not rate.allowed:
                 raise refused(429, 429)

@@ -59,14 +59,14 @@ class AccessCheck:
             raise v2_refused(f"{text} Please contact support. ERROR_APIUSAGE_EXCEEDED")
         if scheme != "tiered" or tier not in self._tiers:
             return
-        verdict = self._tiers[tier].take(call.now)
+        rate = self._tiers[tier].take(call.now)
         # Reset is a UTC epoch, not seconds to wait; call-rate-limits page, read 2026-08.
-        headers["X-RateLimit-Limit"] = str(verdict.limit)
-        headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-        reset = verdict.reset if self._account.settings.rate_reset == "epoch" else verdict.reset - call.now
+        headers["X-RateLimit-Limit"] = str(rate.limit)
+        headers["X-RateLimit-Remaining"] = str(rate.remaining)
+        reset = rate.reset if self._account.settings.rate_reset == "epoch" else rate.reset - call.now
         headers["X-RateLimit-Reset"] = str(int(reset))
         headers["X-RateLimit-Scope"] = f"{tier}CallRate"
-        if verdict.allowed:
+        if rate.allowed:
             return
         if call.path.startswith("/contacts/v3"):
             raise v3_refused("tooManyRequests", "The call rate limit has been exceeded", 429)
