@@ -70,7 +70,7 @@ def test_settings_change_while_people_stay(sim, cm, control):
         ("POST", "/reset", {"vendors": {"dotdigital": {"speed": 1}}}, "no setting 'speed'"),
         ("POST", "/reset", {"vendors": {"dotdigital": {"duplicates": "both"}}}, "'first', 'none'"),
         ("POST", "/reset", {"colour": 1}, "has no option colour"),
-        ("POST", "/clock", {"advance": -1}, "not a positive number"),
+        ("POST", "/clock", {"advance": -1}, "not a number of 0 or more"),
         ("POST", "/faults", [{"path": "(", "status": 500}], "is not a regular expression"),
         ("POST", "/faults", [{"nth": 2}], "a fault needs one of"),
         ("POST", "/faults", {"faults": 3}, "list of objects"),
