@@ -54,7 +54,7 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
     "guard-tripped": ErrorHelp(
         "The plan is unusual by a guard's limit, so nothing was sent.",
         "Compare the figures in the message with your expectation. If the segment is wrong, correct it and clear the "
-        "task. If it is right, raise the limit in `guards`, or approve the plan.",
+        "task. If it is right, change the limit in `guards`, or approve the plan.",
     ),
     "stale-snapshot": ErrorHelp(
         "The audience already has a newer state than this snapshot, so nothing was sent.",

@@ -39,6 +39,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+REPORT_IT = "To fix: report it to the maintainers of this package, with the run folder."
+"""The advice of an error that no input should cause."""
+
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 

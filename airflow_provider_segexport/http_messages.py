@@ -14,6 +14,8 @@ from airflow_provider_segexport.response_json import UnusableJson, parse_json
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 """HTTP methods that change nothing."""
 
+REPORT_RESPONSE = "To fix: check the base URL of the connection; if it is right, ask the vendor's support."
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -75,7 +77,7 @@ class Response:
         try:
             return parse_json(self.body)
         except UnusableJson as error:
-            raise UnexpectedResponse(f"{self.url} answered {self.status} with {error}.") from None
+            raise UnexpectedResponse(f"{self.url} answered {self.status} with {error}. {REPORT_RESPONSE}") from None
         except ValueError:
             kind = media_type(self.headers.get("content-type", ""))
             raise VendorUnavailable(
@@ -98,5 +100,7 @@ class Response:
         """
         content = self.json()
         if not isinstance(content, dict):
-            raise UnexpectedResponse(f"{self.url} answered {self.status} with JSON that is no object.")
+            raise UnexpectedResponse(
+                f"{self.url} answered {self.status} with JSON that is no object. {REPORT_RESPONSE}"
+            )
         return content

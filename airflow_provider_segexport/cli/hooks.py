@@ -34,6 +34,6 @@ def command_hook(conn_id: str, *, is_command: bool = True) -> SegmentExportHook:
     if connection.conn_type not in HOOKS:
         raise InvalidConnection(
             f"Connection {conn_id!r} is of type {connection.conn_type!r}. This command needs one of these types: "
-            f"{', '.join(HOOKS)}."
+            f"{', '.join(HOOKS)}. To fix: pass the id of such a connection."
         )
     return get_hook_class(connection.conn_type)(conn_id, connection=connection, is_command=is_command)

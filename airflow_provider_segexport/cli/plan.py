@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.output import progress
-from airflow_provider_segexport.errors import AudienceOwnedByOther, SegexportError, StaleSnapshot
+from airflow_provider_segexport.errors import AudienceOwnedByOther, StaleSnapshot
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -86,7 +86,7 @@ def _dry_run(hook: SegmentExportHook, given: Mapping[str, Any]) -> dict[str, Any
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415
     from airflow_provider_segexport.storage.scratch import scratch  # noqa: PLC0415
 
     values = options.values(options.EXPORT, {**given, "dry_run": True})
@@ -98,10 +98,7 @@ def _dry_run(hook: SegmentExportHook, given: Mapping[str, Any]) -> dict[str, Any
         export_name=_export_name(hook.conn_id),
     )
     with scratch("plan") as folder:
-        report = run_export(hook, ExportRequest(config, identity, state_path(), str(folder)))
-    if not isinstance(report, dict):
-        raise SegexportError("A dry run cannot wait for jobs in the triggerer.")
-    return report
+        return run_to_end(hook, ExportRequest(config, identity, state_path(), str(folder)))
 
 
 def _absolute(given: str | list[str]) -> str | list[str]:

@@ -10,7 +10,6 @@ from airflow_provider_segexport.cli.exit_codes import errors_shown
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import SegexportError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -49,7 +48,7 @@ def _run(hook: SegmentExportHook, audience: str, version: int | None, export: st
     from airflow_provider_segexport.hooks.left_out import LEFT_OUT  # noqa: PLC0415
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415
 
     identity = ("command", "undo", hook.conn_id, f"{time.time_ns()}")
     given = {"audience": audience, "ledger_version": LEFT_OUT if version is None else version, "dry_run": dry_run}
@@ -58,10 +57,7 @@ def _run(hook: SegmentExportHook, audience: str, version: int | None, export: st
     values = options.values(options.UNDO, given)
     config = options.undo_config(values, as_of=datetime.now(UTC), run="/".join(identity))
     request = ExportRequest(config, identity, state_path())
-    report = run_export(hook, request)
-    if not isinstance(report, dict):
-        raise SegexportError("The undo waits for jobs in the triggerer, but a command cannot defer.")
-    return report
+    return run_to_end(hook, request)
 
 
 def _has_changes(planned: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_show
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.output import STRUCTURED, print_object, print_rows
 from airflow_provider_segexport.cli.terminal import say
-from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError
+from airflow_provider_segexport.errors import AudienceLocked, RateLimited
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -60,11 +60,11 @@ def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:
 
 def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
     """Run the verification. Wait in this process for the quota, and for a run that writes the audience."""
-    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415 - imports the core
+    from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415 - imports the core
 
     while True:
         try:
-            report = run_export(hook, request)
+            report = run_to_end(hook, request)
         except (AudienceLocked, RateLimited) as error:
             wait_s = error.retry_after_s or MAX_LOCK_WAIT_S
             facts: object = error
@@ -73,8 +73,6 @@ def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
             sys.stderr.write(f"{facts} Waiting {wait_s:.0f} s.\n")
             hook.interruptible_sleep(wait_s)
             continue
-        if not isinstance(report, dict):
-            raise SegexportError("A verification returned no report.")
         return report
 
 

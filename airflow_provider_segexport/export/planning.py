@@ -258,7 +258,8 @@ def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState
         return
     raise StaleSnapshot(
         f"This snapshot is as of {context.config.as_of}, but this export has already sent a snapshot as of "
-        f"{newest.isoformat()}. Nothing was sent, because older values would overwrite newer ones.",
+        f"{newest.isoformat()}. Nothing was sent, because older values would overwrite newer ones. To fix: "
+        "export a snapshot as of that time or later, or undo the newer export first.",
         fails=context.config.on_stale == "fail",
     )
 

@@ -105,7 +105,10 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
     """
     versions = _Versions(ledger, state, {version: ledger.facts(version) for version in ledger.versions()})
     if not versions.facts:
-        raise FatalError("Nothing was exported to this audience yet, so there is nothing to undo.")
+        raise FatalError(
+            "Nothing was exported to this audience yet, so there is nothing to undo. To fix: use the connection and "
+            "the audience of the export that is to be undone."
+        )
     if requested_version is None:
         target = _newest(sql, versions, export)
     else:
@@ -129,11 +132,12 @@ def _requested(versions: _Versions, export: str, version: int) -> UndoTarget:
     if reverting := versions.reverted_by(version):
         raise FatalError(
             f"Version {version} of this audience's ledger was undone by run "
-            f"{versions.facts[reverting].get('by', '?')!r} already."
+            f"{versions.facts[reverting].get('by', '?')!r} already. To fix: choose another version."
         )
     if facts.get("reverted_version"):
         raise FatalError(
-            f"Version {version} is the undo of version {facts['reverted_version']}, and an undo cannot be undone."
+            f"Version {version} is the undo of version {facts['reverted_version']}, and an undo cannot be undone. To "
+            "fix: choose another version. To bring back what was undone, run the export again."
         )
     target = versions.target(version)
     if export and target.export != export:
@@ -163,7 +167,9 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
             if facts.get("partial"):
                 continue
             raise FatalError(
-                f"The newest run is the undo of version {facts['reverted_version']}, and an undo cannot be undone."
+                f"The newest run is the undo of version {facts['reverted_version']}, and an undo cannot be undone. To "
+                "fix: choose the version to undo with `ledger_version`. To bring back what was undone, run the export "
+                "again."
             )
         target = versions.target(version)
         _find_people(sql, versions, target)

@@ -37,7 +37,7 @@ def get_hook(conn_id: str, *, low_priority: bool = False) -> SegmentExportHook:
         if connection.conn_type not in HOOKS:
             raise InvalidConnection(
                 f"Connection {conn_id!r} is of type {connection.conn_type!r}. An export needs one of these types: "
-                f"{', '.join(HOOKS)}.{uri_hint(connection.conn_type)}"
+                f"{', '.join(HOOKS)}. To fix: use the id of such a connection.{uri_hint(connection.conn_type)}"
             )
         return get_hook_class(connection.conn_type)(conn_id, connection=connection, low_priority=low_priority)
 

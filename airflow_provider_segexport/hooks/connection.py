@@ -174,4 +174,4 @@ def uri_hint(conn_type: str | None) -> str:
     if conn_type:
         return ""
     schemes = ", ".join(f"{name.replace('_', '-')}://" for name in VENDORS)
-    return f" To fix: if the connection is written as a URI, begin it with one of {schemes} (`-`, not `_`)."
+    return f" If the connection is written as a URI, begin it with one of {schemes} (`-`, not `_`)."

@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk.exceptions import AirflowException
-
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
     from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415
 
     with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
         audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
@@ -104,8 +102,6 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
             session.settings.check_dag_allowed(check_same_dag(dag_id))
             values = options.values(options.EXPORT, given_file)
             request = options.build_request(values, caller, content)
-            report = run_export(session, request, poll_interval_s=values["poll_interval"], attempt=attempt)
+            report = run_to_end(session, request, poll_interval_s=values["poll_interval"], attempt=attempt)
             attempt.ended(report)
-    if not isinstance(report, dict):
-        raise AirflowException("The export waits for jobs in the triggerer, but a hook cannot defer.")
     return report

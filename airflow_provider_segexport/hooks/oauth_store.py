@@ -240,7 +240,7 @@ def oauth_session(session: VendorSession, credentials: OAuthCredentials) -> Bear
     """
     oauth = session.vendor.oauth
     if oauth is None:
-        raise SegexportError(f"{session.vendor.title} has no OAuth login.")
+        raise SegexportError(f"{session.vendor.title} has no OAuth login. To fix: enter its API key in the connection.")
     first = (
         session.vendor.name,
         session.settings.endpoint.base_url,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.http.client import Sender
     from airflow_provider_segexport.storage.paths import StoragePath
 
-__all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder"]
+__all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder", "run_to_end"]
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,32 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)
+
+
+def run_to_end(
+    session: VendorSession,
+    request: ExportRequest,
+    *,
+    poll_interval_s: float = 10,
+    attempt: AttemptRecord | None = None,
+) -> dict[str, Any]:
+    """Run an export, which waits for its jobs in this process.
+
+    Args:
+        session: the account.
+        request: what to export, and in which run folder.
+        poll_interval_s: the longest time between two polls of jobs, in seconds.
+        attempt: the attempt's record.
+
+    Returns:
+        The report.
+
+    Raises:
+        SegexportError: the run cannot go on now.
+    """
+    report = run_export(session, request, poll_interval_s=poll_interval_s, attempt=attempt)
+    assert not isinstance(report, PendingJobs), "`may_defer` is False"  # noqa: S101 - for the type checker
+    return report
 
 
 def _run(  # noqa: PLR0913 - what a run consists of

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.email_address import validate
-from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment, SegexportError
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
 from airflow_provider_segexport.guards import GUARDS
 from airflow_provider_segexport.hooks import options
 from airflow_provider_segexport.hooks.paths import resolve_argument, state_path
 from airflow_provider_segexport.hooks.run_folders import ExportRequest
-from airflow_provider_segexport.hooks.runner import run_export
+from airflow_provider_segexport.hooks.runner import run_to_end
 from airflow_provider_segexport.person.explain import row as row_in_ledger
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.segment_files.parquet_files import find_files
@@ -173,10 +173,7 @@ def _run(hook: SegmentExportHook, values: Mapping[str, Any], root: pathlib.Path,
         export_name=f"test-row.{hook.conn_id}",
     )
     root.mkdir()
-    report = run_export(hook, ExportRequest(config, identity, local_path(str(root))))
-    if not isinstance(report, dict):
-        raise SegexportError("The test row waits for jobs in the triggerer, but a command cannot defer.")
-    return report
+    return run_to_end(hook, ExportRequest(config, identity, local_path(str(root))))
 
 
 def _check_not_in_ledger(hook: SegmentExportHook, audience: Audience, person: Person) -> None:

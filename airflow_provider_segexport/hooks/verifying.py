@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowException
-
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
-    from airflow_provider_segexport.hooks.runner import run_export  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415
 
     with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
         session.settings.check_dag_allowed(check_same_dag(dag_id))
@@ -82,7 +80,4 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
         as_of = caller.run_time() if caller.context else datetime.fromtimestamp(session.clock(), UTC)
         config = options.verify_config(values, as_of=as_of, run=caller.run)
         request = ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt)
-        report = run_export(session, request)
-    if not isinstance(report, dict):
-        raise AirflowException("A verification returned no report.")
-    return report
+        return run_to_end(session, request)

@@ -38,7 +38,10 @@ def addresses(pattern: str, count: int, base_url: str) -> tuple[str, ...]:
             "address such as 'me+{n}@my-domain.com'."
         )
     if count > MAX_ADDRESSES:
-        raise InvalidArgument(f"A probe takes at most {MAX_ADDRESSES} addresses, and this one would take {count}.")
+        raise InvalidArgument(
+            f"A probe takes at most {MAX_ADDRESSES} addresses, and this one would take {count}. To fix: ask fewer "
+            "questions, by `--only`."
+        )
     _check_domain(domain, base_url)
     made = [validate(pattern.strip().replace(PLACEHOLDER, str(number))).email for number in range(1, count + 1)]
     emails = [email for email in made if email is not None]

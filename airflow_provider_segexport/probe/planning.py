@@ -76,7 +76,7 @@ def probe_of(vendor: Vendor) -> Probe:
         InvalidArgument: it has none.
     """
     if vendor.probe is None:
-        raise InvalidArgument(f"{vendor.title} has no questions to ask.")
+        raise InvalidArgument(f"{vendor.title} has no questions to ask. To fix: probe a connection of another vendor.")
     return vendor.probe
 
 

@@ -34,7 +34,8 @@ def column_type(files: SegmentFiles, column: str) -> ColumnType:
     type_ = files.columns[column]
     if type_ is None or type_ not in CONSENT_TYPES:
         raise InvalidSegment(
-            f"The consent column {column!r} is {files.type_names[column]}, and should be boolean, text or a number."
+            f"The consent column {column!r} is {files.type_names[column]}, and should be boolean, text or a number. To "
+            "fix: cast it in the task that writes the segment."
         )
     return type_
 

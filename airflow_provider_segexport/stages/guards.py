@@ -144,7 +144,7 @@ def blocking_error(results: list[GuardResult]) -> GuardTripped | None:
         return None
     messages = " ".join(map(_with_limit, stopping))
     return GuardTripped(
-        f"Nothing is sent: {messages} If this is right, raise the limit for this run: "
+        f"Nothing is sent: {messages} To fix: correct the segment. If it is right, change the limit for this run: "
         f"`guards={{{stopping[0].name!r}: ...}}`, or None to disable the guard."
     )
 

@@ -37,23 +37,32 @@ def required_columns(vendor: Vendor, mapping: FieldMapping) -> list[str]:
         InvalidFieldMapping: a field is missing, unknown or mapped twice, or there are too many custom fields.
     """
     if "email" not in mapping.fields:
-        raise InvalidFieldMapping("Field mapping names no column for `email`, the one field that every vendor needs.")
+        raise InvalidFieldMapping(
+            "The field mapping names no column for `email`, which every vendor needs. To fix: add the column that "
+            "holds the email address, such as `field_mapping={'email': 'mail_address'}`."
+        )
     for neutral in mapping.fields:
         if neutral not in FIELDS:
-            raise InvalidFieldMapping(f"Field mapping knows no field {neutral!r}. It knows: {', '.join(FIELDS)}.")
+            raise InvalidFieldMapping(
+                f"`field_mapping` has no field {neutral!r}. To fix: use one of {', '.join(FIELDS)}, or map the column "
+                "in `custom_fields`."
+            )
     used = _keys(vendor, mapping)
     for name in mapping.custom:
         if name.lower() in used:
-            raise InvalidFieldMapping(f"Two fields are matched to {name!r} at {vendor.title}. Keep one of them.")
+            raise InvalidFieldMapping(f"Two fields are mapped to {name!r} at {vendor.title}. To fix: keep one of them.")
         used.add(name.lower())
         if not re.fullmatch(vendor.custom_name_pattern, name):
             raise InvalidFieldMapping(
-                f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}."
+                f"Custom field {name!r} cannot exist at {vendor.title}: it takes {vendor.custom_name_hint}. "
+                "To fix: rename it in `custom_fields`."
             )
     _check_custom_field_count(vendor, mapping)
     columns: list[Any] = [*mapping.fields.values(), *mapping.custom.values()]
     if not all(isinstance(column, str) and column for column in columns):
-        raise InvalidFieldMapping("Field mapping holds an empty column name.")
+        raise InvalidFieldMapping(
+            "The field mapping holds an empty column name. To fix: name a column for each field, or remove the field."
+        )
     return list(dict.fromkeys(columns))
 
 
@@ -65,7 +74,7 @@ def _check_custom_field_count(vendor: Vendor, mapping: FieldMapping) -> None:
         among = f", {', '.join(neutral)} among them" if neutral else ""
         raise InvalidFieldMapping(
             f"{vendor.title} takes {counted(vendor.max_custom_fields, 'custom field')} of a contact, and the export "
-            f"maps {count}{among}."
+            f"maps {count}{among}. To fix: remove {counted(count - vendor.max_custom_fields, 'field')}."
         )
 
 
@@ -82,7 +91,9 @@ def _keys(vendor: Vendor, mapping: FieldMapping) -> set[str]:
     for rules in keys.values():
         if len(rules) > 1 and not all(rule.joined for rule in rules):
             fields = " and ".join(rule.field for rule in rules)
-            raise InvalidFieldMapping(f"{fields} both feed {rules[0].key!r} at {vendor.title}. Match one of them.")
+            raise InvalidFieldMapping(
+                f"{fields} both feed {rules[0].key!r} at {vendor.title}. To fix: map one of them."
+            )
     return set(keys)
 
 
@@ -261,7 +272,7 @@ def _check_not_fed_twice(fed: dict[str, str], audience: Audience, name: str) -> 
     key = audience.fields[name.lower()].key
     if key in fed:
         raise InvalidFieldMapping(
-            f"Two fields are matched to {key!r}: {fed[key]!r} and {name!r} are the same. Keep one of them."
+            f"Two fields are mapped to {key!r}: {fed[key]!r} and {name!r} are the same. To fix: keep one of them."
         )
     fed[key] = name
 
@@ -280,6 +291,7 @@ def check_type(column: str, kind: ColumnType | None, value_kind: ValueKind, labe
     """
     if kind is None or kind not in ACCEPTED_TYPES[value_kind]:
         raise InvalidFieldMapping(
-            f"Column {column!r} is {kind}, and the vendor's field {label!r} holds a {value_kind}."
+            f"Column {column!r} is {kind}, and the vendor's field {label!r} holds a {value_kind}. To fix: "
+            "map a column of that type, or cast it in the task that writes the segment."
         )
     return kind

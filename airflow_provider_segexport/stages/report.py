@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import REPORT_IT, SegexportError
 from airflow_provider_segexport.model import GONE, PROOF_NOT_APPLIED, Outcome, Reason
 from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine
@@ -166,7 +166,7 @@ def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]
     rest = planned.profiles - accepted - planned.unchanged - rejected - withheld
     counts = Counts(planned.profiles, accepted, planned.unchanged, rejected, withheld, rest)
     if not counts.add_up():
-        raise SegexportError(f"The counts of this run do not add up: {counts}. Please report it with the run folder.")
+        raise SegexportError(f"The counts of this run do not add up: {counts}. {REPORT_IT}")
     return counts
 
 
@@ -209,7 +209,7 @@ def write_removals(engine: Engine, folder: RunFolder, planned: Plan) -> dict[str
     }
     counts["not_attempted"] = counts["planned"] - sum(number for name, number in counts.items() if name != "planned")
     if counts["not_attempted"] < 0:
-        raise SegexportError(f"The removals of this run do not add up: {counts}. Please report it with the run folder.")
+        raise SegexportError(f"The removals of this run do not add up: {counts}. {REPORT_IT}")
     return counts
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.errors import UnexpectedResponse, VendorUnavailable
+from airflow_provider_segexport.errors import REPORT_IT, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import (
     Audience,
     Batch,
@@ -24,7 +24,7 @@ from airflow_provider_segexport.vendors.repeated_reads import RepeatedReads
 def no_poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
     """Default of `poll`, for a vendor without jobs."""
     raise UnexpectedResponse(
-        f"Cannot poll {counted(len(job_ids), 'job')} at {audience.base_url}: this vendor has no jobs."
+        f"Cannot poll {counted(len(job_ids), 'job')} at {audience.base_url}: this vendor has no jobs. {REPORT_IT}"
     )
     yield  # a generator, as every operation is
 
@@ -38,7 +38,7 @@ def no_collect(audience: Audience, batch: Batch, job_id: str) -> Operation[Batch
         job_id: the vendor's id of the job.
     """
     raise UnexpectedResponse(
-        f"Cannot collect job {job_id} of batch {batch.id} at {audience.base_url}: this vendor has no jobs."
+        f"Cannot collect job {job_id} of batch {batch.id} at {audience.base_url}: this vendor has no jobs. {REPORT_IT}"
     )
     yield  # a generator, as every operation is
 

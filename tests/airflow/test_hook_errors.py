@@ -162,7 +162,7 @@ def test_a_guard_that_stops_a_process_of_a_task_ends_the_task(stage):
     run, state = run_task(stage, "in_a_process", body)
     assert "failed" == state, run.errors
     assert isinstance(run.errors[0], errors.GuardTripped)
-    assert "raise the limit" in str(run.errors[0])
+    assert "change the limit" in str(run.errors[0])
     assert stage.nothing_was_sent()
 
 

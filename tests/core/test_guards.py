@@ -145,8 +145,8 @@ def test_the_error_says_what_happened_and_what_to_do():
     assert (
         "Nothing is sent: The segment has 10 rows, and the last one that was exported had 1,000. (guard `max_shrink`, "
         "limit 0.5) 990 of 1,000 people would be taken out of the audience. (guard `max_removals_share`, limit 0.15) "
-        "If "
-        "this is right, raise the limit for this run: `guards={'max_shrink': ...}`, or None to disable the guard."
+        "To fix: correct the segment. If it is right, change the limit for this run: `guards={'max_shrink': ...}`, or "
+        "None to disable the guard."
     ) == str(error)
 
 

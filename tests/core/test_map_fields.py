@@ -25,7 +25,7 @@ def test_the_columns_that_matching_names_each_once():
 def test_mistakes_in_names_are_errors_before_a_file_is_opened():
     """A name that the vendor or the provider does not know is an error that lists the known ones."""
     refused("names no column for `email`", FieldMapping({"first_name": "a"}))
-    refused("knows no field 'e-mail'. It knows: email, first_name", FieldMapping({"email": "a", "e-mail": "a"}))
+    refused("no field 'e-mail'. To fix: use one of email, first_name", FieldMapping({"email": "a", "e-mail": "a"}))
     refused("Plainmail has no field for `city`; it accepts: email, ", FieldMapping({"email": "a", "city": "a"}))
     refused("empty column name", FieldMapping({"email": "a", "gender": ""}))
     refused(
@@ -39,8 +39,8 @@ def test_custom_fields_that_cannot_be():
         "'points!' cannot exist at Plainmail: it takes 1 to 20 letters", FieldMapping({"email": "a"}, {"points!": "a"})
     )
     refused("'abcdefghijklmnopqrstu' cannot exist", FieldMapping({"email": "a"}, {"abcdefghijklmnopqrstu": "a"}))
-    refused("Two fields are matched to 'NOTE'", FieldMapping({"email": "a"}, {"note": "a", "NOTE": "b"}))
-    refused("Two fields are matched to 'Gender'", FieldMapping({"email": "a", "gender": "b"}, {"Gender": "a"}))
+    refused("Two fields are mapped to 'NOTE'", FieldMapping({"email": "a"}, {"note": "a", "NOTE": "b"}))
+    refused("Two fields are mapped to 'Gender'", FieldMapping({"email": "a", "gender": "b"}, {"Gender": "a"}))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_column_that_does_not_fit_the_vendor_s_field(files):
 
 def test_two_names_of_one_field(files):
     """A vendor that knows a field by name and by key still has one of it."""
-    with pytest.raises(InvalidFieldMapping, match="Two fields are matched to 'postcode'"):
+    with pytest.raises(InvalidFieldMapping, match="Two fields are mapped to 'postcode'"):
         matching_of(files, FieldMapping({"email": "email", "postcode": "n"}, {"post code": "born"}))
 
 
