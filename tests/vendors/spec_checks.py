@@ -79,14 +79,14 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exchange]]:
     A test with undocumented responses clears the list.
     """
     heard: list[Exchange] = []
-    note = VendorApp._note
+    note = VendorApp._record
 
     def listening(entry: Entry, reply: Reply | None) -> Reply | None:
         if reply is not None and entry.vendor in CHECKS:
             heard.append(Exchange(entry, Answer(reply.status, reply.body, reply.headers)))
         return note(entry, reply)
 
-    monkeypatch.setattr(VendorApp, "_note", staticmethod(listening))
+    monkeypatch.setattr(VendorApp, "_record", staticmethod(listening))
     yield heard
     for exchange in heard:
         if exchange.entry.vendor not in IN_FILES or SPECS.is_dir():
