@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 HOOK_CALLS_KEY = "segexport_calls"
 """Key of a task's context with the number of calls of `hook.export`, so that each call has its own run folder."""
 
+RUN_OF_OPERATOR = "uses_run_of_task_instance"
+"""Attribute of operators that write an audience: their own run has the identity of the task instance."""
 
 RUN_ID_VARIABLE = "AIRFLOW_CTX_DAG_RUN_ID"
 """Environment variable that Airflow sets in a task, and that processes of the task inherit."""
@@ -122,8 +124,9 @@ def _run_started(context: Mapping[str, Any]) -> str:
 def hook_caller(conn_id: str) -> Caller:
     """Return the caller for a call of `hook.export`: the running task, or a program outside any task.
 
-    The first call in a task has the identity of the task instance, as an operator's run does. The second call has `.2`
-    after the map index, and so on, so that each call has its own run folder and a retry finds it again. Outside a task
+    The first call in a task has the identity of the task instance. The second call has `.2` after the map index, and so
+    on, so that each call has its own run folder and a retry finds it again. In the task of an operator that writes an
+    audience, the operator's run has the identity of the task instance, and calls are counted from `.2`. Outside a task
     every call is a run of its own.
     """
     try:
@@ -132,7 +135,8 @@ def hook_caller(conn_id: str) -> Caller:
     except (RuntimeError, KeyError):
         identity = ("hook", conn_id, f"{time.time_ns()}-{secrets.token_hex(3)}", "0")
         return Caller(identity, f"hook.{conn_id}", {})
-    number = next(context.setdefault(HOOK_CALLS_KEY, itertools.count(1)))
+    first = 2 if getattr(context.get("task"), RUN_OF_OPERATOR, False) else 1
+    number = next(context.setdefault(HOOK_CALLS_KEY, itertools.count(first)))
     if number == 1:
         return caller
     *task, index = caller.identity

@@ -55,8 +55,10 @@ class BaseAudienceOperator(DocumentedOperator):
     Attributes:
         export_request: what the last call of `execute` or `resume` has run, and in which run folder; None before. The
             operator's links and OpenLineage read it.
+        uses_run_of_task_instance: `hook.export` in the same task, as in `pre_execute`, gets another run folder.
     """
 
+    uses_run_of_task_instance = True
     operator_extra_links = links.LINKS
     get_openlineage_facets_on_complete = lineage.on_complete
 
