@@ -39,7 +39,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-REPORT_IT = "To fix: report it to the maintainers of this package, with the run folder."
+REPORT_IT = (
+    "To fix: report it to the maintainers of this package, with `summary.json` and `journal.jsonl` of the run "
+    "folder. They hold no address; the other files do."
+)
 """The advice of an error that no input should cause."""
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
