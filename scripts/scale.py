@@ -16,9 +16,7 @@ from pathlib import Path
 
 from scale_costs import MIN_BILLED_S, compute_usd, storage
 from scale_day import Cluster, Day, Result, Simulation
-from scale_task import OTHER_CALLS, calls, measured
-
-from airflow_provider_segexport.vendors.registry import VENDORS
+from scale_task import MEASURED_VENDORS, OTHER_CALLS, calls, measured
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- written by scripts/scale.py: {} -->\n", "<!-- end: {} -->\n"
@@ -67,7 +65,7 @@ def usage(day: Day, result: Result) -> tuple[float, float]:
     cluster = day.cluster
     if cluster.has_pods:
         # A task that waits for import jobs ends its pod, and gets another one. Short pods are billed for a minute.
-        pods = day.audiences * sum(2 if vendor.limits.max_jobs else 1 for vendor in VENDORS.values())
+        pods = day.audiences * sum(2 if vendor.limits.max_jobs else 1 for vendor in MEASURED_VENDORS.values())
         pod_hours = max(result.task_s, pods * MIN_BILLED_S) / 3600
         return pod_hours * cluster.task_cores, pod_hours * cluster.task_gib
     hours = max(result.seconds.values()) / 3600
@@ -76,15 +74,15 @@ def usage(day: Day, result: Result) -> tuple[float, float]:
 
 def days_table(days: list[Day]) -> str:
     """Return a table of days."""
-    names = " | ".join(vendor.title for vendor in VENDORS.values())
+    names = " | ".join(vendor.title for vendor in MEASURED_VENDORS.values())
     lines = [
         f"| changed | accounts a vendor | pools | {names} | core-hours | GiB-hours | USD |",
-        "|---|--:|---|" + "---|" * len(VENDORS) + "--:|--:|--:|",
+        "|---|--:|---|" + "---|" * len(MEASURED_VENDORS) + "--:|--:|--:|",
     ]
     for day in days:
         result = Simulation(day).run()
         cores, gib = usage(day, result)
-        vendors = [f"{duration_text(result.seconds[name])} {binding(day, name, result)}" for name in VENDORS]
+        vendors = [f"{duration_text(result.seconds[name])} {binding(day, name, result)}" for name in MEASURED_VENDORS]
         cells = [f"{day.changed:.0%}", str(day.accounts), "yes" if day.has_pools else "no", *vendors]
         cells += [f"{cores:,.0f}", f"{gib:,.0f}", f"{compute_usd(cores, gib):,.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
@@ -98,8 +96,8 @@ def storage_table(audiences: int) -> str:
         "|---|--:|--:|--:|--:|",
     ]
     for changed in CHANGED:
-        imports = sum(calls(name, changed) / OTHER_CALLS[name] for name in VENDORS) * audiences
-        used = storage(audiences * len(VENDORS), imports, changed)
+        imports = sum(calls(name, changed) / OTHER_CALLS[name] for name in MEASURED_VENDORS) * audiences
+        used = storage(audiences * len(MEASURED_VENDORS), imports, changed)
         cells = [f"{changed:.0%}", f"{imports:,.0f}", f"{used.requests:,.0f}", f"{used.gb:,.0f}"]
         lines.append(f"| {' | '.join([*cells, f'{used.usd_a_day:,.2f}'])} |")
     return "\n".join(lines) + "\n"

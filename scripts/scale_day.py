@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from scale_task import (
     DAY_S,
+    MEASURED_VENDORS,
     account_calls_per_day,
     account_rate,
     calls,
@@ -20,8 +21,6 @@ from scale_task import (
     starts,
     task_rate,
 )
-
-from airflow_provider_segexport.vendors.registry import VENDORS
 
 TICK_S = 5.0
 """The scheduler starts tasks once in this time, so that tasks that start together are one group."""
@@ -106,7 +105,7 @@ class Day:
             "day": DAY_S if per_account > account_calls_per_day(vendor) else 0.0,
             "slots": self.task_seconds(vendor) * self.audiences / self.pool(vendor),
             "cores": cpu_s / cluster.cores,
-            "starts": self.audiences * len(VENDORS) / cluster.starts_a_second,
+            "starts": self.audiences * len(MEASURED_VENDORS) / cluster.starts_a_second,
             "triggerer": self.audiences * (starts(vendor) > 1) * JOB_S / TRIGGERS,
         }
 
@@ -143,9 +142,9 @@ class Simulation:
     def __init__(self, day: Day) -> None:
         self.day = day
         self.now = 0.0
-        self.waiting = dict.fromkeys(VENDORS, day.audiences)
+        self.waiting = dict.fromkeys(MEASURED_VENDORS, day.audiences)
         self.running: list[Group] = []
-        self.sent = dict.fromkeys(VENDORS, 0.0)
+        self.sent = dict.fromkeys(MEASURED_VENDORS, 0.0)
         self.midnight = DAY_S
         self.result = Result()
 
@@ -169,13 +168,13 @@ class Simulation:
     def _start(self) -> None:
         """Start tasks of all vendors in turn, as far as slots, pools and the scheduler allow."""
         cluster = self.day.cluster
-        held = dict.fromkeys(VENDORS, 0)
+        held = dict.fromkeys(MEASURED_VENDORS, 0)
         for group in self.running:
             held[group.vendor] += group.tasks * self._holds_slot(group)
         free = min(cluster.slots - sum(held.values()), int(cluster.starts_a_second * TICK_S))
-        started = dict.fromkeys(VENDORS, 0)
+        started = dict.fromkeys(MEASURED_VENDORS, 0)
         while free >= BUNDLE:
-            ready = [v for v in VENDORS if self.waiting[v] and held[v] + started[v] < self.day.pool(v)]
+            ready = [v for v in MEASURED_VENDORS if self.waiting[v] and held[v] + started[v] < self.day.pool(v)]
             if not ready:
                 break
             vendor = max(ready, key=lambda name: self.waiting[name])  # tasks of all vendors were queued in turn
@@ -193,7 +192,7 @@ class Simulation:
     def _rates(self) -> list[float]:
         """Return for each group how fast its current amount falls: seconds, CPU seconds or calls per second."""
         cluster, changed = self.day.cluster, self.day.changed
-        senders = dict.fromkeys(VENDORS, 0)
+        senders = dict.fromkeys(MEASURED_VENDORS, 0)
         for group in self.running:
             senders[group.vendor] += group.tasks * (group.start_s <= 0 and group.plan_cpu_s <= 0)
         rates, cores = [], 0.0
@@ -217,7 +216,7 @@ class Simulation:
     def _seconds_to_event(self, rates: list[float], next_tick: float) -> float:
         """Return the seconds until a group's amount is zero, a day's quota is used up, or something can start."""
         events = [self.midnight - self.now]
-        calls_a_second = dict.fromkeys(VENDORS, 0.0)
+        calls_a_second = dict.fromkeys(MEASURED_VENDORS, 0.0)
         for group, rate in zip(self.running, rates, strict=True):
             amount = group.start_s or group.plan_cpu_s or group.calls
             if rate > 0:
@@ -233,10 +232,10 @@ class Simulation:
         return max(min(events), NEGLIGIBLE)
 
     def _can_start(self) -> bool:
-        held = dict.fromkeys(VENDORS, 0)
+        held = dict.fromkeys(MEASURED_VENDORS, 0)
         for group in self.running:
             held[group.vendor] += group.tasks * self._holds_slot(group)
-        return any(self.waiting[vendor] and held[vendor] < self.day.pool(vendor) for vendor in VENDORS)
+        return any(self.waiting[vendor] and held[vendor] < self.day.pool(vendor) for vendor in MEASURED_VENDORS)
 
     def _advance(self, rates: list[float], seconds: float) -> None:
         """Let the time pass."""
@@ -258,7 +257,7 @@ class Simulation:
         self.running = [group for group in self.running if group.start_s or group.plan_cpu_s or group.calls]
         if self.now >= self.midnight - NEGLIGIBLE:
             self.midnight += DAY_S
-            self.sent = dict.fromkeys(VENDORS, 0.0)
+            self.sent = dict.fromkeys(MEASURED_VENDORS, 0.0)
 
 
 def _left(amount: float, used: float) -> float:

@@ -31,6 +31,10 @@ def measured() -> dict[str, dict[str, Any]]:
     return figures
 
 
+MEASURED_VENDORS = {name: vendor for name, vendor in VENDORS.items() if name in measured()}
+"""The vendors of the simulated day. A new vendor is one of them as soon as the benchmark has measured it."""
+
+
 @cache
 def plan_cpu_s(vendor: str) -> float:
     """Return the CPU seconds of a task before its first call, with imports; they do not depend on the changes."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from chaos.person_model import Contact
 from vendors.harness import VendorHarness
+from vendors.rows import ROWS
 
 NAME_FIELDS = {"constant_contact": "first_name", "dotdigital": "FIRSTNAME", "omnisend": "firstName"}
 SHOP_KEYS = {
@@ -15,6 +16,9 @@ SHOP_KEYS = {
     "constant_contact": "cf:Favourite_Shop",
     "dotdigital": "FAVOURITE_SHOP",
 }
+STATES_IN_LIST = frozenset({"campaign_monitor"})
+"""Vendors that keep a person's status for each list: only people who get mail are members."""
+
 STATUSES = {
     "unsubscribe": "unsubscribed",
     "bounce": "bounced",
@@ -24,6 +28,9 @@ STATUSES = {
 }
 
 
+MAILABLE = frozenset({"active", "subscribed"})
+
+
 def act(account: VendorHarness, email: str, action: str) -> None:
     """Do it in the simulator."""
     sim, name, audience = account.sim, account.name, account.audience
@@ -31,7 +38,7 @@ def act(account: VendorHarness, email: str, action: str) -> None:
         if action == "recreate":
             sim.seed(name, [{"email": email, "status": "deleted"}], None)
         value: dict[str, Any] = {"name": "H"}
-        if name != "campaign_monitor":
+        if name in NAME_FIELDS:
             value = {"fields": {**_held_fields(account, email), NAME_FIELDS[name]: "H"}}
         status = {"omnisend": "nonSubscribed"}.get(name, "active")
         sim.seed(name, [{"email": email, "status": status, **value}], audience)
@@ -40,7 +47,7 @@ def act(account: VendorHarness, email: str, action: str) -> None:
     elif name == "omnisend" and action == "unsubscribe":
         sim.act(name, "unsubscribe", {"email": email})
     else:
-        inside = name == "campaign_monitor" or action in {"remove", "leave"}
+        inside = action in {"remove", "leave"} or (name in STATES_IN_LIST and action != "delete")
         sim.seed(name, [{"email": email, "status": STATUSES[action]}], audience if inside else None)
 
 
@@ -58,10 +65,11 @@ def contact(vendor: str, member: Mapping[str, Any] | None, other: Mapping[str, A
         return None
     status = str(held["status"]).lower()
     shop = bool(held["fields"].get(SHOP_KEYS.get(vendor, "")))
-    if vendor == "campaign_monitor":
-        plain = "ok" if status == "active" else status
-        return Contact(status == "active", plain, str(held["name"]) or None, shop)
-    value = held["fields"].get(NAME_FIELDS[vendor])
+    value = held["fields"].get(NAME_FIELDS[vendor]) if vendor in NAME_FIELDS else str(held["name"]) or None
+    if vendor in STATES_IN_LIST:
+        plain = "ok" if member is None or status in MAILABLE else status
+        plain = "unsubscribed" if plain == ROWS[vendor].opted_out else plain
+        return Contact(member is not None and plain == "ok", plain, value, shop)
     plain = "unsubscribed" if status == "unsubscribed" else "ok"
     if member is not None and member.get("in_list") == "suppressed":
         return Contact(inside=False, status="left", value=value, shop=shop)
@@ -73,7 +81,7 @@ def changed(vendor: str, held: Contact | None, action: str) -> Contact | Literal
     if action == "add":
         idle = held is None or (not held.inside and held.status == "ok")
         shop = held is not None and held.shop
-        return Contact(inside=True, value="H", shop=shop) if idle or vendor == "campaign_monitor" else False
+        return Contact(inside=True, value="H", shop=shop) if idle or vendor in STATES_IN_LIST else False
     if held is None:
         return False
     if action == "recreate":
@@ -95,5 +103,5 @@ def _less(vendor: str, held: Contact, action: str) -> Contact | Literal[False]:
     if action == "remove":
         return replace(out, status="deleted") if vendor == "campaign_monitor" else out
     status = {"unsubscribe": "unsubscribed", "bounce": "bounced", "leave": "left"}[action]
-    inside = vendor != "campaign_monitor" and action == "unsubscribe"
+    inside = vendor not in STATES_IN_LIST and action == "unsubscribe"
     return replace(held, inside=inside, status=status)

@@ -207,11 +207,11 @@ class ProductRuns:
             account.sim.configure({account.name: {"job_seconds": JOB_SECONDS}})
             options["pause"] = lambda _: False
         elif trouble.kind == "jobs":
-            states = {"dotdigital": [["NotFinished", "Failed"]], "constant_contact": [["initialized", "failed"]]}
+            running, _, failed, _ = account.row.states
             if account.name == "omnisend":
                 account.sim.act(account.name, "stop_batches", {"after": [1]})
             else:
-                account.sim.act(account.name, "script_jobs", {"scripts": states[account.name]})
+                account.sim.act(account.name, "script_jobs", {"scripts": [[running, failed[0]]]})
         else:
             options["patience"] = RetryLimits(attempts=1)
             method, path = (trouble.removals and account.row.removal) or account.row.upsert

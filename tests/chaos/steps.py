@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from chaos.person_model import Row
+from chaos.vendor_model import RULES
 
 PEOPLE = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 EXPORTS = ("shop.daily", "shop.vip")
@@ -259,6 +260,6 @@ class Generator:
         """Choose how a run breaks."""
         rng = self.rng
         kind = rng.choice(("killed", "killed", "503", "lost", "left", "jobs"))
-        if kind in {"left", "jobs"} and self.vendor == "campaign_monitor":
+        if kind in {"left", "jobs"} and not RULES[self.vendor].jobs:
             kind = "killed"
         return Break(kind, rng.randint(1, 12), after=rng.random() < 0.5, removals=rng.random() < 0.4)

@@ -10,7 +10,7 @@ import sys
 import pytest
 from docs.pages import REPO
 
-from airflow_provider_segexport.vendors.registry import VENDORS
+from airflow_provider_segexport.vendors import registry
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_no_vendor_ends_before_its_limits_allow(scale, seed):
     task = importlib.import_module("scale_task")
     needed = sum(
         task.plan_cpu_s(vendor) + task.starts(vendor) * cluster.start_cpu_s + task.send_cpu_s(vendor) * day.changed
-        for vendor in VENDORS
+        for vendor in scale.MEASURED_VENDORS
     )
     assert result.cpu_s == pytest.approx(needed * day.audiences, rel=0.001)
-    for vendor in VENDORS:
+    for vendor in scale.MEASURED_VENDORS:
         limits = day.limits(vendor, result.cpu_s)
         at_least = max(limits["quota"], limits["slots"], day.task_seconds(vendor)) * 0.999
         assert at_least <= result.seconds[vendor], limits
@@ -60,6 +60,15 @@ def test_a_days_quota_stops_a_vendor_until_midnight(scale):
 def test_a_pod_is_billed_for_a_minute(scale):
     """However short its task is."""
     day = scale.Day(0.01, 25, scale.KUBERNETES)
-    pods = day.audiences * (2 * len(VENDORS) - 1)
+    pods = day.audiences * (2 * len(scale.MEASURED_VENDORS) - 1)
     cores, _ = scale.usage(day, scale.Result(task_s=1.0))
     assert cores == pytest.approx(pods / 60 * scale.KUBERNETES.task_cores)
+
+
+def test_a_vendor_that_is_not_measured_is_not_part_of_the_day(monkeypatch, scale):
+    """A vendor can be added without a benchmark of a million profiles."""
+    task = importlib.import_module("scale_task")
+    monkeypatch.setitem(registry.VENDORS, "unmeasured", registry.VENDORS["omnisend"])
+    importlib.reload(task)
+    assert "unmeasured" not in task.MEASURED_VENDORS
+    assert set(task.measured()) == set(task.MEASURED_VENDORS)
