@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from chaos.outside_changes import contact
 from chaos.person_model import Contact, LedgerRow, Row
 from chaos.steps import PEOPLE, WITH_SHOP, Break, Export, Sequence
+from chaos.vendor_log_readers import LOG_READERS
 from chaos.vendor_model import RULES
 from vendors.harness import VendorHarness
 
@@ -266,7 +267,8 @@ class ProductRuns:
         """Read each person from the simulator."""
         self.account.sim.clock.advance(60)
         members = self.people(self.account.audience)
-        others = {} if self.account.name == "campaign_monitor" else self.people("all-contacts")
+        view = LOG_READERS[self.account.name].account
+        others = self.people(view) if view else {}
         if self.account.name == "constant_contact":
             others |= self.people("deleted")
         return {
