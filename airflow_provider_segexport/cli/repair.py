@@ -92,8 +92,9 @@ def describe_diagnosis(diagnosis: Diagnosis) -> str:
     if diagnosis.run and diagnosis.rows_known:
         lines.append(
             f"What an unfinished run sent cannot be read ({diagnosis.why}). The run is set aside. All people of its "
-            "plan count as perhaps sent, so the next run sends or removes each of them again. Its jobs may still run "
-            "at the vendor: let the next run start only after they have ended."
+            "plan count as perhaps sent, so the next run sends or removes each of them again. It waits for the jobs "
+            "that the journal still names. Other jobs of the run may be running at the vendor: let the next run start "
+            "only after they have ended."
         )
     elif diagnosis.run:
         lines.append(

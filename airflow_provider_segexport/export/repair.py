@@ -16,6 +16,7 @@ from airflow_provider_segexport.export import audience, experiments
 from airflow_provider_segexport.export.doubts import count_as_sent, rows_of
 from airflow_provider_segexport.export.rebuilt_state import rebuilt_state, unfinished_run
 from airflow_provider_segexport.export.recover import check_plan
+from airflow_provider_segexport.export.salvage import salvage
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.durable import move_aside
@@ -162,13 +163,14 @@ def _is_finished(folder: RunFolder) -> bool:
         return False
 
 
-def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
+def set_run_aside(folder: RunFolder, why: str, now: float, *, is_open: bool = False) -> None:
     """Write a report that makes the task's next attempt plan again.
 
     Args:
         folder: the damaged run folder.
         why: its damage, for the report.
         now: epoch seconds.
+        is_open: the audience's next run recovers it.
     """
     try:
         _read_audience(folder)
@@ -178,7 +180,7 @@ def set_run_aside(folder: RunFolder, why: str, now: float) -> None:
         folder.summary()
     except DamagedState:
         _set_aside(folder.path / "summary.json")
-    report = {"finished": False, "superseded": True, "set_aside": why, "ended_at": now}
+    report = {"finished": False, "superseded": True, "salvaged" if is_open else "set_aside": why, "ended_at": now}
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
 
@@ -229,27 +231,35 @@ def _repair(
         _forget_content(ledger, diagnosis.good, top)
     for version in (*diagnosis.versions, *diagnosis.older):
         _set_aside(ledger.file(version))
-    unreadable = [(diagnosis.run, diagnosis.why)] if diagnosis.run else []
     begun_plan = unfinished.plan(check_journals=False) if unfinished is not None else None
-    if unfinished is not None and (cause := _unreadable(unfinished, is_planned=True)):
-        unreadable.append((str(unfinished.path), cause))
-        unfinished = None
+    open_run = RunFolder(resolve(diagnosis.run)) if diagnosis.run else unfinished
+    why = diagnosis.why or (_unreadable(unfinished, is_planned=True) if unfinished is not None else None)
+    is_recoverable = open_run is not None and (not why or _is_salvaged(open_run, ledger, now))
+    unreadable = [(str(open_run.path), why)] if open_run is not None and why and not is_recoverable else []
     begun = tuple(_set_aside_runs((*unreadable, *diagnosis.doubts), resolve, ledger, now))
     if diagnosis.state:
         for name in listing(path):
             if fencing_token_of(name) is not None:
                 _set_aside(path / name)
         state = rebuilt_state(ledger, begun_plan[1] if begun_plan is not None else None)
-        if unfinished is not None:
-            state = state.opened("", str(unfinished.path), "", is_planned=True)
+        if open_run is not None and is_recoverable:
+            state = state.opened("", str(open_run.path), "", is_planned=True)
         replace(state, experiments=begun).write(path, ledger.fence)
     elif diagnosis.is_content_lost:
         state = AudienceState.read(path)
         damaged = {diagnosis.run, *(name for name, _ in diagnosis.doubts)}
         state = replace(state, doubts=tuple(doubt for doubt in state.doubts if doubt.folder not in damaged))
-        open_run_folder = "" if diagnosis.run else state.open_run_folder
+        open_run_folder = "" if diagnosis.run and not is_recoverable else state.open_run_folder
         state = replace(state, open_run_folder=open_run_folder, experiments=(*state.experiments, *begun))
         state.write(path, ledger.fence)
+    if open_run is not None and why and is_recoverable:
+        set_run_aside(open_run, why, now, is_open=True)
+
+
+def _is_salvaged(folder: RunFolder, ledger: Ledger, now: float) -> bool:
+    """Count all people of a run as possibly sent, and keep what can be read of its journals."""
+    count_as_sent(ledger, folder, now)
+    return salvage(folder) and not _unreadable(RunFolder(folder.path), is_planned=True)
 
 
 def _set_aside_runs(

@@ -106,7 +106,7 @@ class Run:
         """The reports in the run's folder, of all its generations but those that a repair has set aside."""
         for path in sorted(self.folder.glob("*/summary.json")):
             report = json.loads(path.read_text())
-            if "set_aside" not in report:
+            if not report.keys() & {"set_aside", "salvaged"}:
                 yield path.parent, report
 
     @cached_property
