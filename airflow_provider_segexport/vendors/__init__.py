@@ -1,1 +1,1 @@
-"""Email-marketing vendors: one package each, listed in `registry`, with the contract in `base`."""
+"""Email-marketing vendors: one package for each. `registry` lists them, and `base` defines the vendor contract."""

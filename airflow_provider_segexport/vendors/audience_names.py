@@ -1,4 +1,4 @@
-"""Resolves an audience that is given by id or by name: `account, audience -> the vendor's id and description`."""
+"""Resolves an audience that the user names by id or by name to the vendor's id and description."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 MISSING_ID = "0"
-"""The id of an audience that does not exist yet, so that its items can be planned. No existing audience has it."""
+"""Placeholder id for an audience that does not exist yet. A run plans its items with it; no vendor uses this id."""
 
 
 class RunOperation(Protocol):
@@ -30,13 +30,13 @@ class RunOperation(Protocol):
 
 
 def resolve_audience(vendor: Vendor, endpoint: ApiEndpoint, audience: str | None, run: RunOperation) -> Audience:
-    """Return account and audience as the vendor reports them.
+    """Return the account and the audience as the vendor reports them.
 
     Args:
-        vendor: of the account.
-        endpoint: of the account.
+        vendor: the vendor of the account.
+        endpoint: the API endpoint of the account.
         audience: the vendor's id, or `name:` and the exact name; None for the account alone.
-        run: runs an operation. Each of them is run by itself, because one operation never repeats a read.
+        run: runs an operation. Each read is an operation of its own, because one operation may not repeat a read.
 
     Raises:
         AudienceNotFound: the account has no such audience.
@@ -57,11 +57,11 @@ def resolve_audience(vendor: Vendor, endpoint: ApiEndpoint, audience: str | None
 
 
 def check_name(vendor: Vendor, name: str, *, is_new: bool = False) -> None:
-    """Refuse a name that no audience can have, or that an export would not give to a new one.
+    """Reject a name that no audience can have, or that an export would not give to a new audience.
 
     Args:
-        vendor: of the audience.
-        name: without its prefix.
+        vendor: the vendor of the audience.
+        name: the name without the prefix `name:`.
         is_new: the audience does not exist yet.
 
     Raises:
@@ -85,13 +85,13 @@ def check_name(vendor: Vendor, name: str, *, is_new: bool = False) -> None:
 
 
 def find(vendor: Vendor, account: Audience, entries: Sequence[AudienceEntry], name: str) -> AudienceEntry | None:
-    """Return the audience of exactly this name; None if there is none.
+    """Return the audience with exactly this name; None if there is none.
 
     Args:
-        vendor: of the account.
-        account: as the vendor reports it.
+        vendor: the vendor of the account.
+        account: the account as the vendor reports it.
         entries: all audiences of the account.
-        name: the exact name.
+        name: the exact name, without the prefix `name:`.
 
     Raises:
         InvalidArgument: several audiences have the name.
@@ -111,10 +111,10 @@ def not_found(vendor: Vendor, account: Audience, entries: Sequence[AudienceEntry
     """Return the error for a name that no audience has; it names the audiences with the most similar names.
 
     Args:
-        vendor: of the account.
-        account: as the vendor reports it.
+        vendor: the vendor of the account.
+        account: the account as the vendor reports it.
         entries: all audiences of the account.
-        name: the exact name.
+        name: the exact name, without the prefix `name:`.
     """
     alike = ", ".join(entry.shown for entry in near(entries, name))
     hint = f" The nearest of {len(entries):,}: {alike}." if alike else f" It has {len(entries):,}, none of them alike."
@@ -129,9 +129,9 @@ def describe_missing(vendor: Vendor, account: Audience, name: str, run: RunOpera
     """Return an audience as it will be after its creation. Its id is `MISSING_ID`.
 
     Args:
-        vendor: of the account.
-        account: as the vendor reports it.
-        name: of the audience.
+        vendor: the vendor of the account.
+        account: the account as the vendor reports it.
+        name: the name of the audience.
         run: runs an operation.
     """
     described = run(vendor.directory.describe_new(account)) if vendor.directory is not None else account

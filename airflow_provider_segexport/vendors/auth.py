@@ -1,4 +1,4 @@
-"""Connection settings of a vendor: base URL and options, the connection form, and OAuth2."""
+"""Connection settings of a vendor: base URL, options, connection form and OAuth2 operations."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class OAuthCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DevicePrompt:
-    """The page where a person approves a login, and the code that the page must show."""
+    """The page where a person approves a login, and the code that the page must display."""
 
     url: str
     code: str
@@ -91,7 +91,7 @@ class OAuth:
     """OAuth2 operations of a vendor.
 
     Attributes:
-        refresh: renews the tokens. The last argument is the current time in epoch seconds.
+        refresh: renews the tokens. Its last argument is the current time in epoch seconds.
         is_expired: returns whether a 401 means an expired access token, which a refresh renews, or bad credentials.
         device_login: logs in by the device flow; None if the vendor has none. It passes the prompt for the person to
             the callback. The last argument returns the current time in epoch seconds.

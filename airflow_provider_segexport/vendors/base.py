@@ -1,7 +1,7 @@
 """The vendor contract: `Vendor` holds a vendor's data and its operations.
 
-A vendor is a value, not a class to inherit from. It does no I/O: each operation yields requests and is sent responses.
-`operations.run_operation` runs it.
+A vendor is a value, not a base class. It does no I/O: an operation is a generator that yields requests and receives
+responses. `operations.run_operation` runs it.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class FieldRule:
         max_chars: a longer value rejects its row; None for no limit.
         joined: neutral fields with the same key are joined with a space. False: mapping two of them is an error.
         value_kind: what the vendor's standard field accepts.
-        drop_invalid: an invalid value is left out of its row and counted. False: it rejects the row.
-        plan_column: the plan's column, if not named as the neutral field. A neutral field that feeds two fields of the
-            vendor has two rules and two columns.
+        drop_invalid: an invalid value is omitted from its row and counted. False: it rejects the row.
+        plan_column: the plan's column; empty if it has the neutral field's name. A neutral field that feeds two of the
+            vendor's fields has two rules and two columns.
     """
 
     field: str
@@ -99,7 +99,7 @@ CONNECT_TIMEOUT_S = 10.0
 class ResponseLimits:
     """Limits for reading one response.
 
-    The longest response is Constant Contact's export of a list: six million contacts of about 40 bytes fit.
+    The longest response is Constant Contact's export of a list. The limits fit six million contacts of about 40 bytes.
 
     Attributes:
         seconds: time from the end of the request to the end of the body.
@@ -114,15 +114,15 @@ class ResponseLimits:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits that exports keep, each at or below the one that the vendor publishes.
+    """Limits that exports observe. Each is at or below the limit that the vendor publishes.
 
     Attributes:
-        batch_rows, batch_bytes: most profiles and bytes in one call.
-        max_concurrency: most calls in flight.
-        max_jobs: most import jobs in flight; 0 if the vendor returns results at once.
+        batch_rows, batch_bytes: maximum profiles and bytes in one call.
+        max_concurrency: maximum calls in flight.
+        max_jobs: maximum import jobs in flight; 0 if the vendor returns results synchronously.
         timeout_s: seconds until a call without a response counts as timed out.
         rates: published call quotas of the whole account.
-        scoped_rates: additional quotas of some requests, by `Request.rate_scope`.
+        scoped_rates: additional quotas for some requests, by `Request.rate_scope`.
         poll_one_per_call: a call reads one job, so several calls run in parallel. False: a call lists many jobs.
         response: limits for reading one response.
     """
@@ -176,14 +176,14 @@ class Removal:
     Attributes:
         remove: removes the people of a batch. Rejects a person who is not a mailable member with a reason of
             `reasons.GONE`, and changes nothing about them.
-        limits: rows in a call, calls and jobs in flight.
+        limits: limits for the rows in a call, and for calls and jobs in flight.
         by_id: the items that `remove` gets are contact ids, which `resolve_ids` returned for the people's addresses
             immediately before. A person with several contacts has several. False: the items are addresses.
-        rate_scope: additional quota that each call counts for, for the estimate.
+        rate_scope: additional quota that each call counts against; used for the estimate.
         poll, collect: read removal jobs, as `Vendor.poll` and `Vendor.collect` read import jobs.
         resolve_ids: passes the members among the addresses to the callback, with contact ids. Required by `by_id`.
         confirms: an accepted batch proves that its people are removed. False: the run checks that they are.
-        find_members: as `resolve_ids`, but for that check; set if it takes fewer calls than reading the audience.
+        find_members: like `resolve_ids`, but for that check; set if it takes fewer calls than reading the audience.
         forgets_optouts: a removal erases a person's opt-out of the audience. The run therefore reads
             `Vendor.list_optouts` first and does not remove those people.
     """
@@ -227,27 +227,27 @@ class Vendor:
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
     collect: Callable[[Audience, Batch, str], Operation[BatchResult]] = no_collect
     collect_without_changes: Callable[[Audience, Batch, str], Operation[BatchResult]] | None = None
-    """As `collect`, for a job of another run; set if `collect` makes calls that change something."""
+    """Like `collect`, but for a job of another run; set if `collect` makes calls that change something."""
     list_members: Callable[[Audience, OnPage], Operation[None]]
     verification: Verification
     """Reads by which a verification compares the audience with the ledger."""
     directory: AudienceDirectory | None = None
     """Lists and creates audiences; None if an audience is its own name and exists as soon as it is used."""
     check_permissions: Callable[[ApiEndpoint], Operation[str]] | None = None
-    """Reads what the credentials may do, for the connection test. Raises `PermissionDenied` naming each missing
-    permission, and returns a sentence about those that only a write shows."""
+    """Reads the permissions of the credentials, for the connection test. Raises `PermissionDenied`, which names each
+    missing permission. Returns a sentence about the permissions that only a write can check."""
     removal: Removal | None = None
     resubscribe_removed: Callable[[Audience, Batch], Operation[BatchReply]] | None = None
-    """Adds people again that an export has removed, if an upsert rejects them (`Reason.DELETED`); adds no one else."""
+    """Adds people that an upsert rejects (`Reason.DELETED`) because an export removed them; adds no one else."""
     embedded_job_reads: Callable[[Response], Mapping[str, Response]] | None = None
     """Responses to single-job reads that a poll's response already contains, by the URL of each read."""
     find_lost_jobs: Callable[[Audience, Sequence[Batch], float, frozenset[str]], Operation[dict[str, JobId]]] | None = (
         None
     )
-    """Jobs whose upsert's response was lost, by batch id. Arguments: the batches, the earliest creation time, and the
-    job ids of other batches. A job's content must prove that it is the batch's."""
+    """Returns the jobs of upserts whose response was lost, by batch id. Arguments: the batches, the earliest creation
+    time, and the job ids of other batches. The content of a job must prove that it belongs to the batch."""
     list_optouts: Callable[[Audience, float, OnOptOutPage], Operation[None]] | None = None
-    """Reads who has opted out of the audience or of all mail since a time."""
+    """Reads the people who have opted out of the audience or of all mail since a time."""
     audience_link: Callable[[Audience], str]
     """Returns the URL of an audience in the vendor's web application; `links.page_link` leaves out test servers."""
     retry_hint: Callable[[Response, float], RetryableError | None]
@@ -259,30 +259,30 @@ class Vendor:
     implicit_custom_fields: bool = False
     """The vendor creates a custom field when it is first sent, so the run neither checks nor creates any."""
     max_custom_fields: int | None = None
-    """Most custom fields of one contact in an import."""
+    """Maximum custom fields of one contact in an import."""
     api_paths: tuple[str, ...] = ()
-    """API paths in lower case that are cut off a connection's base URL, because each call adds its own."""
+    """API paths in lower case that are stripped from a connection's base URL, because each call adds its own path."""
     remaining_quota: Callable[[Response, float], RemainingQuota | None] | None = None
     """Returns the remaining quota that a response reports. Arguments: the response and the current time."""
     experiment: Experiment | None = None
-    """Finds out on the account what the vendor does not document, before the first upsert of an account."""
+    """Tests undocumented behaviour on the account before the first upsert to it."""
     probe: Probe | None = None
-    """Questions about an account that `airflow segexport probe` asks."""
+    """The questions that `airflow segexport probe` asks about an account."""
     with_facts: Callable[[Vendor, Audience], Vendor] | None = None
-    """Returns the vendor as its account behaves, by what a probe has found out (`Audience.extra`)."""
+    """Returns a copy of the vendor, adapted to the answers of a probe of the account (`Audience.extra`)."""
     why_not_exported: Callable[[Audience], str] | None = None
-    """Returns why exports send nothing to an account, by what is known of it; empty if they may."""
+    """Returns why exports may not send to an account, judged by its facts in `Audience.extra`; empty if they may."""
     why_not_removed: Callable[[Audience], str] | None = None
-    """Returns why exports remove no person of an account, by what is known of it; empty if they may."""
+    """Returns why exports may not remove people of an account, judged by its facts; empty if they may."""
     check_reads: Callable[[Audience], Operation[None]] | None = None
-    """Makes the reads of a run that resolving the audience does not make, so that a missing permission stops the run
-    before its first batch."""
+    """Makes the reads that a run needs and that resolving the audience does not cover, so a missing permission stops
+    the run before its first batch."""
     extra_calls: Callable[[Audience], Mapping[str, int]] | None = None
-    """Calls that each upsert batch makes beside its own, by `Request.rate_scope`; for the estimate."""
+    """Returns the calls that each upsert batch makes besides its own, by `Request.rate_scope`; for the estimate."""
     date_format: str = "%Y-%m-%d"
     """`strftime` format of a date field's value."""
     consent_proof: ConsentProof | None = None
-    """The vendor's rules for proof of consent; None if its imports take none."""
+    """The vendor's rules for proof of consent; None if its imports accept none."""
 
     def rules_for(self, neutral: str) -> tuple[FieldRule, ...]:
         """Return the rules of a neutral field; raise `InvalidFieldMapping` if the vendor has no such field."""

@@ -1,4 +1,4 @@
-"""Which types of columns feed which fields."""
+"""The column types that neutral fields and vendors' fields accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a proof of consent: the parts that a vendor takes, and those that a row's JSON can contain."""
+"""Contract of a proof of consent: the parts that a vendor accepts, and the parts that an export sends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROOF_PARTS = {
     "ip": "proof_ip",
     "user_agent": "proof_user_agent",
 }
-"""The plan's column of each part of a proof beside its moment; null in a row without proof."""
+"""The plan's column for each part of a proof except its moment; null in a row without proof."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,13 @@ class ConsentProof:
     """A vendor's rules for the proof of a person's consent.
 
     Attributes:
-        parts: the parts that the vendor stores, of `PROOF_PARTS`.
-        required: parts without which the vendor takes no proof. A row without one of them is sent without proof.
+        parts: the keys of `PROOF_PARTS` that the vendor stores.
+        required: parts that the vendor requires. A row that lacks one of them is sent without proof.
         source_is_url: the source must be a URL.
         subscribes: an item with proof subscribes the person. The run then reads `Vendor.list_optouts` first, and sends
             people who have opted out since their consent without proof.
-        why_not: returns why a proof may subscribe no person of an account, by what is known of it; empty if it may.
+        why_not: returns why a proof may not subscribe people of an account, judged by its facts (`Audience.extra`);
+            empty if it may.
     """
 
     parts: frozenset[str]
@@ -45,9 +46,9 @@ class MappedProof:
     """The proof of consent that an export sends.
 
     Attributes:
-        columns: the parts that have a column in the plan, of `PROOF_PARTS`.
-        text: the text that every person has agreed to; empty if there is none, or if it has a column.
-        is_in_utc: every file has moments with a zone, so they are in UTC when they have been read.
+        columns: the keys of `PROOF_PARTS` that have a column in the plan.
+        text: the text that every person has agreed to; empty if there is none, or if the text has a column.
+        is_in_utc: the moments in every file have a time zone, so they are in UTC after the read.
     """
 
     columns: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class MappedProof:
     is_in_utc: bool = False
 
     def node(self, part: str) -> Column | Const | None:
-        """Return the template's node of a part; None if the export has no such part."""
+        """Return the template node for a part; None if the export does not send that part."""
         if part in self.columns:
             return Column(PROOF_PARTS[part])
         return Const(self.text) if part == "text" and self.text else None

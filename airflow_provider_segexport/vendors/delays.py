@@ -1,4 +1,4 @@
-"""Parses how long a vendor asks a client to wait: header text to seconds."""
+"""Parses the wait that a vendor asks for in a header, and returns it in seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT_S = 86_400.0
-"""Longest wait that is accepted, in seconds: no published quota of a vendor has a window of more than a day."""
+"""Longest accepted wait in seconds: no quota that a vendor publishes has a window of more than a day."""
 
 CLOCK_TOLERANCE_S = 60.0
 """A wait longer than `MAX_WAIT_S` by up to this many seconds counts as `MAX_WAIT_S`, because two clocks measured it."""
 
 EPOCH_S, EPOCH_MS = 1e9, 1e11
-"""Numbers from here on are epoch times in seconds or milliseconds: as durations they would be 31 or more years."""
+"""Lowest numbers that count as epoch times in seconds and in milliseconds. As durations they would exceed 31 years."""
 
 
 def seconds_until(text: str, now: float) -> float | None:
@@ -40,14 +40,14 @@ def seconds_until(text: str, now: float) -> float | None:
 
 
 def bounded(seconds: float | None) -> float | None:
-    """Return a wait of at most `MAX_WAIT_S` seconds; None if there is none, or if it is too long."""
+    """Return a wait, capped at `MAX_WAIT_S` seconds; None if it is None, negative or beyond the tolerance."""
     if seconds is None or not 0 <= seconds <= MAX_WAIT_S + CLOCK_TOLERANCE_S:  # NaN compares as false
         return None
     return min(seconds, MAX_WAIT_S)
 
 
 def is_too_long(seconds: float | None) -> bool:
-    """Return whether a wait is longer than `MAX_WAIT_S`, with the tolerance of two clocks."""
+    """Return whether a wait exceeds `MAX_WAIT_S` by more than `CLOCK_TOLERANCE_S`."""
     return seconds is not None and seconds > MAX_WAIT_S + CLOCK_TOLERANCE_S
 
 

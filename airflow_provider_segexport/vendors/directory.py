@@ -1,4 +1,4 @@
-"""Describes how a vendor lists and creates audiences, and finds one in a list by its exact name."""
+"""Contract for listing and creating audiences, and helpers that find an audience by name."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from airflow_provider_segexport.errors import clean_text
 from airflow_provider_segexport.model import Audience, Operation
 
 NAME_PREFIX = "name:"
-"""Prefix of an `audience` that is a name and no id."""
+"""Prefix of an `audience` argument that holds a name instead of an id."""
 
 MAX_NEAR_NAMES = 3
 MAX_NEW_NAME_CHARS = 255
-"""Longest name of an audience that an export creates where the vendor documents no limit. It is the longest that any
-vendor documents (Constant Contact). An audience with a longer name that exists already can be used."""
+"""Longest name that an export gives to a new audience. It is the highest limit that any vendor documents (Constant
+Contact). An existing audience with a longer name can be used."""
 
 MAX_SHOWN_CHARS = 80
-"""Most characters of a name in a message. The longest name that a vendor documents has 255."""
+"""Maximum characters of a name in a message. Names may have 255 characters or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudienceEntry:
-    """One audience in the vendor's list.
+    """One audience in a vendor's list of audiences.
 
     Attributes:
         id: the vendor's id.
-        name: as the vendor writes it.
+        name: the name, in the vendor's spelling.
         member_count: people in the audience; None if the list does not say.
     """
 
@@ -53,9 +53,9 @@ class AudienceDirectory:
     """Lists and creates audiences of an account. The account is what `Vendor.resolve_audience` returns for None.
 
     Attributes:
-        list_audiences: returns the audiences; the flag asks for the number of members, which may take a call each.
-        create: creates an audience of a name and returns its id. The call is sent once.
-        describe_new: adds the custom fields to the account that a new audience will have.
+        list_audiences: returns the audiences. The flag requests member counts, which may take one call per audience.
+        create: creates an audience with a name and returns its id. The call is never repeated.
+        describe_new: returns the account with the custom fields that a new audience will have.
         max_name_chars: longest name; None if the vendor publishes no limit.
     """
 
@@ -76,12 +76,12 @@ def same_name(first: str, second: str) -> bool:
 
 
 def matches(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
-    """Return the audiences of exactly this name."""
+    """Return the audiences with exactly this name."""
     return [entry for entry in entries if same_name(entry.name, name)]
 
 
 def near(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
-    """Return the audiences whose names are most like this one, the likest first."""
+    """Return up to `MAX_NEAR_NAMES` audiences with similar names, the most similar first."""
     by_form: dict[str, AudienceEntry] = {}
     for entry in entries:
         by_form.setdefault(_form(entry.name), entry)
@@ -89,10 +89,10 @@ def near(entries: Sequence[AudienceEntry], name: str) -> list[AudienceEntry]:
 
 
 def shown_name(name: str) -> str:
-    """Return a name, quoted, for a message or a table: one line of printable characters, cut if it is long."""
+    """Return a name for a message or a table: quoted, printable, on one line, and cut to `MAX_SHOWN_CHARS`."""
     return repr(clean_text(name, MAX_SHOWN_CHARS) if not name.isprintable() else name[:MAX_SHOWN_CHARS])
 
 
 def _form(name: str) -> str:
-    """Return a name without case, accents' forms and double spaces."""
+    """Return the form of a name by which similar names are compared: case-folded, NFKC, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", name[:MAX_SHOWN_CHARS]).casefold().split())

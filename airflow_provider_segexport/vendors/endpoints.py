@@ -1,7 +1,7 @@
-"""Checks that a URL from a response or from a connection's extra leads to a host that may receive credentials.
+"""Checks whether the host of a URL, from a response or from a connection's extra, may receive credentials.
 
-URL parsers disagree about user info, backslashes, tabs, `#` and `?` in a host. So only URLs are accepted that all
-parsers read alike.
+URL parsers disagree about user info, backslashes, tabs, `#` and `?` in a host, so this module accepts only URLs that
+all parsers read in the same way.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def is_vendor_host(url: str, domains: Sequence[str], own: str = "") -> bool:
 
     Args:
         url: URL from a response of the vendor, or from the connection's extra.
-        domains: the vendor's domains; a host must equal one or be below one, and be called by https on port 443.
-        own: base URL that the administrator has set, whose server is also accepted. Empty if none is set.
+        domains: the vendor's domains. The host must be one of them or a subdomain, with https on port 443.
+        own: base URL that the administrator has set; its origin is also accepted. Empty if none is set.
     """
     endpoint = parse_endpoint(url)
     if endpoint is None:

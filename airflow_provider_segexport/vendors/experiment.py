@@ -1,4 +1,4 @@
-"""The contract of an experiment: finds out on one planned person what the vendor's documentation leaves open."""
+"""Contract of an experiment: calls on one planned person that test behaviour which the vendor does not document."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Notes:
     """The person and the values that `Experiment.undo` needs.
 
     Attributes:
-        index: of the person in the batch.
+        index: the person's index in the batch.
         email: the person's address.
-        before: what the person had before, such as names of tags.
-        temporary: names of what the experiment adds, in order; not empty. Each begins with `TEMPORARY_PREFIX`.
+        before: what the person had before the experiment, such as names of tags.
+        temporary: names that the experiment adds, in order; not empty. Each begins with `TEMPORARY_PREFIX`.
     """
 
     index: int
@@ -29,7 +29,7 @@ class Notes:
 
 
 TEMPORARY_PREFIX = "segexport check "
-"""The beginning of the names that experiments add and remove. No other call uses such a name."""
+"""Prefix of the names that experiments add and remove. No other call uses such a name."""
 
 UNKNOWN = "unknown"
 """The value of a fact that an experiment could not find out."""
@@ -37,20 +37,20 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Finds out one fact about an account, on one person that the run is about to send anyway.
+    """Tests one fact about an account on one person that the run is about to send.
 
     The run writes the notes of `choose` to its run folder before `run` makes the first call, so that after a crash the
-    next try, or the next run, can call `undo`. Operations read the fact in `Audience.extra`. If it is not there, they
-    behave as for `UNKNOWN`, which must be safe whatever the fact is.
+    next attempt, or the next run, can call `undo`. Operations read the fact in `Audience.extra`. If it is absent, they
+    behave as for `UNKNOWN`, which must be safe for every value of the fact.
 
     Attributes:
         fact: name of the fact, a key of `Audience.extra` and of the account record.
-        values: what the fact may be, apart from `UNKNOWN`.
+        values: the possible values of the fact, without `UNKNOWN`.
         api_version: the version of the API that the fact is about.
-        choose: returns the notes on a person of the batch, whose index is not among the given ones; None if no person
-            is fit for it. Reads only.
-        run: returns the value; None if the vendor did not accept the person, so that nothing was found out.
-        undo: gives the person back what they had before. It can be repeated, and it works after any part of `run`.
+        choose: chooses a person of the batch and returns the notes; None if no person is suitable. The argument names
+            the indexes that it must not choose. Reads only.
+        run: returns the value of the fact; None if the vendor rejected the person, so the test has no result.
+        undo: restores what the person had before. It is idempotent, and it works after any part of `run`.
     """
 
     fact: str

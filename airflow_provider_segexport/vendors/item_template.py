@@ -21,8 +21,8 @@ class Column:
     Attributes:
         name: the plan's column.
         form: the JSON type of the value.
-        split: separator of several values in the column, and the JSON text that replaces it. For a vendor that expects
-            several values of one key as several array elements.
+        split: separator of several values in the column, and the JSON text that replaces it; for a vendor that expects
+            several values of one key as separate array elements.
     """
 
     name: str
@@ -60,11 +60,11 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A JSON object that is present if a column has a value. It does not count for whether its parent is complete.
+    """A JSON object that is present if a column has a value. It alone does not make its parent present.
 
     Attributes:
         column: the plan's column.
-        node: the object; members of it that are null are left out.
+        node: the object; its null members are left out.
     """
 
     column: str

@@ -11,7 +11,7 @@ from airflow_provider_segexport.vendors.base import Vendor
 def page_link(vendor: Vendor, audience: Audience) -> str:
     """Return the URL of an audience in the vendor's web application.
 
-    It is empty if the connection leads to a test server such as the simulator: there is no such audience at the vendor.
-    Vendors are reached through https alone.
+    Return an empty string for a base URL without https, because only test servers such as the simulator have one. Their
+    audiences do not exist at the vendor.
     """
     return vendor.audience_link(audience) if urlsplit(audience.base_url).scheme == "https" else ""

@@ -1,4 +1,4 @@
-"""Looks members up at a vendor that can read single contacts and list whole audiences."""
+"""Looks up members at a vendor that can read single contacts and list an audience in pages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ResolveIds = Callable[[Audience, Sequence[str], OnPage], Operation[None]]
 
 
 def member_lookup(page_size: int, read_contact: ReadContact, find_on_pages: FindOnPages) -> ResolveIds:
-    """Return `Removal.resolve_ids` of a vendor that is read by pages or by contact, whichever takes fewer calls.
+    """Return a `Removal.resolve_ids` that reads pages or single contacts, whichever takes fewer calls.
 
     Args:
-        page_size: contacts on a page of the audience.
-        read_contact: reads one contact: its membership, nothing if it is no member, or None if its own record does
-            not say whether it is in the audience. Such contacts are looked up on the pages.
-        find_on_pages: reads pages of the audience, and passes on the members among the addresses.
+        page_size: contacts on one page of the audience.
+        read_contact: reads one contact. Returns its memberships, empty if it is not a member; None if the record does
+            not say whether it is one. Such a contact is looked up on the pages.
+        find_on_pages: reads pages of the audience, and passes the members among the addresses to the callback.
     """
 
     def resolve_ids(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-        """Pass on the members among normalised addresses; without a member count, contacts are read one by one."""
+        """Pass the members among normalised addresses to `on_page`; without a member count, read single contacts."""
         pages = math.inf if audience.member_count is None else audience.member_count // page_size + 1
         if len(emails) > pages:
             yield from find_on_pages(audience, set(emails), on_page)

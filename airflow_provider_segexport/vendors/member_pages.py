@@ -1,4 +1,4 @@
-"""Reads an audience in parts, so that a reading can stop after any part and resume from its marker."""
+"""Reads an audience in parts, so that a read can stop after any part and resume from its marker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_segexport.model import Audience, Operation
 
 ReadPart = Callable[[Audience, str, Callable[[Any], None]], Operation[str]]
-"""Read one part of a list: from a marker, empty for the first part. Return the marker of the next part, or empty."""
+"""Reads the part of a list at a marker, empty for the first part. Returns the next marker, empty after the last."""
 
 
 def read_parts(
@@ -19,14 +19,14 @@ def read_parts(
     start: str = "",
     on_marker: Callable[[str], None] = lambda _: None,
 ) -> Operation[None]:
-    """Read all parts of a list from a marker on.
+    """Read all parts of a list, starting at a marker.
 
     Args:
         read_part: reads one part.
         audience: the audience.
         on_page: receives the people on each page.
         start: marker of the first part to read; empty for the beginning.
-        on_marker: receives the marker of the next part, when the parts before it have been passed on.
+        on_marker: receives the marker of the next part after `on_page` has received all parts before it.
     """
     marker = start
     while True:

@@ -1,4 +1,4 @@
-"""One person at a vendor, by a read of that person alone: membership, why no mail is sent, and values."""
+"""A vendor's record of one person: membership, the reason why no mail is sent, and field values."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class MemberRecord:
     """The vendor's record of a person.
 
     Attributes:
-        is_member: whether the person is in the audience; None if the record does not say so.
+        is_member: whether the person is in the audience; None if the record does not say.
         reason: why a person gets no mail from the audience; None for a person who may get mail.
-        status: the vendor's own word for the person's state, of a closed form; empty if the record has none.
+        status: the vendor's term for the person's state, one of a known set; empty if the record has none.
         values: field values by the vendor's key, in the form of `as_values`.
     """
 
@@ -33,7 +33,7 @@ class MemberRecord:
 
 
 def as_values(members: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return values as text, by key in lower case with a prefix; without those that are null, objects or lists."""
+    """Return values as text, by prefixed key in lower case. Values that are null, objects or lists are left out."""
     return {
         f"{prefix}{key}".casefold(): str(value).lower() if isinstance(value, bool) else as_text(value)
         for key, value in members.items()
@@ -42,10 +42,10 @@ def as_values(members: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def differing_keys(sent: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    """Return the keys whose value at the vendor is another than the one that an export sends.
+    """Return the keys whose value at the vendor differs from the value that an export sends.
 
-    Keys that the export does not send are not compared. Vendors store numbers, dates, booleans and blanks in forms of
-    their own, so these are compared by what they mean.
+    Keys that the export does not send are not compared. Vendors reformat numbers, dates, booleans and white space, so
+    these are compared by meaning.
     """
     return sorted(key for key, value in sent.items() if not _is_same(value, stored.get(key, "")))
 

@@ -1,4 +1,4 @@
-"""Runs a vendor's operations, and the defaults of a vendor without jobs."""
+"""Runs a vendor's operations, and defines the defaults of a vendor without jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a probe: what a vendor's documentation leaves open, and the calls by which an account answers it.
+"""Contract of a probe: questions that a vendor's documentation leaves open, and the calls that answer them.
 
 A vendor's questions are data in its own package. `airflow segexport probe` asks them on addresses of the user's own, in
 a test audience, and undoes what they change.
@@ -13,10 +13,10 @@ from typing import Literal
 from airflow_provider_segexport.model import Audience, Operation
 
 MAX_ADDRESSES = 20
-"""Most addresses of one probe."""
+"""Maximum addresses of one probe."""
 
 UNCLEAR = "unclear"
-"""The answer of an account whose responses fit none of a question's answers."""
+"""The answer if the account's responses match none of the question's answers."""
 
 Confidence = Literal["documented", "assumed"]
 
@@ -38,14 +38,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class NotAsked:
-    """An account on which the question cannot be answered now, and why."""
+    """The question cannot be answered on the account now; `reason` says why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One possible answer: what it means, and what exports then do."""
+    """One possible answer: its meaning, and how exports behave if it is the account's answer."""
 
     meaning: str
     exports: str
@@ -78,22 +78,22 @@ class Question:
     Attributes:
         name: short name, such as `email_case`.
         text: the question.
-        confidence: what exports assume is documented, or assumed.
-        source: where it is documented, or why it is assumed.
+        confidence: whether the vendor documents what exports assume.
+        source: where the vendor documents it, or why exports assume it.
         answers: by name; the account's answer is one of them or `UNCLEAR`.
         assumed: the answer that exports assume before a probe.
-        people: addresses that it takes.
-        calls: most calls, with those of the undo.
-        seconds: most seconds that it usually waits for the vendor.
-        changes: what it changes; empty if it only reads.
+        people: number of addresses that it needs.
+        calls: maximum calls, including those of the undo.
+        seconds: usual maximum wait for the vendor, in seconds.
+        changes: what it changes at the vendor; empty if it only reads.
         leaves: what remains after the undo; empty for nothing.
-        fact: key of the account record under which exports read the answer; empty if every answer suits them.
+        fact: key of the account record under which exports read the answer; empty if they do not use the answer.
         why_not: returns why the question cannot be asked in an audience; empty if it can.
-        why_unfit: reads why the addresses cannot be used, without personal data; empty if they can. It is run before
-            the first change, so neither `ask` nor `undo` touches a person who would lose something.
+        why_unfit: checks the addresses by reads and returns why they cannot be used, without personal data; empty if
+            they can. It runs before the first change, so `ask` and `undo` touch no person who would lose something.
         ask: makes the calls and returns the answer.
-        undo: undoes what taking the addresses out of the audience does not. It works after any part of `ask`, and can
-            be repeated. Returns what it could not undo, without personal data.
+        undo: undoes the changes that remain after the addresses are taken out of the audience. It works after any part
+            of `ask` and is idempotent. Returns what it could not undo, without personal data.
     """
 
     name: str
@@ -120,8 +120,8 @@ class Probe:
 
     Attributes:
         api_version: the version of the vendor's API that the answers are about.
-        questions: in the order in which they are asked.
-        clean_up: takes addresses out of the audience, and returns how many are still in it. It can be repeated.
+        questions: the questions, in the order in which they are asked.
+        clean_up: takes addresses out of the audience, and returns how many are still in it. It is idempotent.
         leaves: what a probe leaves in the account.
         without_id: why an account may have no id, so that no answer can be recorded for it, and how to fix it.
     """
@@ -133,5 +133,5 @@ class Probe:
     without_id: str = "The vendor reports no id of this account."
 
     def facts(self) -> Mapping[str, frozenset[str]]:
-        """Return the facts that exports obey: key of the account record, and the answers."""
+        """Return the facts that exports use: the possible answers, by key of the account record."""
         return {question.fact: frozenset(question.answers) for question in self.questions if question.fact}

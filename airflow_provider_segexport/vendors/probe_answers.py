@@ -11,7 +11,7 @@ EMAIL_CASE_FACT, DIFFERENT = "email_case", "different"
 
 
 def email_case(person: str, holder: str) -> Mapping[str, Answer]:
-    """Return the answers to whether upper and lower case are the same person.
+    """Return the answers to whether addresses in upper and lower case are the same person.
 
     Args:
         person: the vendor's noun for a person, such as `contact`.
@@ -43,12 +43,12 @@ def removal_deletes(of_last: str) -> Answer:
 
 
 def why_not_removed(title: str, fact: str, audience: Audience) -> str:
-    """Return why exports remove no person of an account, by what is known of it; empty if they may.
+    """Return why exports may not remove people from an account; empty if they may.
 
     Args:
-        title: of the vendor.
-        fact: the key of the account record that may be `GONE`.
-        audience: with what is known of its account.
+        title: the vendor's title.
+        fact: key of the account record whose answer may be `GONE`.
+        audience: the audience; `extra` holds the facts about its account.
     """
     if audience.extra.get(fact) != GONE:
         return ""

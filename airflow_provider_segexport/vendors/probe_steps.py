@@ -1,4 +1,4 @@
-"""Steps that the questions of several vendors share: import a few rows and wait, take addresses out of an audience."""
+"""Steps that the questions of several vendors share: import a few rows, and take addresses out of an audience."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from airflow_provider_segexport.vendors.base import OnPage, Removal
 from airflow_provider_segexport.vendors.operations import no_collect, no_poll
 
 POLL_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, *([15.0] * 19))
-"""Seconds before each poll of a job of a few rows, about five minutes in all."""
+"""Seconds before each poll of a job with a few rows; about five minutes in total."""
 
 CLEAN_UP_WAITS_S = (0.0, 2.0, 5.0, 15.0, 30.0)
-"""Seconds before each look whether the addresses have left the audience."""
+"""Seconds before each check whether the addresses have left the audience."""
 
 EPOCH_S = 1_000_000_000.0
-"""A number in a header that is larger is a time in epoch seconds, and no number of seconds to wait."""
+"""A larger number in a header is a time in epoch seconds, not a wait in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportCalls:
-    """A vendor's operations that import rows."""
+    """The operations of a vendor that import rows."""
 
     upsert: Callable[[Audience, Batch], Operation[BatchReply]]
     poll: Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]] = no_poll
@@ -48,7 +48,7 @@ def import_rows(imports: ImportCalls, audience: Audience, rows: Sequence[tuple[s
     Args:
         imports: the vendor's operations.
         audience: the test audience.
-        rows: address and encoded item of each.
+        rows: address and encoded item of each row.
 
     Raises:
         BatchRejected: the vendor rejects the call.
@@ -82,7 +82,7 @@ def wait_for_job(
         job_id: the vendor's id of the job.
 
     Raises:
-        VendorUnavailable: it has not ended within five minutes.
+        VendorUnavailable: the job has not ended within five minutes.
     """
     for wait_s in POLL_WAITS_S:
         yield Sleep(wait_s)
@@ -133,13 +133,13 @@ def take_out(
 
 
 def capitals(email: str) -> str:
-    """Return an address with a local part in upper case."""
+    """Return an address with its local part in upper case."""
     local, _, domain = email.rpartition("@")
     return f"{local.upper()}@{domain}"
 
 
 def limit_headers(headers: Mapping[str, str]) -> str:
-    """Return how headers announce the rate limit: `absent`, `epoch` (reset as epoch seconds), `seconds` or `other`."""
+    """Return how headers give the reset of the rate limit: `absent`, `epoch` (epoch seconds), `seconds` or `other`."""
     announced = {name: value for name, value in headers.items() if "ratelimit" in name.replace("-", "")}
     if not announced:
         return "absent"

@@ -1,4 +1,4 @@
-"""Reads back whether removals took effect, at a vendor that does not confirm them."""
+"""Checks whether removals took effect at a vendor that does not confirm them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ READ_BACK_DELAYS_S = (0.0, 5.0, 15.0, 40.0, 60.0)
 
 
 def members_among(vendor: Vendor, audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Return the operation that reads which of some people are members, in the fewest calls that the vendor offers.
+    """Return the operation that reads which people of a group are members, in the fewest calls that the vendor offers.
 
     Args:
-        vendor: of the audience.
-        audience: to look in.
-        emails: of the people. A vendor that cannot look people up lists every member, so others may be reported too.
-        on_page: takes the members, one page at a time.
+        vendor: the vendor of the audience.
+        audience: the audience to read.
+        emails: addresses of the people. A vendor without a look-up lists every member, so `on_page` may also receive
+            other people.
+        on_page: receives the members, one page at a time.
     """
     if vendor.removal is not None and vendor.removal.find_members is not None:
         return vendor.removal.find_members(audience, emails, on_page)

@@ -1,4 +1,4 @@
-"""The vendors, one row each."""
+"""All vendors, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detects an operation that never ends: a page that links to an earlier page, or an endless series of pages."""
+"""Detects an operation that never ends because pages link in a circle or their series has no end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from airflow_provider_segexport.errors import UnexpectedResponse
 from airflow_provider_segexport.model import Request, Sleep
 
 MAX_CALLS = 200_000
-"""Most calls of one operation: twice as many as 10 million contacts in pages of 100 need."""
+"""Maximum calls of one operation: twice as many as reading 10 million contacts in pages of 100 needs."""
 
 
 class RepeatedReads:
     """Watches the requests of one operation.
 
-    The same read may be repeated after a wait, or after a call that changes something. Otherwise it returns the same
-    response, which leads to the same next page.
+    An operation may repeat a read after a wait, or after a call that changes something. Otherwise the repeated read
+    returns the same response, which leads to the same next page.
     """
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ def send_json(method: str, url: str, value: Any) -> Request:
     Args:
         method: HTTP method.
         url: absolute URL.
-        value: what the body holds, before it is encoded as JSON.
+        value: the value that is encoded as the JSON body.
     """
     return Request(method, url, headers=JSON_HEADERS, body=json.dumps(value, separators=(",", ":")).encode())
 
@@ -52,7 +52,7 @@ def send_batch(method: str, url: str, prefix: str, batch: Batch, suffix: str) ->
         method: HTTP method.
         url: absolute URL.
         prefix: JSON text before the first item.
-        batch: its items are encoded already.
+        batch: the batch, whose items are already encoded.
         suffix: JSON text after the last item.
     """
     joined = ",".join(batch.items).encode() if batch.joined_items is None else batch.joined_items()
@@ -83,13 +83,13 @@ def wait_header(headers: Mapping[str, str], name: str, now: float) -> float | No
 
 
 def wait_of(text: str, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until a time in a response, by the vendor's clock, because this machine's may be wrong.
+    """Return the seconds until a time in a response by the vendor's clock, because this machine's clock may be wrong.
 
     Args:
         text: a duration, an epoch time or a date.
         headers: the response's, with names in lower case.
-        now: current time in epoch seconds, by this machine's clock. It counts if the response has no `Date`, or a
-            `Date` that makes the wait too long, as that of a cached page does.
+        now: current time in epoch seconds, by this machine's clock. It is used if the response has no `Date`, or if its
+            `Date` makes the wait too long, as in a cached page.
 
     Returns:
         None if the text cannot be parsed.
@@ -115,9 +115,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def token_lifetime_s(token: Mapping[str, Any]) -> float:
-    """Return `expires_in` of a token response in seconds; `DEFAULT_TOKEN_LIFETIME_S` if it is no number.
+    """Return `expires_in` of a token response in seconds; `DEFAULT_TOKEN_LIFETIME_S` if it is not a number.
 
-    A missing lifetime never rejects the response, because the refresh token of the request is already void.
+    A missing lifetime is not an error, because the vendor has already revoked the refresh token of the request.
     """
     value = token.get("expires_in")
     seconds = seconds_until(str(value), 0.0) if isinstance(value, int | float | str) else None
@@ -129,7 +129,7 @@ def retry_hint_from_status(response: Response, retry_after_s: float | None, now:
 
     Args:
         response: any response of the vendor.
-        retry_after_s: seconds to wait, from a header of the vendor's own; None to read `Retry-After`.
+        retry_after_s: seconds to wait, from a vendor-specific header; None to read `Retry-After`.
         now: current time in epoch seconds.
     """
     if retry_after_s is None:
@@ -155,7 +155,7 @@ def required(body: Any, name: str) -> str:
 
 
 ID_TEXT = re.compile(r"[\w.~-]{1,100}", re.ASCII)
-"""Any id that a URL can contain without escapes."""
+"""Form of an id that needs no escapes in a URL."""
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """Form of most job ids."""
 DIGITS = re.compile(r"[1-9][0-9]{0,18}")
@@ -165,12 +165,12 @@ DIGITS = re.compile(r"[1-9][0-9]{0,18}")
 def required_id(body: Any, name: str, form: re.Pattern[str] = ID_TEXT) -> str:
     """Return the id of a job or a contact.
 
-    The form is checked because the run stores the id, and every retry would use a wrong one again.
+    The form is checked because the run stores the id, so every retry would use an invalid id again.
 
     Args:
         body: the decoded response, of any type.
         name: the member that holds the id.
-        form: the id must match it as a whole.
+        form: pattern that must match the entire id.
 
     Raises:
         UnexpectedResponse: the id is absent, or does not match.
@@ -183,7 +183,7 @@ def required_id(body: Any, name: str, form: re.Pattern[str] = ID_TEXT) -> str:
 
 
 def id_of(value: Any, form: re.Pattern[str] = ID_TEXT) -> str:
-    """Return an optional id; empty if it does not match the form. Only ids of the form `DIGITS` may be numbers."""
+    """Return an optional id; empty if it does not match the form. Only an id of the form `DIGITS` may be a number."""
     if form is DIGITS and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and form.fullmatch(value) else ""
@@ -193,7 +193,7 @@ def required_list(value: Any, name: str) -> list[dict[str, Any]]:
     """Return the objects of a list that the run needs, for example of contacts.
 
     Raises:
-        UnexpectedResponse: the value is no list, or contains something that is no object.
+        UnexpectedResponse: the value is not a list, or an element is not an object.
     """
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise _unusable(f"list {name!r}", value)
@@ -204,8 +204,8 @@ def _unusable(member: str, value: Any) -> UnexpectedResponse:
     """Return the error for an unusable member. It does not quote the value, which may be personal data."""
     kind = "absent or null" if value is None else f"of another kind or form ({type(value).__name__})"
     return UnexpectedResponse(
-        f"In a response of the vendor, the {member} is {kind}, and the run cannot do without it. To fix: run the task "
-        "again later; if the response stays so, tell the vendor's support."
+        f"In a response of the vendor, the {member} is {kind}, but the run needs it. To fix: run the task again "
+        "later; if the error remains, report it to the vendor's support."
     )
 
 
@@ -215,27 +215,27 @@ def as_text(value: Any) -> str:
 
 
 def as_int(value: Any) -> int | None:
-    """Return an optional member as a whole number; None if it is none."""
+    """Return an optional member as an integer; None if it is not an integer."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """Return an optional member as an object; empty if it is none."""
+    """Return an optional member as an object; empty if it is not an object."""
     return value if isinstance(value, dict) else {}
 
 
 def as_objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of an optional list; empty if it is no list."""
+    """Return the objects of an optional list; empty if it is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def index_by_email(batch: Batch) -> dict[str, int]:
-    """Return the index in the batch by normalised address, because vendors echo addresses in their own case."""
+    """Return each row's index in the batch, by normalised address, because vendors change the case of addresses."""
     return dict(zip(map(canonical, batch.emails), count()))
 
 
 def describe(title: str, response: Response, code: object) -> str:
-    """Return the first words of an error message: vendor, status and error code, without the vendor's own text.
+    """Return the start of an error message: vendor, status and error code, without the vendor's own text.
 
     Args:
         title: the vendor's title.
@@ -247,7 +247,7 @@ def describe(title: str, response: Response, code: object) -> str:
 
 
 def unexpected_response(title: str, response: Response, code: object) -> UnexpectedResponse:
-    """Return the error for a response that `raise_for` of the vendor has no rule for.
+    """Return the error for a response that the vendor's `raise_for` has no rule for.
 
     Args:
         title: the vendor's title.

@@ -14,7 +14,7 @@ def to_datetime(since: float) -> datetime:
 
 
 def day_before(since: float) -> str:
-    """Return the day before a time, because an account's own time zone may be up to 14 hours from UTC."""
+    """Return the date of the day before a time, because an account's time zone may be up to 14 hours from UTC."""
     return f"{to_datetime(since) - timedelta(days=1):%Y-%m-%d}"
 
 
@@ -24,7 +24,7 @@ def to_iso(since: float) -> str:
 
 
 def to_epoch_s(text: str) -> float | None:
-    """Parse an ISO 8601 time with a zone to epoch seconds; None if the text has no zone, or is no time."""
+    """Parse an ISO 8601 time with a zone to epoch seconds; None if the text has no zone, or is not a time."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -35,7 +35,7 @@ def to_epoch_s(text: str) -> float | None:
 def is_since_or_unknown(text: str, since: float) -> bool:
     """Return whether a time is at or after `since`; also True for a time that cannot be parsed.
 
-    A time before `EARLIEST` is a default such as 0001-01-01 or 1970-01-01, so it is unknown too.
+    A time before `EARLIEST` is a default such as 0001-01-01 or 1970-01-01, so it counts as unknown.
     """
     moment_s = to_epoch_s(text)
     return moment_s is None or moment_s >= since or moment_s < EARLIEST.timestamp()

@@ -1,4 +1,4 @@
-"""Reads by which a verification compares an audience with its ledger; part of the vendor contract."""
+"""The reads with which a verification compares an audience with its ledger; part of the vendor contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Verification:
         read_members: reads one part of the audience's members; see `member_pages.ReadPart`.
         page_size: members in one part; None if a few calls read an audience of any size.
         read_optouts: reads one part of all opt-outs of the audience and the account.
-        read_record: reads one person by the address.
+        read_record: reads one person by address.
         sent_values: the values of an encoded item, by the keys of the person's record.
     """
 

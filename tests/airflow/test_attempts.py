@@ -55,7 +55,7 @@ def test_a_401_is_recorded_with_its_code_and_without_the_secret(stage):
     assert "failed" == stage.run(export_dag("attempt_401", stage.folder, conn_id=conn_id)).state
     good, refused = recorded(conn_id)
     assert (Status.FAILED, "authentication-failed") == (refused.status, refused.code)
-    assert "user name or password" in refused.error
+    assert "name or password is wrong" in refused.error
     assert good.ledger == refused.ledger != ()
     for file in attempt_files(state_path()):
         assert SECRET not in file.read_text()

@@ -110,7 +110,7 @@ class TestVendor:
         """Which fields to look at, and where the vendor shows them."""
         stage.segment(3)
         conn_id = stage.connection("dotdigital", password="wrong-password")
-        assert "wrong-password" not in refused(stage, "401", "password of the API user", conn_id=conn_id)
+        assert "wrong-password" not in refused(stage, "401", "the API user's name or password", conn_id=conn_id)
         refused(stage, "API key", conn_id=stage.connection("campaign_monitor", password="wrong-api-key"))
 
     def test_missing_permission(self, stage):

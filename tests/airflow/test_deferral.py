@@ -75,7 +75,7 @@ def test_after_a_failed_poll_the_worker_meets_the_error(stage, naps):
     stage.segment(10)
     run = stage.export(conn_id=stage.connection("dotdigital"), deferrable=True)
     assert "failed" == run.task().state
-    assert "password of the API user" in run.error
+    assert "the API user's name or password" in run.error
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_the_connections_test_names_store_and_tag(hook, vendor):
     works, message = hook().test_connection()
     assert works
     assert message.startswith("Omnisend account 'Example Shop', tag 'vip'.")
-    assert "contacts.write is not proven" in message
+    assert "contacts.write was not checked" in message
     assert {"GET"} == {call.method for call in vendor.request_history}
 
 

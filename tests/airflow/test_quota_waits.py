@@ -54,7 +54,7 @@ def test_a_deferrable_task_waits_in_the_triggerer(evening, trigger_time, capsys)
     assert 1 == run.task().try_number
     assert 3_600 <= sum(trigger_time) <= 3_700
     log = capsys.readouterr().out
-    assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in log
+    assert "has used its 10,000 daily calls at Constant Contact; the quota resets at midnight UTC" in log
     assert "Releasing the worker slot; the task resumes at" in log
 
 

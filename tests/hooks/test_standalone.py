@@ -104,7 +104,7 @@ class TestButton:
     @pytest.mark.parametrize(
         ("changes", "expected"),
         [
-            ({"password": "planted-wrong-password"}, "password of the API user"),
+            ({"password": "planted-wrong-password"}, "the API user's name or password"),
             ({"login": None}, "has no API user"),
             ({"host": "http://127.0.0.1:9"}, "127.0.0.1:9"),
             ({"host": "ftp://x"}, "base URL"),

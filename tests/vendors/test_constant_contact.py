@@ -100,7 +100,7 @@ class TestCheck:
         """The access token goes nowhere else."""
         linked = constant_contact.account.link_url
         for foreign in ("https://elsewhere/v3/x", "http://host.evil/v3/x"):
-            with pytest.raises(UnexpectedResponse, match="another server"):
+            with pytest.raises(UnexpectedResponse, match="a server other than the API"):
                 linked("http://host/v3", {"_links": {"next": {"href": foreign}}}, "next")
         assert (
             linked("http://host/v3", {"_links": {"next": {"href": "http://host/v3/x"}}}, "next") == "http://host/v3/x"

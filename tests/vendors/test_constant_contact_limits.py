@@ -45,7 +45,7 @@ class TestThreeKindsOfBusy:
         """Until midnight UTC, whatever the machine's own zone, and it is said in words."""
         error = busy(body)
         assert (RateLimited, 12 * 3600 + 1) == (type(error), error.retry_after_s)
-        assert "10,000 calls of today are used up at Constant Contact; more from midnight UTC" in str(error)
+        assert "has used its 10,000 daily calls at Constant Contact; the quota resets at midnight UTC" in str(error)
 
     @pytest.mark.parametrize(("now", "left"), [(NOON - 12 * 3600, 86_401), (NOON + 12 * 3600 - 1, 2)])
     def test_the_first_and_the_last_second_of_a_day(self, now, left):

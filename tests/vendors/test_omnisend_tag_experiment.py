@@ -90,7 +90,7 @@ def test_tags_that_are_not_shown_in_time(brand):
         posts.append(response.url.endswith("/batches"))
         return without_tags(response) if sum(posts) > 1 else response  # after the read before the plan
 
-    with pytest.raises(VendorUnavailable, match="does not show the tags"):
+    with pytest.raises(VendorUnavailable, match="does not return the tags"):
         brand.day(1, ["p0@example.com", "p1@example.com"], environment=brand.watched("day-1", after=after))
     brand.sim.clock.advance(600)
     brand.day(1, ["p0@example.com", "p1@example.com"])

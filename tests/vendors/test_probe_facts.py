@@ -162,7 +162,7 @@ def test_a_brand_where_an_older_consent_undoes_an_opt_out(sim, tmp_path):
     columns = {"agreed": ["yes"] * 3, "agreed_at": ["2025-12-01"] * 3}
     consent = Consent(column="agreed", proof=ProofColumns("agreed_at", {}))
     for dry_run in (True, False):
-        with pytest.raises(FatalError, match="replaces a newer opt-out by an older consent"):
+        with pytest.raises(FatalError, match="replaces a newer opt-out with an older consent"):
             account.day(1, people(3), name=f"proof-{dry_run}", dry_run=dry_run, columns=columns, consent=consent)
     assert account.day(1, people(3))["counts"]["delivered"] == 3
 

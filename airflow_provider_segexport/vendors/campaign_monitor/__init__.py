@@ -1,4 +1,4 @@
-"""Campaign Monitor, API v3.3. An upsert returns its results at once.
+"""Campaign Monitor, API v3.3. An upsert returns its results synchronously.
 
 An audience is a list. Sources: campaignmonitor.com/api and the official clients, read 2026-08.
 """
@@ -29,8 +29,8 @@ VENDOR = Vendor(
     audience_noun="list",
     base_url=account.BASE_URL,
     documentation_url="https://www.campaignmonitor.com/api/",
-    # Published: 1000 rows in a call (error code 209 for more). No rate is published for imports, so four calls in
-    # parallel are a modest choice. The official clients wait up to 120 s for an import.
+    # Published: at most 1000 rows in a call (error code 209). No rate limit is published for imports, so four parallel
+    # calls are a conservative choice. The official clients wait up to 120 s for an import.
     limits=Limits(batch_rows=1000, batch_bytes=4_000_000, max_concurrency=4, max_jobs=0, timeout_s=120),
     fields=fields.FIELD_RULES,
     max_custom_chars=fields.MAX_VALUE_CHARS,
@@ -53,7 +53,7 @@ VENDOR = Vendor(
     removal=removals.REMOVAL,
     resubscribe_removed=resubscribe.resubscribe_removed,
     list_optouts=optouts.list_optouts,
-    # No `find_lost_jobs`: an import has no id. An import that is sent again counts its people as existing
+    # No `find_lost_jobs`: an import has no id. A repeated import counts its people as existing subscribers
     # (`TotalExistingSubscribers`), which is harmless because no autoresponder is queued.
     audience_link=account.audience_link,
     probe=probe.PROBE,
@@ -82,5 +82,5 @@ VENDOR = Vendor(
     oauth=OAuth(refresh=account.refresh, is_expired=account.is_expired),
     retry_hint=responses.retry_hint,
     api_paths=("/api/v3.3", "/api/v3.2"),
-    date_format="%Y/%m/%d",  # dd/mm is read either way round
+    date_format="%Y/%m/%d",  # a date with the year last is ambiguous: the vendor reads dd/mm and mm/dd
 )

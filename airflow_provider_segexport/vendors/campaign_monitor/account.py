@@ -1,4 +1,4 @@
-"""Campaign Monitor: login, list and custom fields."""
+"""Campaign Monitor: checks the login, and reads lists and custom fields."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ CONFIRMED_OPT_IN = "confirmed_opt_in"
 FIELD_TYPES: dict[str, FieldType] = {"Number": "number"}
 
 SELECT_SEPARATORS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
-"""Separators of several options in a column, by type of select field. Each option is sent as a pair of its own."""
+"""Separator of the options in one column, by type of select field. Each option is sent as a separate pair."""
 
 EARLIEST_DATE, LATEST_DATE = "1900-01-01", "2076-06-06"
-"""The vendor ignores dates before and after these (campaignmonitor.com/api/subscribers, read 2026-08)."""
+"""The vendor ignores dates outside this range (campaignmonitor.com/api/subscribers, read 2026-08)."""
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Check the credentials and the list, and read its custom fields."""
+    """Check the credentials and the list, and read the list's custom fields."""
     api = endpoint.base_url + API_PATH
     clients = yield get(f"{api}/clients.json")
-    # A key of one client may not list clients. The reads of the list below check what it may do.
+    # A key of one client may not list clients. The reads of the list below check its permissions.
     is_client_key = clients.status in {401, 403} and error_of(clients)[0] in CANNOT_LIST_CLIENTS
     entries = [] if is_client_key else required_list(read_json(clients), "clients")
     names = [name for client in entries if (name := as_text(client.get("Name")))]
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
-    # A list does not name its client, which is therefore known only if the account has a single one.
+    # A list does not name its client, so the client is known only if the account has exactly one.
     only_client = client_id_of(entries[0]) if len(entries) == 1 else ""
     client_id = endpoint.options.get("client_id", "").strip() or only_client
     account = Audience(
@@ -80,7 +80,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     if not LIST_ID.fullmatch(audience):
         raise AudienceNotFound(
             "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
-            "is another one. To fix: copy the API list id from the list's settings."
+            "is a different id. To fix: copy the API list id from the list's settings."
         )
     details = as_object(read_json((yield get(f"{api}/lists/{audience}.json"))))
     stats = as_object(read_json((yield get(f"{api}/lists/{audience}/stats.json"))))
@@ -125,7 +125,7 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
     Args:
         audience: any audience of the account.
         name: name of the new field.
-        kind: its type.
+        kind: type of the new field.
     """
     types: dict[FieldType, str] = {"text": "Text", "number": "Number", "boolean": "Text", "date": "Date"}
     response = yield send_json(
@@ -137,11 +137,11 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
 
 
 def refresh(endpoint: ApiEndpoint, credentials: OAuthCredentials, now: float) -> Operation[OAuthToken]:
-    """Renew the tokens. The vendor expects no client id here, and may respond with an error and status 200.
+    """Renew the tokens. The request has no client id. The vendor may report an error with status 200.
 
     Args:
-        endpoint: base URL of the connection.
-        credentials: only the refresh token is used.
+        endpoint: the connection's base URL.
+        credentials: the credentials, of which only the refresh token is used.
         now: current time in epoch seconds.
     """
     form = urlencode({"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}).encode()
@@ -161,10 +161,10 @@ def refresh(endpoint: ApiEndpoint, credentials: OAuthCredentials, now: float) ->
 
 
 def is_expired(response: Response) -> bool:
-    """Return whether the token has expired. Codes 120 and 122 mean a bad or revoked one, which no refresh renews."""
+    """Return whether the token has expired. Codes 120 and 122 mean an invalid or revoked token."""
     return error_of(response)[0] == EXPIRED_TOKEN
 
 
 def audience_link(audience: Audience) -> str:
-    """Return the URL of the page with all lists, because the list's own page has another id than the API."""
+    """Return the URL of the page with all lists, because the API does not return the id in the URL of a list's page."""
     return f"https://app.createsend.com/subscribers/?list={audience.audience}"

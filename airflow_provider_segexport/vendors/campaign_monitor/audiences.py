@@ -1,4 +1,4 @@
-"""Campaign Monitor: the lists of an account, and creating one."""
+"""Campaign Monitor: lists the lists of an account, and creates a list."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def list_audiences(account: Audience, with_counts: bool) -> Operation[list[Audie
 
 
 def _client_ids(account: Audience) -> Operation[list[str]]:
-    """Return the clients whose lists count: the connection's, or else all that the login may list."""
+    """Return the ids of the clients to list: the connection's client, or all clients that the login may list."""
     if account.extra.get("client_id"):
         return [account.extra["client_id"]]
     response = yield get(f"{account.base_url}/clients.json")
@@ -69,7 +69,7 @@ def create(account: Audience, name: str) -> Operation[str]:
     client_id = account.extra.get("client_id")
     if not client_id:
         raise InvalidConnection(
-            f"The account has several clients, so it is not clear whose list {name!r} would be. Nothing was created. "
+            f"The account has several clients, so the client of the new list {name!r} is unclear. Nothing was created. "
             "To fix: enter 'Client id' in the connection."
         )
     body: dict[str, Any] = {
@@ -82,7 +82,7 @@ def create(account: Audience, name: str) -> Operation[str]:
     response = yield replace(send_json("POST", f"{account.base_url}/lists/{client_id}.json", body), repeatable=False)
     if response.status >= 400 and error_of(response)[0] == DUPLICATE_TITLE:  # noqa: PLR2004 - the body of a success is a text
         raise InvalidArgument(
-            "Campaign Monitor has a list whose name it takes for the same (error code 250). To fix: use that list's "
+            "Campaign Monitor already has a list with an equivalent name (error code 250). To fix: use that list's "
             "exact name, which `airflow segexport audiences` shows."
         )
     return required_id({"id": read_json(response, 200, 201)}, "id", LIST_ID)

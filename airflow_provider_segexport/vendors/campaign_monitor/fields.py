@@ -1,11 +1,11 @@
-"""Campaign Monitor: mapping of the neutral fields."""
+"""Campaign Monitor: field rules for the neutral fields."""
 
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.base import FieldRule
 
 MAX_VALUE_CHARS = 250
-"""Characters of a custom field's value (campaignmonitor.com/api/subscribers)."""
+"""Maximum characters of a custom field's value (campaignmonitor.com/api/subscribers)."""
 
 FIELD_RULES = (
     FieldRule("email", "EmailAddress"),

@@ -39,16 +39,16 @@ from airflow_provider_segexport.vendors.responses import (
 )
 
 NO_AUTORESPONDERS = '"QueueSubscriptionBasedAutoresponders":false,"RestartSubscriptionBasedAutoresponders":false}'
-"""Both flags are false by default. They are sent, so that no mail goes out if the vendor changes its defaults."""
+"""Both flags are false by default. They are sent anyway, so no mail goes out if the vendor changes its defaults."""
 BODY_SUFFIX = f'],"Resubscribe":false,{NO_AUTORESPONDERS}'
-"""End of every import but one. `Resubscribe: true` would bring back people who unsubscribed."""
+"""End of every import body except those of `resubscribe`. `Resubscribe: true` would resubscribe people."""
 RESUBSCRIBE_SUFFIX = f'],"Resubscribe":true,{NO_AUTORESPONDERS}'
-"""End of the import in `resubscribe`, and of no other."""
+"""End of the import body in `resubscribe`. No other import uses it."""
 
 PARTIAL_SUCCESS = 210
 
 WHOLE_BATCH_CODES = {209, 212, 400}
-"""Error codes of a rejected batch: too many rows, no rows, one malformed item."""
+"""Error codes that reject the entire batch: too many rows, no rows, one malformed item."""
 
 REASONS = {
     1: Reason.INVALID_EMAIL,
@@ -63,7 +63,7 @@ REASONS = {
 
 
 def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
-    """Build a subscriber. The only name field is `Name`; all other fields are custom fields of the list."""
+    """Build the template of a subscriber. All fields except `Name` are custom fields of the list."""
     members: dict[str, Node] = {"EmailAddress": Column("email")}
     names = tuple(field for field in ("full_name", "first_name", "last_name") if field in mapped.fields)
     if names:
@@ -74,13 +74,13 @@ def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
         members["CustomFields"] = Array(
             tuple(custom_field_item(audience.fields[name.lower()], column) for name, column in pairs)
         )
-    # Required for single adds since v3.2 (codes 214, 215). It is always sent, so that no person's choice changes.
+    # Required for single adds since v3.2 (codes 214, 215). `Unchanged` keeps each person's choice.
     members["ConsentToTrack"] = Const("Unchanged")
     return JsonTemplate(members)
 
 
 def custom_field_item(field: VendorField, column: str) -> JsonTemplate:
-    """Build a custom field's value. Each option of a multi-select field is a pair of its own with the same key."""
+    """Build the item of a custom field. A multi-select field has one item per option, all with the same key."""
     key = {"Key": Const(field.key)}
     if not field.separator:
         return JsonTemplate({**key, "Value": Column(column)})
@@ -94,7 +94,7 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def import_batch(audience: Audience, batch: Batch, suffix: str) -> Operation[BatchResult]:
-    """Import a batch. Status 400 with code 210 is a partial success, which has added all other rows.
+    """Import a batch. Status 400 with code 210 means partial success: all rows without an error were added.
 
     Args:
         audience: the list.
@@ -115,10 +115,10 @@ def import_batch(audience: Audience, batch: Batch, suffix: str) -> Operation[Bat
 
 
 def batch_result(result: dict[str, Any], batch: Batch) -> BatchResult:
-    """Return the result of each row: `FailureDetails` lists the rejected ones, and all others were added.
+    """Return the result of each row: `FailureDetails` lists the rejected rows, and all other rows were added.
 
-    The counters show whether all other rows were added. If not, or if a failure has no address, the rows are found by
-    reading the list back.
+    The counters show whether all other rows were added. If they were not, or if a failure has no address, the result
+    counts these rows as unattributed, and the run reads the list back to identify them.
     """
     failures = result.get("FailureDetails")
     counts = [as_int(result.get(name)) for name in ("TotalNewSubscribers", "TotalExistingSubscribers")]

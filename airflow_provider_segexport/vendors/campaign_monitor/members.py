@@ -1,4 +1,4 @@
-"""Campaign Monitor: reading the active subscribers of a list."""
+"""Campaign Monitor: reads the active subscribers of a list."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PAGE_SIZE = 1000  # maximum
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Read the active subscribers. Pages are numbered, so nothing may be removed between two reads."""
+    """Read the active subscribers. Pages are numbered, so a removal between two reads would skip people."""
     return read_parts(read_members, audience, on_page)
 
 
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
-    """Read the page of a number; return the number of the next page.
+    """Read one page; return the number of the next page, or an empty string after the last.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: number of the page; empty for the first page.
         on_page: receives the members on the page.
     """
     page = int(marker or 1)

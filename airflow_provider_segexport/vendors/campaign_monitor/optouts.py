@@ -1,7 +1,7 @@
-"""Campaign Monitor: reading opt-outs of the list and of all mail of its client.
+"""Campaign Monitor: reads the opt-outs of a list and of its client.
 
-These are the unsubscribed and bounced people of the list since a day, and the client's suppression list if the client
-is known. Dates are in the account's own time zone, which responses do not name.
+Opt-outs are the unsubscribed and bounced people of the list, and the client's suppression list if the client is known.
+Dates are in the account's time zone, which responses do not name.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from airflow_provider_segexport.vendors.responses import as_text, get, required_
 from airflow_provider_segexport.vendors.timestamps import day_before
 
 SUPPRESSED = "suppressed"
-"""In the marker of a page: the client's suppression list."""
+"""The part of a page's marker that means the client's suppression list."""
 STATES = {"unsubscribed": Reason.UNSUBSCRIBED, "bounced": Reason.BOUNCED}
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read each person once, with the list's reason rather than the suppression list's.
+    """Read each person once. The reason in the list takes precedence over the suppression list.
 
     Args:
         audience: the audience.
@@ -67,11 +67,11 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
 
 
 def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
-    """Read one page of all opt-outs: the list's states, then the suppression list; return the next page's marker.
+    """Read one page of all opt-outs, first the list's states, then the suppression list; return the next marker.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: state and number of the page; empty for the first page.
         on_page: receives the opt-outs on the page; a person may be on several pages.
     """
     kind, _, number = (marker or f"{next(iter(STATES))}:1").partition(":")

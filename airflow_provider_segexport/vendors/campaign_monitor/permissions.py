@@ -1,6 +1,6 @@
-"""Campaign Monitor: finds out which OAuth scopes of exports a login lacks, for the connection test.
+"""Campaign Monitor: checks the OAuth scopes of a login for the connection test.
 
-An API key has no scopes, and may do everything in its account or client.
+An API key has no scopes. It permits every call in its account or client.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MISSING_SCOPE = 60
 def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
     """Read the lists of a client, which needs the scope ManageLists.
 
-    ImportSubscribers shows with the first import only, because no read needs it.
+    Only an import can check the scope ImportSubscribers, because no read needs it.
 
     Raises:
         PermissionDenied: the scope ManageLists is missing.
@@ -27,7 +27,7 @@ def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
     client_id = endpoint.options.get("client_id", "").strip()
     if not client_id:
         response = yield get(f"{api}/clients.json")
-        if response.status >= 400:  # noqa: PLR2004 - a key of one client: the default list shows whether it works
+        if response.status >= 400:  # noqa: PLR2004 - a key of one client: the read of the default list checks it
             return ""
         clients = required_list(read_json(response), "clients")
         client_id = next(filter(None, map(client_id_of, clients)), "")

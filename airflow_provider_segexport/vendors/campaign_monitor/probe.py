@@ -13,11 +13,12 @@ REJECTIONS_FACT, ADDED = "rejections", "added"
 REJECTIONS = {
     "by_row": Answer("An import returns codes 204 to 206 row by row, and adds all others.", "Nothing changes."),
     "batch_rejected": Answer(
-        "One such person rejects the whole import.", "Exports halve a rejected batch until the person is alone."
+        "One such person rejects the whole import.",
+        "Exports halve a rejected batch until each such person is isolated.",
     ),
     "silent": Answer(
-        "An import leaves such people out and does not say so.",
-        "Exports see it in the counters of the response, and read the list back to find the people.",
+        "An import silently leaves such people out.",
+        "Exports detect this from the response's counters, and read the list back to identify the people.",
     ),
     ADDED: Answer("An import adds people again who are deleted, unsubscribed or suppressed.", "Exports send nothing."),
 }
@@ -39,19 +40,19 @@ VALUES = {
     "rejected": Answer("A decimal or a date rejects its row.", "Send such columns as text."),
 }
 RATE_HEADERS = {
-    "absent": Answer("No header announces calls left.", "Exports send four calls at a time."),
-    "seconds": Answer("Headers announce calls left for some seconds.", "After a 429, exports wait for that time."),
-    "epoch": Answer("Headers announce calls left until an epoch time.", "After a 429, exports wait until that time."),
+    "absent": Answer("No header reports the remaining calls.", "Exports send four calls at a time."),
+    "seconds": Answer("Headers report the reset in seconds from now.", "After a 429, exports wait for that time."),
+    "epoch": Answer("Headers report the reset as an epoch time.", "After a 429, exports wait until that time."),
 }
 
 
 def why_not_exported(audience: Audience) -> str:
-    """Return why exports send nothing to an account, by what is known of it; empty if they may."""
+    """Return why exports may not send to an account; empty if they may."""
     if audience.extra.get(REJECTIONS_FACT) != ADDED:
         return ""
     return (
-        "At this client, an import at Campaign Monitor adds people again who have opted out. `airflow segexport probe` "
-        "found this out. To fix: ask Campaign Monitor's support, and run the probe again after a change."
+        "An import into this Campaign Monitor client adds people again who have opted out, as `airflow segexport "
+        "probe` has shown. To fix: ask Campaign Monitor's support, and run the probe again after a change."
     )
 
 
@@ -66,7 +67,7 @@ PROBE = Probe(
             name="confirmed_opt_in",
             text="What does an import into a list with confirmed opt-in do?",
             confidence="assumed",
-            source="the vendor page describes single adds alone",
+            source="the vendor's page describes only single adds",
             answers=CONFIRMED_OPT_IN,
             assumed="active",
             people=1,
@@ -79,10 +80,10 @@ PROBE = Probe(
         ),
         Question(
             name=REJECTIONS_FACT,
-            text="Do codes 204 to 206 come back row by row, and does no import bring such people back?",
+            text="Does an import return codes 204 to 206 row by row, and add none of these people again?",
             confidence="assumed",
-            source="the error registry words them for adding; a forum report (8733) fits. 207 is not asked, because no "
-            "call makes a person bounced",
+            source="the error registry describes these codes for adding; a forum report (8733) agrees. Code 207 is not "
+            "tested, because no call makes a person bounced",
             answers=REJECTIONS,
             assumed="by_row",
             fact=REJECTIONS_FACT,
@@ -101,7 +102,7 @@ PROBE = Probe(
             name="email_case",
             text="Is an address in upper case the same subscriber as in lower case?",
             confidence="assumed",
-            source="no page says it",
+            source="not documented",
             answers=email_case("subscriber", "list"),
             assumed="same",
             fact=EMAIL_CASE_FACT,
@@ -117,7 +118,7 @@ PROBE = Probe(
             name="unknown_field",
             text="What does an import do with a custom field that does not exist?",
             confidence="assumed",
-            source="createsend-php#59: it is dropped silently",
+            source="createsend-php#59: the field is silently dropped",
             answers=UNKNOWN_FIELD,
             assumed="ignored",
             people=1,
@@ -144,9 +145,9 @@ PROBE = Probe(
         ),
         Question(
             name="rate_headers",
-            text="Does a response announce the calls that are left?",
+            text="Does a response report the remaining calls?",
             confidence="assumed",
-            source="documented for transactional mail alone, with X-RateLimit-Reset in seconds",
+            source="documented only for transactional mail, with X-RateLimit-Reset in seconds",
             answers=RATE_HEADERS,
             assumed="absent",
             people=0,

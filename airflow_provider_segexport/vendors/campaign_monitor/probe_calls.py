@@ -38,7 +38,7 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 IMPORTS = ImportCalls(imports.upsert)
 NOT_SUPPRESSED = 176
 UNSUBSCRIBED, UNCONFIRMED = "Unsubscribed", "Unconfirmed"
-NOT_ACTIVE = "the address is in the list already and not active; give --address another pattern"
+NOT_ACTIVE = "the address is already in the list and not active; give --address another pattern"
 NUMBER, DATE = "12.5", "2026/01/02"
 
 
@@ -54,9 +54,9 @@ def import_email(subject: Subject, email: str, fields: Mapping[str, str] | None 
     """Import one address, and return whether its row was accepted.
 
     Args:
-        subject: of the question.
+        subject: audience and addresses of the question.
         email: the address.
-        fields: value by key of a custom field.
+        fields: values of custom fields, by key.
     """
     result = yield from import_rows(IMPORTS, subject.audience, [(email, item_of(email, fields))])
     yield Sleep(0)
@@ -64,20 +64,20 @@ def import_email(subject: Subject, email: str, fields: Mapping[str, str] | None 
 
 
 def why_not_ordinary(audience: Audience) -> str:
-    """Return why a question about people in an ordinary list cannot be asked."""
+    """Return why a question that needs a list without confirmed opt-in cannot be asked; empty if it can."""
     return "the list confirms opt-ins; use a list that does not" if audience.extra.get(CONFIRMED_OPT_IN) else ""
 
 
 def why_not_confirmed(audience: Audience) -> str:
-    """Return why a question about a list with confirmed opt-in cannot be asked."""
+    """Return why a question that needs a list with confirmed opt-in cannot be asked; empty if it can."""
     return "" if audience.extra.get(CONFIRMED_OPT_IN) else "the list does not confirm opt-ins; use one that does"
 
 
 def ask_confirmed_opt_in(subject: Subject) -> Operation[str | NotAsked]:
-    """Import a new person into a list with confirmed opt-in, and read the state."""
+    """Import a new person into a list with confirmed opt-in, and read the person's state."""
     email = subject.emails[0]
     if (yield from read_state(subject.audience, email)):
-        return NotAsked("the address is in the list already; give --address another pattern")
+        return NotAsked("the address is already in the list; give --address another pattern")
     if not (yield from import_email(subject, email)):
         return UNCLEAR
     state = yield from read_state(subject.audience, email)
@@ -95,7 +95,7 @@ def undo_confirmed_opt_in(subject: Subject) -> Operation[tuple[str, ...]]:
 
 
 def ask_email_case(subject: Subject) -> Operation[str | NotAsked]:
-    """Import an address in lower case and in upper case, and count the active subscribers of it."""
+    """Import an address in lower case and in upper case, and count its active subscribers."""
     lower = subject.emails[0]
     if (yield from read_state(subject.audience, lower)) not in {"", ACTIVE}:
         return NotAsked(NOT_ACTIVE)
@@ -109,7 +109,7 @@ def ask_email_case(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def undo_email_case(subject: Subject) -> Operation[tuple[str, ...]]:
-    """Delete the address in both spellings."""
+    """Delete the address in lower case and in upper case."""
     for email in (subject.emails[0], capitals(subject.emails[0])):
         yield Sleep(0)
         if (yield from read_state(subject.audience, email)) == ACTIVE:
@@ -118,7 +118,7 @@ def undo_email_case(subject: Subject) -> Operation[tuple[str, ...]]:
 
 
 def why_suppressed(subject: Subject) -> Operation[str]:
-    """Return why the undo, which takes the addresses off the suppression list, would lift a suppression of others."""
+    """Return an error if an address is suppressed already: the undo would take it off the suppression list."""
     client = yield from find_client(subject.audience)
     wanted, suppressed = set(map(canonical, subject.emails)), set[str]()
 
@@ -139,7 +139,7 @@ def ask_rejections(subject: Subject) -> Operation[str | NotAsked]:
     client = yield from find_client(audience)
     yield Sleep(0)
     if (yield from read_state(audience, new)) or (yield from read_state(audience, suppressed)):
-        return NotAsked("two of the addresses are in the list already; give --address another pattern")
+        return NotAsked("two of the addresses are already in the list; give --address another pattern")
     if not (yield from prepare_states(subject, deleted, unsubscribed)):
         return UNCLEAR
     rows = [deleted, unsubscribed]
@@ -161,12 +161,12 @@ def ask_rejections(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def prepare_states(subject: Subject, deleted: str, unsubscribed: str) -> Operation[bool]:
-    """Make one person Deleted and another one Unsubscribed, and return whether they are.
+    """Put one person into the state Deleted and another into Unsubscribed; return whether both have that state.
 
     Args:
-        subject: of the question.
-        deleted: address of the first one.
-        unsubscribed: address of the second one.
+        subject: audience and addresses of the question.
+        deleted: address of the first person.
+        unsubscribed: address of the second person.
     """
     audience = subject.audience
     for email in (deleted, unsubscribed):
@@ -195,7 +195,7 @@ def undo_rejections(subject: Subject) -> Operation[tuple[str, ...]]:
 
 
 def post(url: str, body: Mapping[str, Any]) -> Operation[None]:
-    """Send a call whose response has no content of interest."""
+    """Send a call and check its status; the content of the response is not used."""
     response = yield send_json("POST", url, body)
     if response.status not in {200, 201, 204}:
         raise_for(response)
@@ -213,7 +213,7 @@ def ask_unknown_field(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def names(subject: Subject) -> tuple[str, str]:
-    """Return the names of two custom fields, which are their keys too."""
+    """Return the names of two custom fields, which are also their keys."""
     return f"segexportchecknumber{subject.mark}", f"segexportcheckdate{subject.mark}"
 
 

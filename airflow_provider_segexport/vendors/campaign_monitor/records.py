@@ -1,4 +1,4 @@
-"""Campaign Monitor: reading one subscriber with state, name and custom fields."""
+"""Campaign Monitor: reads one subscriber with state, name and custom fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 
 
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
-    """Read a subscriber by the address."""
+    """Read a subscriber by address."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400 and error_of(response)[0] == NOT_IN_LIST:  # noqa: PLR2004
         return MemberRecord(is_member=False)
@@ -34,14 +34,14 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
 
 
 def sent_values(audience: Audience, item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of an item of an import, by the keys of a record."""
+    """Return the values of an import's item, by the keys of a record."""
     return _values(audience, item)
 
 
 def _values(audience: Audience, subscriber: Mapping[str, Any]) -> dict[str, str]:
-    """Return name and custom fields by the field's key. A read names the field, an import its key.
+    """Return name and custom fields, by the field's key. A read contains the field's name, an import its key.
 
-    A field with several values has an entry for each.
+    A field with several values has an entry for each value; they are joined into one text.
     """
     values = as_values({"name": subscriber["Name"]}) if subscriber.get("Name") is not None else {}
     for entry in as_objects(subscriber.get("CustomFields")):

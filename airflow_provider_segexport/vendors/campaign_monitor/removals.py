@@ -1,7 +1,8 @@
-"""Campaign Monitor: removal from a list, one person in a call.
+"""Campaign Monitor: removes people from a list, one person per call.
 
-`DELETE` makes an active person Deleted in this list: not unsubscribed, not suppressed, and unchanged in the client's
-other lists (endpoint pages of v3.3 and the official clients, read 2026-08). No call removes several people.
+`DELETE` changes an active person's state in this list to Deleted. It does not unsubscribe or suppress the person, and
+it changes no other list of the client (endpoint pages of v3.3 and the official clients, read 2026-08). No call removes
+several people.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Delete the active people. All others keep their state, because deleting an opt-out would erase it."""
+    """Delete the active people. All other people keep their state, because deleting an opt-out would erase it."""
     rejected = []
     for row, email in enumerate(batch.emails):
         state = yield from read_state(audience, email)
@@ -32,9 +33,9 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def delete(audience: Audience, email: str) -> Operation[None]:
-    """Delete a person who was active a moment ago.
+    """Delete a person whose state was active in a read just before.
 
-    Code 203 counts as success: an attempt whose response was lost, or another client, has deleted the person since.
+    Code 203 counts as success: another client, or an attempt whose response was lost, has already deleted the person.
     """
     url = subscriber_url(audience)
     response = yield Request("DELETE", url, query={"email": email}, headers={"accept": "application/json"})
@@ -50,7 +51,7 @@ def delete(audience: Audience, email: str) -> Operation[None]:
 
 REMOVAL = Removal(
     remove=remove,
-    # Two calls for each person. No rate is published, but 429 occurs (createsend-ruby#67), so four in parallel are a
-    # modest choice.
+    # Two calls for each person. No rate limit is published, but 429 occurs (createsend-ruby#67), so four parallel calls
+    # are a conservative choice.
     limits=Limits(batch_rows=1, batch_bytes=1_000, max_concurrency=4, max_jobs=0, timeout_s=120),
 )

@@ -35,7 +35,7 @@ CLIENT_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 
 def client_id_of(client: Mapping[str, Any]) -> str:
-    """Return a client's id; empty if it is absent or has not the form of an id."""
+    """Return a client's id; empty if it is absent or does not have the form of an id."""
     client_id = as_text(client.get("ClientID"))
     return client_id if CLIENT_ID.fullmatch(client_id) else ""
 
@@ -47,27 +47,27 @@ def error_of(response: Response) -> tuple[int, str]:
 
 
 def code_of(error: Mapping[str, Any]) -> int:
-    """Return an error's code; 0 if it is absent or no number."""
+    """Return an error's code; 0 if it is absent or not a number."""
     code = as_text(error.get("Code"))
     return int(code) if re.fullmatch(r"[0-9]{1,6}", code) else 0
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise the error that a response with an unexpected status means.
+    """Raise the error for a response with an unexpected status.
 
-    The error's code decides, because the vendor also responds to a wrong list id with status 401.
+    The code in the body decides, because the vendor also returns status 401 for a wrong list id.
     """
     code = error_of(response)[0]
     failure = describe(TITLE, response, code)
     match code:
         case 101:
             raise AudienceNotFound(
-                f"{failure}. This account has no list of that id. To fix: copy the API list id from the list's "
+                f"{failure}. This account has no list with that id. To fix: copy the API list id from the list's "
                 "settings."
             )
         case 102:
             raise InvalidConnection(
-                f"{failure}. The client id is not one of this account. To fix: correct 'Client id' in the connection."
+                f"{failure}. The client id is not of this account. To fix: correct 'Client id' in the connection."
             )
         case 60 | 403:
             raise PermissionDenied(
@@ -88,7 +88,7 @@ read_json = make_reader(raise_for)
 
 
 def next_page(content: Mapping[str, Any], page: int) -> int:
-    """Return the number of the next page; 0 after the last one.
+    """Return the number of the next page; 0 after the last page.
 
     Args:
         content: a page of a list, as the vendor returns it.
@@ -110,5 +110,5 @@ def next_page(content: Mapping[str, Any], page: int) -> int:
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Read `X-RateLimit-Reset`, which is a number of seconds here (an epoch time at dotdigital)."""
+    """Return the error if a response asks to retry later. `X-RateLimit-Reset` is in seconds, not an epoch time."""
     return retry_hint_from_status(response, wait_header(response.headers, "x-ratelimit-reset", now), now)

@@ -1,8 +1,8 @@
-"""Campaign Monitor: adding people to a list again that an export has removed.
+"""Campaign Monitor: adds people to a list again after an export has removed them.
 
-`Resubscribe: true` brings back every person who is not active, also one who unsubscribed (vendor page: "should be used
-with caution", read 2026-08). So it is sent only for people whose state is Deleted in a read just before, and who are
-not on the client's suppression list.
+`Resubscribe: true` makes every person active, also a person who unsubscribed (vendor page: "should be used with
+caution", read 2026-08). It is therefore sent only for people who are not on the client's suppression list, and whose
+state is Deleted in a read just before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def resubscribe_removed(audience: Audience, batch: Batch) -> Operation[BatchRepl
 
 
 def find_suppressed(audience: Audience, batch: Batch, deleted: Sequence[int]) -> Operation[dict[int, RowRejection]]:
-    """Reject the people who are on the suppression list; if it cannot be read, reject all.
+    """Return rejections for the people on the suppression list; for all people if the list cannot be read.
 
     Args:
         audience: the list.

@@ -1,6 +1,6 @@
-"""Campaign Monitor: state of a person in a list, and the client's suppression list.
+"""Campaign Monitor: reads the state of a person in a list, and the client's suppression list.
 
-Sources: endpoint pages of v3.3 and the official clients, read 2026-08. A person has no id except the address.
+Sources: endpoint pages of v3.3 and the official clients, read 2026-08. The address is a person's only id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NOT_IN_LIST = 203
 CANNOT_LIST_CLIENTS = {60, 403}
 """Error codes for a key of one client, which may not list the account's clients."""
 ACTIVE, DELETED, ABSENT, UNKNOWN = "Active", "Deleted", "", "unknown"
-"""States of a person. `ABSENT` and `UNKNOWN` are not the vendor's."""
+"""States of a person. The vendor defines the first two; `ABSENT` and `UNKNOWN` are additions."""
 
 INACTIVE_REASONS = {
     ABSENT: Reason.NOT_IN_AUDIENCE,
@@ -28,16 +28,16 @@ INACTIVE_REASONS = {
     "Unconfirmed": Reason.PENDING_CONFIRMATION,
     "Suppressed": Reason.SUPPRESSED,
 }
-"""Reasons by state of people who are not active."""
+"""The reason for each state except `ACTIVE`."""
 
 
 def subscriber_url(audience: Audience) -> str:
-    """Return the URL for reading or deleting a person. The address is sent in the query, which logs leave out."""
+    """Return the URL for reading or deleting a person. The address is sent in the query, which logs omit."""
     return f"{audience.base_url}/subscribers/{audience.audience}.json"
 
 
 def read_state(audience: Audience, email: str) -> Operation[str]:
-    """Return a person's state in the list, as the vendor spells it; `ABSENT` or `UNKNOWN` if there is none."""
+    """Return a person's state in the list; `ABSENT` for a person not in it, `UNKNOWN` if the record has no state."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400:  # noqa: PLR2004
         code, message = error_of(response)
@@ -55,7 +55,7 @@ def why_inactive(row: int, state: str) -> RowRejection:
 
 
 def find_client(audience: Audience) -> Operation[str]:
-    """Return the id of the client that owns the list, which a list does not name; empty if the key may not look."""
+    """Return the id of the client that owns the list; empty if no client lists it or the key may not list clients."""
     if audience.extra.get("client_id"):
         return audience.extra["client_id"]
     response = yield get(f"{audience.base_url}/clients.json")
@@ -76,8 +76,9 @@ def read_suppression_list(
     Args:
         audience: a list of the client.
         client: the client's id.
-        on_entries: receives a page; returns False to end the read, if the vendor confirms the order.
-        order_by: `email`, or `date` with the newest first.
+        on_entries: receives the entries of a page. It returns False to end the read, which takes effect only if the
+            response confirms the order.
+        order_by: `email`, or `date` for the newest first.
     """
     url = f"{audience.base_url}/clients/{client}/suppressionlist.json"
     direction = "desc" if order_by == "date" else "asc"

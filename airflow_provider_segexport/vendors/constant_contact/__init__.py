@@ -1,4 +1,4 @@
-"""Constant Contact, API v3. An upsert is an import activity, which reports counters.
+"""Constant Contact, API v3. An upsert is an import activity: an asynchronous job that reports counters.
 
 An audience is a list. Sources: the published specification (3.0.178) and the vendor's guides, read 2026-08.
 """
@@ -33,8 +33,8 @@ VENDOR = Vendor(
     audience_noun="list",
     base_url=account.BASE_URL,
     documentation_url="https://developer.constantcontact.com/",
-    # Published: 40,000 rows and 4 MB in one import, and the vendor silently drops what exceeds them. 1,000 queued
-    # activities in an account. 4 calls a second and 10,000 a day with one key, shared by all its clients.
+    # Published: at most 40,000 rows and 4 MB in one import (the vendor silently drops the rest), 1,000 queued
+    # activities in an account, and 4 calls a second and 10,000 a day for one key, which all its clients share.
     limits=Limits(
         batch_rows=39_999,
         batch_bytes=3_990_000,
@@ -68,7 +68,7 @@ VENDOR = Vendor(
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
     # No `find_lost_jobs`: activities are listed with counters, but without content (specification 3.0.178, read
-    # 2026-08), so a similar one may be an earlier run's. An import that is sent again updates the same contacts.
+    # 2026-08), so a similar activity may belong to an earlier run. A repeated import updates the same contacts.
     audience_link=account.audience_link,
     retry_hint=responses.retry_hint,
     api_paths=("/v3",),

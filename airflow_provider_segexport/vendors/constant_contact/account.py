@@ -1,4 +1,4 @@
-"""Constant Contact: tokens, list and custom fields."""
+"""Constant Contact: renews tokens, and reads lists and custom fields."""
 
 from __future__ import annotations
 
@@ -57,27 +57,27 @@ MAX_DECIMALS = 4  # specification 3.0.178
 
 NEW_FIELD_BODIES: dict[FieldType, dict[str, Any]] = {
     "text": {"type": "string"},
-    # Without metadata, the vendor decides whether numbers are whole, and rejects negative ones.
+    # Without metadata, the vendor decides whether numbers are integers, and rejects negative numbers.
     "number": {
         "type": "number",
         "metadata": {"integer": False, "decimal_places": MAX_DECIMALS, "allow_negative": True},
     },
     "boolean": {"type": "boolean"},
-    "date": {"type": "date", "version": 2},  # version 1 is a text
+    "date": {"type": "date", "version": 2},  # version 1 is a text field
 }
 """Request bodies for creating a custom field, without its label."""
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Check the tokens, the user's privilege and the list, and read the custom fields."""
+    """Check the tokens, the user's privileges and the list, and read the custom fields."""
     api = endpoint.base_url + API_PATH
     summary = yield get(f"{api}/account/summary")
-    # This read needs the scope account_read, but an export does not. Without the scope the account has no name.
+    # This read needs the scope account_read, but an export does not. Without the scope, the name stays unknown.
     has_no_name = summary.status == 403  # noqa: PLR2004
     account = {} if has_no_name else as_object(read_json(summary))
     name, account_id = as_text(account.get("organization_name")), as_text(account.get("encoded_account_id"))
     granted = privilege_names(read_json((yield get(f"{api}/account/user/privileges"))))
-    if granted and "contacts:write" not in granted:  # without any names, the import shows whether it is granted
+    if granted and "contacts:write" not in granted:  # if no names are returned, only the import can check the privilege
         raise missing_privileges(["contacts:write"])
     # The account is "all", because list ids are unique over all accounts.
     if audience is None:
@@ -160,7 +160,7 @@ def link_url(api: str, body: dict[str, Any], name: str) -> str:
         name: the link's name, for example `next`.
 
     Raises:
-        UnexpectedResponse: the link leads to another server, which must not receive the access token.
+        UnexpectedResponse: the link leads to a different server, which must not receive the access token.
     """
     href = as_text(as_object(as_object(as_object(body).get("_links")).get(name)).get("href"))
     if not href:
@@ -169,18 +169,18 @@ def link_url(api: str, body: dict[str, Any], name: str) -> str:
     if (href.startswith("/") or "://" in href) and is_vendor_host(url, (), api):
         return url
     raise UnexpectedResponse(
-        f"Constant Contact's response has a link ({name}) to another server than the API's; nothing is sent there. "
+        f"Constant Contact's response has a link ({name}) to a server other than the API; nothing is sent there. "
         "To fix: check which server answers at the base URL of the connection."
     )
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a custom field; accept one that exists already (409).
+    """Create a custom field. A field that already exists (409) is not an error.
 
     Args:
         audience: any audience of the account.
         name: name of the new field.
-        kind: its type.
+        kind: type of the new field.
     """
     body = {"label": name, **NEW_FIELD_BODIES[kind]}
     response = yield send_json("POST", f"{audience.base_url}/contact_custom_fields", body)
@@ -189,24 +189,24 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
 
 
 def authorization_url(endpoint: ApiEndpoint) -> str:
-    """Return the base URL of the token endpoint: the connection's, or the vendor's, or that of a set base URL."""
+    """Return the token endpoint's base URL: the connection's option, or else derived from the base URL."""
     url = endpoint.options.get("authorize_url", "").rstrip("/")
     if url:
         if "?" not in url and is_vendor_host(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
             return url
         raise InvalidConnection(
-            "The connection's authorization URL is no https address of Constant Contact's and not on the server of its "
-            "base URL: no credential is sent there. To fix: leave 'Authorization URL' empty, or correct it."
+            "The connection's authorization URL is neither an https URL of Constant Contact nor on the server of the "
+            "base URL, so no credentials are sent there. To fix: leave 'Authorization URL' empty, or correct it."
         )
     return (AUTHORIZATION_URL if endpoint.is_default_url else endpoint.base_url) + OAUTH_PATH
 
 
 def refresh(endpoint: ApiEndpoint, credentials: OAuthCredentials, now: float) -> Operation[OAuthToken]:
-    """Renew the tokens. With a rotating key, the old refresh token is void after this call.
+    """Renew the tokens. If refresh tokens rotate, the old one is invalid after this call.
 
     Args:
         endpoint: base URL and options of the connection.
-        credentials: refresh token and client.
+        credentials: refresh token, and id and secret of the client.
         now: current time in epoch seconds.
     """
     form = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}
@@ -215,12 +215,12 @@ def refresh(endpoint: ApiEndpoint, credentials: OAuthCredentials, now: float) ->
 
 
 def token_request(endpoint: ApiEndpoint, credentials: OAuthCredentials, form: dict[str, str]) -> Request:
-    """Return a call of the token endpoint. A confidential client sends its secret, a public one its id alone.
+    """Return a request to the token endpoint. A confidential client sends id and secret, a public client only its id.
 
     Args:
         endpoint: base URL and options of the connection.
         credentials: the client's id and secret.
-        form: members of the body.
+        form: form fields of the body.
     """
     headers = dict(FORM_HEADERS)
     if credentials.client_secret:
@@ -237,7 +237,7 @@ def read_token(response: Response, old_refresh_token: str, now: float) -> OAuthT
 
     Args:
         response: response of the token endpoint.
-        old_refresh_token: stays valid if the response contains no new one.
+        old_refresh_token: returned if the response contains no new refresh token.
         now: current time in epoch seconds.
     """
     token = response.mapping()
@@ -259,7 +259,7 @@ def read_token(response: Response, old_refresh_token: str, now: float) -> OAuthT
 
 
 def is_expired(response: Response) -> bool:
-    """Return whether the token may have expired, after 24 h. The response to an expired and a bad token is the same."""
+    """Return whether the token may have expired (after 24 h). An expired and an invalid token get the same response."""
     return b"unauthorized" in response.body.lower()
 
 

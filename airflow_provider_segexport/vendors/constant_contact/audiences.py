@@ -1,4 +1,4 @@
-"""Constant Contact: the lists of an account, and creating one."""
+"""Constant Contact: lists the lists of an account, and creates a list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_segexport.vendors.responses import (
 )
 
 PAGE_SIZE = "500"
-"""The text of the specification (3.0.178) says 1 to 500, and its schema 1,000. An account has at most 1,000 lists."""
+"""The specification (3.0.178) allows 500 in its text and 1,000 in its schema. An account has at most 1,000 lists."""
 MAX_NAME_CHARS = 255
 CONFLICT = 409
 
@@ -53,14 +53,14 @@ def create(account: Audience, name: str) -> Operation[str]:
     )
     if response.status == CONFLICT:
         raise InvalidArgument(
-            "Constant Contact has a list whose name it takes for the same (409). To fix: use that list's exact name, "
+            "Constant Contact already has a list with an equivalent name (409). To fix: use that list's exact name, "
             "which `airflow segexport audiences` shows."
         )
     return required_id(read_json(response, 200, 201), "list_id", GUID)
 
 
 def describe_new(account: Audience) -> Operation[Audience]:
-    """Add the account's custom fields, which every list has."""
+    """Add the account's custom fields, which apply to every list."""
     fields = yield from custom_fields(account.base_url)
     return replace(account, fields=fields)
 

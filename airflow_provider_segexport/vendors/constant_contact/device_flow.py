@@ -1,4 +1,4 @@
-"""Constant Contact: first login by the device flow, in which a person approves in any browser."""
+"""Constant Contact: first login with the OAuth device flow, in which a person approves the login in any browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def device_login(
     Args:
         endpoint: base URL and options of the connection.
         credentials: the client; its refresh token is not used.
-        show_prompt: shows page and code to the person.
+        show_prompt: shows the page's URL and the code to the person.
         clock: returns the current time in epoch seconds.
     """
     body = urlencode({"client_id": credentials.client_id, "scope": SCOPES, "response_type": "code"}).encode()
@@ -43,7 +43,7 @@ def device_login(
     if "device_code" not in device:
         code = public_code(device.get("error", started.status))
         raise AuthenticationFailed(
-            f"Constant Contact starts no device login for this client id (error code {code}). To fix: allow the device "
+            f"Constant Contact refuses a device login for this client id (error code {code}). To fix: allow the device "
             "flow for the application in the developer portal."
         )
     page = str(device.get("verification_uri_complete") or device["verification_uri"])

@@ -1,4 +1,4 @@
-"""Constant Contact: mapping of the neutral fields."""
+"""Constant Contact: field rules for the neutral fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constant Contact: item template and import activities, which report counters and errors by line."""
+"""Constant Contact: item template and import activities, which report counters, and errors by line number."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ FIRST_ROW_LINE = 2
 """Line number of the first row. A header counts as line 1, also in an import of JSON."""
 
 ERROR_LINES_FACT = "error_lines"
-"""Key of `Audience.extra`: how a probe has found out that the account counts lines, `line_1` or `line_2`."""
+"""Key of `Audience.extra`: the line number of the first row according to a probe, `line_1` or `line_2`."""
 
 PROOF_COUNTERS = {"person_count", "error_count", "cannot_add_to_list_count"}
 """Counters that together show whether every row was accepted."""
 
 
 def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
-    """Build a row of `import_data`, which is flat. It has no `sign_up_form`, because that would opt people in."""
+    """Build the flat template of an `import_data` row. It omits `sign_up_form`, because that would opt people in."""
     members: dict[str, Node] = {}
     for rule in FIELD_RULES:
         if rule.field not in mapped.fields:
@@ -75,7 +75,7 @@ def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Start an import activity. The vendor silently drops what exceeds 4,000,000 bytes or 40,000 rows."""
+    """Start an import activity. The vendor silently drops rows beyond 4,000,000 bytes or 40,000 rows."""
     suffix = f'],"list_ids":{json.dumps([audience.audience])}}}'
     url = f"{audience.base_url}/activities/contacts_json_import"
     response = yield send_batch("POST", url, '{"import_data":[', batch, suffix)
@@ -89,14 +89,15 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 def poll(
     audience: Audience, job_ids: Sequence[str], state_of: Callable[[dict[str, Any]], JobState] | None = None
 ) -> Operation[dict[str, JobState]]:
-    """Read lists of 500 activities of the past ten days, then single activities that the lists do not contain.
+    """Return job states. Read pages of 500 activities of the past ten days, then single activities not on these pages.
 
-    A list costs as much as a single activity, so lists are read while fewer lists than missing activities were read.
+    A page costs one call, as a single activity does. So another page is read only while more activities are missing
+    than the number of pages read, plus one.
 
     Args:
         audience: the list.
         job_ids: ids of activities.
-        state_of: returns the state of an activity that is read by itself; None for `job_state`.
+        state_of: returns the state of a single activity; None for `job_state`.
     """
     missing, states, pages = set(job_ids), dict[str, JobState](), 0
     url = f"{audience.base_url}/activities?limit=500"
@@ -114,7 +115,7 @@ def poll(
 
 
 def job_state(activity: dict[str, Any]) -> JobState:
-    """Return an activity's state."""
+    """Return an activity's state; raise `UnexpectedResponse` for a state that is not documented."""
     state = required(activity, "state")
     if state not in STATES:
         raise UnexpectedResponse(
@@ -125,7 +126,7 @@ def job_state(activity: dict[str, Any]) -> JobState:
 
 
 def read_activity(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:
-    """Read an activity. One that is gone, after ten days, counts as failed, so its rows are sent again."""
+    """Read an activity. The vendor deletes activities after ten days; a deleted activity counts as failed."""
     response = yield get(f"{audience.base_url}/activities/{job_id}")
     if response.status == 404:  # noqa: PLR2004
         return {"activity_id": job_id, "state": "failed"}
@@ -133,10 +134,10 @@ def read_activity(audience: Audience, job_id: str) -> Operation[dict[str, Any]]:
 
 
 def embedded_job_reads(response: Response) -> dict[str, Response]:
-    """Return the single-activity reads in a list of activities, which have one form (specification 3.0.178, 2026-08).
+    """Return the single-activity responses that a list of activities contains (specification 3.0.178, 2026-08).
 
-    Only activities without errors are returned. A list need not contain the texts of a thousand errors, and it may
-    leave out counters, without which an activity has no result.
+    Only activities without errors are returned, because a list may omit error texts. Activities without all counters
+    are left out, because they have no result.
     """
     if response.status != 200 or not response.url.endswith("/activities"):  # noqa: PLR2004
         return {}
@@ -150,14 +151,14 @@ def embedded_job_reads(response: Response) -> dict[str, Response]:
 
 
 def _has_no_errors(counts: Mapping[str, Any]) -> bool:
-    """Return whether the counters are complete and count no error. Imports count people, removals count lists."""
+    """Return whether all counters are present and count no error. Imports count people, removals count lists."""
     complete = counts.get("list_count") is not None or all(counts.get(name) is not None for name in PROOF_COUNTERS)
     error_counters = ("error_count", "correctable_count", "cannot_add_to_list_count")
     return complete and not any(counts.get(name) for name in error_counters)
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Return the result of each row from errors by line. Rows that are only counted stay unattributed.
+    """Return the result of each row, from errors with line numbers. Rows that are only counted stay unattributed.
 
     Args:
         audience: the audience of the job.
@@ -189,24 +190,24 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
 def rows_were_dropped(counts: Mapping[str, int], error_count: int, rows: int) -> bool:
     """Return whether the vendor read fewer rows than were sent.
 
-    It is not documented whether `person_count` includes the rows with errors. If both readings are possible,
-    `items_total_count` decides, which counts all rows and a header.
+    The vendor does not document whether `person_count` includes rows with errors. If both interpretations are
+    possible, `items_total_count` decides, which counts all rows and a header.
 
     Args:
         counts: the activity's counters.
-        error_count: rows with errors.
-        rows: rows that were sent.
+        error_count: number of rows with errors.
+        rows: number of rows that were sent.
     """
     people = counts.get("person_count", rows)
     return people + error_count < rows or (people < rows and counts.get("items_total_count", rows) < rows)
 
 
 def row_errors(errors: Sequence[str], rows: int, first_line: int = FIRST_ROW_LINE) -> list[RowRejection]:
-    """Return the rejections of rows by line number. Ignore errors without a line, or with one outside the batch.
+    """Return the rejections of rows by line number. Ignore errors whose line is missing or outside the batch.
 
     Args:
-        errors: texts of an activity.
-        rows: rows of the batch.
+        errors: error texts of an activity.
+        rows: number of rows in the batch.
         first_line: line number of the first row.
     """
     rejected = []

@@ -1,4 +1,4 @@
-"""Constant Contact: reading a list by an export activity.
+"""Constant Contact: reads a list with an export activity.
 
 An export takes a few calls. Pages of a million contacts would take 2,000.
 """
@@ -24,10 +24,10 @@ from airflow_provider_segexport.vendors.member_pages import read_parts
 from airflow_provider_segexport.vendors.responses import GUID, as_int, as_object, get, required_id, send_json
 
 PAGE_ROWS = 10_000
-"""Rows of the exported file that are passed on at a time."""
+"""Maximum rows of the exported file in one page that a callback receives."""
 MAX_POLLS = 240
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 15.0
-"""First and longest wait between two polls, in seconds. All polls take about an hour."""
+"""First and longest wait between two polls, in seconds. All polls together take about an hour."""
 EXPORT_COLUMNS = ["email_address", "email_optout_date"]
 
 
@@ -39,8 +39,8 @@ def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
     """Start an export of the list and return its id, or read the file of the export with that id.
 
-    Without a status, the export contains every contact of the list: a bounced one, who is still in the list, and one
-    who has unsubscribed from everything, who has an opt-out date. Contact ids are not among the documented columns.
+    An export without a status filter contains every contact of the list, also bounced contacts. A contact who has
+    unsubscribed from everything has an opt-out date. The documented columns do not include contact ids.
 
     Args:
         audience: the audience.
@@ -70,7 +70,7 @@ def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[
     expected = as_int(as_object(finished.get("status")).get("items_completed_count")) or 0
     if row_count + 1 < expected:  # the vendor may count the header
         raise RetryableError(
-            f"Constant Contact's export of the list holds {row_count:,} of {counted(expected, 'contact')}."
+            f"Constant Contact's export of the list contains {row_count:,} of {counted(expected, 'contact')}."
         )
     return ""
 

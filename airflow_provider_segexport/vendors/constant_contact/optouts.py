@@ -1,6 +1,6 @@
-"""Constant Contact: reading people who unsubscribed from everything (specification 3.0.178, read 2026-08).
+"""Constant Contact: reads the people who unsubscribed from everything (specification 3.0.178, read 2026-08).
 
-No call lists the people who left a single list. They are found by reading the list back.
+No call lists the people who left a single list. A run identifies them by reading the list back.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from airflow_provider_segexport.vendors.timestamps import to_iso
 
 PAGE_SIZE = 500  # maximum
 MAILABLE_PERMISSIONS = {"implicit", "explicit", "pending_confirmation", "temp_hold", "not_set"}
-"""Permissions of people who have not opted out. The request asks for opt-outs, so every other permission is one."""
+"""Permissions of people who have not opted out. Every other permission counts as an opt-out."""
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read opt-outs of the whole account since a time, also of contacts deleted since: a deletion is no opt-in.
+    """Read the opt-outs of the account since a time, also of deleted contacts, because a deletion is not an opt-in.
 
     Args:
         audience: the audience.
@@ -37,11 +37,11 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
 
 
 def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
-    """Read one page of all opt-outs; return the next page's marker, which is the rest of its URL.
+    """Read one page of all opt-outs; return the next page's marker, empty after the last page.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: path and query of the page; empty for the first page.
         on_page: receives the opt-outs on the page; a person may be on several pages.
     """
     first = f"/contacts?status=all&optout_after={quote(to_iso(0.0), safe='')}&limit={PAGE_SIZE}"

@@ -1,4 +1,4 @@
-"""Constant Contact: finds out which privileges and scopes of exports a login lacks, for the connection test."""
+"""Constant Contact: checks the privileges and scopes of a login for the connection test."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_provider_segexport.vendors.responses import get
 FORBIDDEN = 403
 
 PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
-"""Privileges of the calls that an export makes (specification 3.0.178, `x-authorization-privileges`). A new list takes
-contacts:lists:write too, and a call without it says so."""
+"""Privileges of the calls that an export makes (specification 3.0.178, `x-authorization-privileges`). Creating a
+list also needs contacts:lists:write; it is not checked here, because the call itself reports it."""
 
 READS = (("contact_lists", "contact_data"), ("account/summary", "account_read"))
-"""Path of a read, and the scope that it needs."""
+"""Paths of reads, with the scope that each needs."""
 
 
 def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:

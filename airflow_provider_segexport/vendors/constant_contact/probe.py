@@ -1,7 +1,7 @@
 """Constant Contact: the questions of a probe.
 
-No call lets a person leave a single list, so it is not asked whether an import brings such people back: the vendor's
-guide says that it does (contacts_sync.html, read 2026-08).
+The probe does not test whether an import adds people again who left a single list, because no call makes a person leave
+one. The vendor's guide says that it does (contacts_sync.html, read 2026-08).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ NO_LIST_FACT = "no_list"
 NEW_STATUS = {
     "implicit": Answer("A new contact has implied permission.", "Send only people who have agreed to receive mail."),
     "explicit": Answer(
-        "A new contact counts as one that has given express permission.",
-        "Exports go on. Send only people who have given it.",
+        "A new contact counts as a contact with express permission.",
+        "Exports go on. Send only people who have given express permission.",
     ),
     "pending_confirmation": Answer(
         "The account confirms opt-ins: a new contact gets a mail and must confirm.",
@@ -37,8 +37,8 @@ UNKNOWN_FIELD = {
     "batch_rejected": Answer("An unknown custom field rejects the call.", "Exports check that each field exists."),
 }
 PERSON_COUNT = {
-    "all": Answer("`person_count` includes rows with errors.", "Exports accept both readings."),
-    "valid": Answer("`person_count` leaves out rows with errors.", "Exports accept both readings."),
+    "all": Answer("`person_count` includes rows with errors.", "Exports accept both interpretations."),
+    "valid": Answer("`person_count` excludes rows with errors.", "Exports accept both interpretations."),
 }
 ERROR_LINES = {
     "line_2": Answer("An error of the first row names line 2.", "Exports count lines from 2."),
@@ -51,8 +51,8 @@ NO_LIST = {
     GONE: removal_deletes("off its last list"),
 }
 RATE_HEADERS = {
-    "absent": Answer("No header announces calls left.", "Exports count the calls themselves."),
-    "present": Answer("A header announces calls left.", "Exports count the calls themselves, and ignore it."),
+    "absent": Answer("No header reports the remaining calls.", "Exports count the calls themselves."),
+    "present": Answer("A header reports the remaining calls.", "Exports ignore it and count the calls themselves."),
 }
 
 WITHOUT_ID = (
@@ -84,7 +84,7 @@ PROBE = Probe(
             name="email_case",
             text="Is an address in upper case the same contact as in lower case?",
             confidence="assumed",
-            source="no page says it; clients compare in lower case",
+            source="not documented; clients compare in lower case",
             answers=email_case("contact", "account"),
             assumed="same",
             fact=EMAIL_CASE_FACT,
@@ -98,7 +98,7 @@ PROBE = Probe(
             name="unknown_field",
             text="What does an import do with a custom field that does not exist?",
             confidence="assumed",
-            source="the specification (3.0.178) says that fields must exist, and not what happens otherwise",
+            source="the specification (3.0.178) says that fields must exist, but not what happens otherwise",
             answers=UNKNOWN_FIELD,
             assumed="ignored",
             people=1,
@@ -125,7 +125,7 @@ PROBE = Probe(
             name=ERROR_LINES_FACT,
             text="Which line does the error of an import's first row name?",
             confidence="assumed",
-            source="two independent clients subtract 2; no page says it",
+            source="two independent clients subtract 2; not documented",
             answers=ERROR_LINES,
             assumed="line_2",
             people=2,
@@ -166,7 +166,7 @@ PROBE = Probe(
         ),
         Question(
             name="rate_headers",
-            text="Does a response announce the calls that are left?",
+            text="Does a response report the remaining calls?",
             confidence="assumed",
             source="rate_limits.html (2026-08) names no header",
             answers=RATE_HEADERS,

@@ -58,9 +58,9 @@ def read_contacts(audience: Audience, email: str, include: str = "") -> Operatio
     """Return the contacts that have an address.
 
     Args:
-        audience: of the account.
+        audience: any audience of the account.
         email: the address.
-        include: sub-resource to read along; empty for none.
+        include: sub-resource that the response shall contain; empty for none.
     """
     yield Sleep(0)
     query = {"email": email, "status": "all", **({"include": include} if include else {})}
@@ -83,10 +83,10 @@ def ask_email_case(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def ask_new_status(subject: Subject) -> Operation[str | NotAsked]:
-    """Import a new contact, and read the permission."""
+    """Import a new contact, and read its permission."""
     email = subject.emails[0]
     if (yield from read_contacts(subject.audience, email)):
-        return NotAsked("the address is a contact of the account already; give --address another pattern")
+        return NotAsked("the address is already a contact of the account; give --address another pattern")
     if not (yield from import_email(subject, email)):
         return UNCLEAR
     contacts = yield from read_contacts(subject.audience, email)
@@ -105,7 +105,7 @@ def ask_unknown_field(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def import_with_error(subject: Subject) -> Operation[dict[str, Any]]:
-    """Import a good row, and after it a row with a birthday that does not exist. Return the activity."""
+    """Import a valid row, followed by a row with an impossible birthday; return the activity."""
     good, bad = subject.emails
     items = [item_of(good), item_of(bad, birthday_month=13, birthday_day=1)]
     reply = yield from imports.upsert(subject.audience, Batch("probe", [0, 1], [good, bad], items))
@@ -119,7 +119,7 @@ def import_with_error(subject: Subject) -> Operation[dict[str, Any]]:
 
 
 def ask_person_count(subject: Subject) -> Operation[str | NotAsked]:
-    """Read whether the counter of people includes a row with an error."""
+    """Check whether the counter of people includes a row with an error."""
     status = as_object((yield from import_with_error(subject)).get("status"))
     errors = (as_int(status.get("error_count")) or 0) + (as_int(status.get("correctable_count")) or 0)
     people = as_int(status.get("person_count"))
@@ -143,7 +143,7 @@ def ask_error_lines(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def labels(subject: Subject) -> tuple[str, str]:
-    """Return the labels of two custom fields, which are their names too."""
+    """Return the labels of two custom fields, which are also their names."""
     return f"segexport_check_{subject.mark}_n", f"segexport_check_{subject.mark}_t"
 
 

@@ -1,4 +1,4 @@
-"""Constant Contact: reading one contact with memberships, name, birthday and custom fields."""
+"""Constant Contact: reads one contact with memberships, name, birthday and custom fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_segexport.vendors.member_record import MemberRecord, as_va
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, required_list
 
 RETURNED = ("first_name", "last_name", "birthday_month", "birthday_day")
-"""Fields that a contact has under the names of an import. Addresses and phone numbers are lists and not compared."""
+"""Fields with the same name in a contact and in an import. Postal addresses and phone numbers are not compared."""
 
 
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
@@ -44,6 +44,6 @@ def _address(contact: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sent_values(audience: Audience, item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of an item of an import, by the keys of a record."""
+    """Return the values of an import's item, by the keys of a record."""
     del audience
     return as_values({key: value for key, value in item.items() if key in RETURNED or key.startswith("cf:")})

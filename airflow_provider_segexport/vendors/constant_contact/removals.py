@@ -1,7 +1,7 @@
-"""Constant Contact: removal from a list by contact id, as an activity.
+"""Constant Contact: removes people from a list by contact id, with an activity.
 
-Only the membership ends; `permission_to_send` and other lists stay as they are. Neither imports nor exports return
-contact ids, so they are read (specification 3.0.178, read 2026-08).
+A removal ends only the membership; `permission_to_send` and other lists do not change. Contact ids have to be read,
+because neither imports nor exports return them (specification 3.0.178, read 2026-08).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Retry all rows of a failed activity. A finished one counts contacts and names none.
+    """Return all rows to retry if the activity failed. A finished activity only counts contacts, so it rejects none.
 
     Args:
         audience: the audience of the job.
@@ -65,7 +65,7 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
 
 
 def removal_state(activity: dict[str, Any]) -> JobState:
-    """Return a removal's state. An undocumented one counts as finished, because the run reads the list back anyway."""
+    """Return a removal's state. An undocumented state counts as finished, because the run reads the list back."""
     return STATES.get(as_text(activity.get("state")), JobState.FINISHED)
 
 
@@ -120,6 +120,6 @@ REMOVAL = Removal(
     poll=partial(poll, state_of=removal_state),
     collect=collect,
     resolve_ids=resolve_ids,
-    # No `find_members`: an export of the list takes fewer of the day's calls.
+    # No `find_members`: an export of the list uses fewer calls of the daily quota.
     confirms=False,  # `items_completed_count` counts processed contacts, also those that were not in the list
 )

@@ -26,24 +26,24 @@ from airflow_provider_segexport.vendors.responses import (
 
 DAY_S = 86_400.0
 THROTTLED_WAIT_S = 1.0
-"""Wait after more than 4 calls a second with one key, in seconds. No header says how long to wait."""
+"""Seconds to wait after more than 4 calls a second with one key. No header says how long to wait."""
 
 
 def error_of(response: Response) -> tuple[str, str]:
-    """Return error key and message. Errors are an array of objects; those of login and throttling are one object."""
+    """Return error key and message. An error is an array of objects; for login and throttling it is one object."""
     body = response.json()
     if isinstance(body, list):
         body = body[0] if body else {}
     if not isinstance(body, dict):
         raise UnexpectedResponse(
-            f"{response.url} answered {response.status} with JSON that is no error of Constant Contact's. To fix: "
+            f"{response.url} answered {response.status} with JSON that is not a Constant Contact error. To fix: "
             "check which server answers at the base URL of the connection."
         )
     return as_text(body.get("error_key")), as_text(body.get("error_message"))
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise the error that a response with an unexpected status means.
+    """Raise the error for a response with an unexpected status.
 
     A 403 can mean a missing scope, a missing user privilege, or a deactivated application.
     """
@@ -62,8 +62,8 @@ def raise_for(response: Response) -> NoReturn:
             )
         case 404:
             raise AudienceNotFound(
-                f"{failure}. The account has no list of that id, or the list was deleted. To fix: copy the id from the "
-                "list's address in the browser."
+                f"{failure}. The account has no list with that id, or the list was deleted. To fix: copy the id from "
+                "the list's address in the browser."
             )
         case _:
             raise unexpected_response("Constant Contact", response, key)
@@ -73,13 +73,13 @@ read_json = make_reader(raise_for)
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Recognise three kinds of 429: too many calls a second, the day's calls used up, too many queued activities."""
+    """Return the error to raise if a response asks to retry later; a 429 has one of three causes."""
     if response.status == TOO_MANY_REQUESTS:
         if b"queued activities" in response.body:
             return JobSlotsFull("Constant Contact holds 1,000 queued activities of this account.")
         if b"quota_exceeded" in response.body or b"Limit Exceeded" in response.body:
             return RateLimited(
-                "The API key's 10,000 calls of today are used up at Constant Contact; more from midnight UTC.",
+                "The API key has used its 10,000 daily calls at Constant Contact; the quota resets at midnight UTC.",
                 retry_after_s=seconds_to_midnight(vendor_time(response.headers, now)),
             )
         return RateLimited(f"{response.url} answered 429: more than 4 calls a second.", retry_after_s=THROTTLED_WAIT_S)
@@ -87,5 +87,5 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
 
 
 def seconds_to_midnight(now: float) -> float:
-    """Return the seconds from an epoch time to a second after the next midnight UTC: the daily quota starts again."""
+    """Return the seconds from an epoch time to one second after midnight UTC, when the daily quota resets."""
     return DAY_S - now % DAY_S + 1

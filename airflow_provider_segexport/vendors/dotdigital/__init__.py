@@ -1,4 +1,4 @@
-"""dotdigital: contacts by API v3, address books by v2. An upsert is an import job with a report.
+"""dotdigital: API v3 for contacts, v2 for address books. An upsert is an import job with a report.
 
 An audience is an address book. Sources: developer.dotdigital.com and the published specifications, read 2026-08.
 """
@@ -58,9 +58,9 @@ VENDOR = Vendor(
     directory=audiences.DIRECTORY,
     removal=removals.REMOVAL,
     list_optouts=optouts.list_optouts,
-    # No `find_lost_jobs`: v3 lists no imports, and has no idempotency keys (contacts specification 3.4.3 and
-    # conventions page, read 2026-08). An import that is sent again updates the same contacts.
-    # No `Audience.contact_headroom`: account-info has credits and calls, but no contact limit.
+    # No `find_lost_jobs`: v3 cannot list imports, and has no idempotency keys (contacts specification 3.4.3 and
+    # conventions page, read 2026-08). A repeated import updates the same contacts.
+    # No `Audience.contact_headroom`: account-info returns credits and calls, but no contact limit.
     audience_link=account.audience_link,
     probe=probe.PROBE,
     with_facts=probe.with_facts,

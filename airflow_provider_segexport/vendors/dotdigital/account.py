@@ -1,4 +1,4 @@
-"""dotdigital: API user, account region, address book and data fields."""
+"""dotdigital: checks the API user, and reads the account's region, address book and data fields."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIELD_TYPES: dict[str, FieldType] = {"String": "text", "Numeric": "number", "Boo
 
 
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
-    """Check the API user, find the account's region, and read address book and data fields."""
+    """Check the API user, resolve the account's region, and read the address book and the data fields."""
     info = read_json((yield get(f"{endpoint.base_url}/v2/account-info")))
     properties = as_objects(as_object(info).get("properties"))
     values = {as_text(entry.get("name")): as_text(entry.get("value")) for entry in properties}
@@ -62,9 +62,9 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
 
 
 def read_data_fields(api: str) -> Operation[tuple[dict[str, VendorField], dict[str, str]]]:
-    """Return the account's data fields by name, and type by name of those that exports cannot write.
+    """Return the account's data fields by name, and the types of the fields that exports cannot write, by name.
 
-    The latter are for example of the type `NotAvailableInThisVersion`, or have none.
+    Exports cannot write a field without a type, or of a type such as `NotAvailableInThisVersion`.
     """
     fields = required_list(read_json((yield get(f"{api}/v2/data-fields"))), "data fields")
     types = {as_text(entry.get("name")): as_text(entry.get("type")) for entry in fields if as_text(entry.get("name"))}
@@ -80,18 +80,18 @@ def resolve_region(endpoint: ApiEndpoint, region_url: str) -> str:
     if "?" not in url and is_vendor_host(url, DOMAINS, "" if endpoint.is_default_url else endpoint.base_url):
         return url
     raise InvalidConnection(
-        "dotdigital's response names an API endpoint that is no address of dotdigital's; nothing is sent there. "
+        "dotdigital's response names an API endpoint outside dotdigital's domains; nothing is sent there. "
         "To fix: leave the base URL of the connection empty, or check which server answers at it."
     )
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a data field; accept one that exists already.
+    """Create a data field. A field that already exists is not an error.
 
     Args:
         audience: any audience of the account.
         name: name of the new field.
-        kind: its type.
+        kind: type of the new field.
     """
     data_type = next(name for name, field_type in FIELD_TYPES.items() if field_type == kind)
     response = yield send_json(

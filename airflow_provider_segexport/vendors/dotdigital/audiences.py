@@ -1,4 +1,4 @@
-"""dotdigital: the address books of an account, and creating one."""
+"""dotdigital: lists the address books of an account, and creates an address book."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from airflow_provider_segexport.vendors.responses import (
 
 PAGE_SIZE = 1000
 MAX_NAME_CHARS = 128
-"""Maxima of the address books specification (v2, read 2026-08)."""
+"""Maximums of the address books specification (v2, read 2026-08)."""
 
 
 def list_audiences(account: Audience, with_counts: bool) -> Operation[list[AudienceEntry]]:  # noqa: FBT001 - a callable's argument
-    """Read all pages of address books, which always have counts. A page without new books ends them."""
+    """Read all pages of address books, which always have counts. Stop at a page without new books."""
     del with_counts
     entries: dict[str, AudienceEntry] = {}
     skip = 0
@@ -49,14 +49,14 @@ def create(account: Audience, name: str) -> Operation[str]:
     response = yield replace(send_json("POST", f"{account.base_url}/v2/address-books", body), repeatable=False)
     if error_of(response)[0] == "ERROR_ADDRESSBOOK_DUPLICATE":
         raise InvalidArgument(
-            "dotdigital has an address book whose name it takes for the same (ERROR_ADDRESSBOOK_DUPLICATE). To fix: "
+            "dotdigital already has an address book with an equivalent name (ERROR_ADDRESSBOOK_DUPLICATE). To fix: "
             "use that book's exact name, which `airflow segexport audiences` shows."
         )
     return required_id(read_json(response, 200, 201), "id", DIGITS)
 
 
 def describe_new(account: Audience) -> Operation[Audience]:
-    """Add the account's data fields, which every address book has."""
+    """Add the account's data fields, which apply to every address book."""
     fields, unsupported = yield from read_data_fields(account.base_url)
     return replace(account, fields=fields, unsupported=unsupported)
 

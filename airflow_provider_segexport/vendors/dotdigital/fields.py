@@ -1,11 +1,11 @@
-"""dotdigital: mapping of the neutral fields. All except the email are data fields, which count as custom fields."""
+"""dotdigital: field rules. All neutral fields except the email are data fields, which count as custom fields."""
 
 from __future__ import annotations
 
 from airflow_provider_segexport.vendors.base import FieldRule
 
 MAX_VALUE_CHARS = 255
-"""Characters of a text data field, from an old help article (support.dotmailer.com 212211908)."""
+"""Maximum characters of a text data field, from an old help article (support.dotmailer.com 212211908)."""
 
 FIELD_RULES = (
     FieldRule("email", "email"),

@@ -35,7 +35,7 @@ STATES = {
 
 
 def item_template(matched: MappedFields, audience: Audience) -> JsonTemplate:
-    """Build a contact. It has no `channelProperties.email.status`, so the status of an existing contact stays."""
+    """Build the template of a contact. It omits `channelProperties.email.status`, so no contact's status changes."""
     columns = [(rule.key, rule.field) for rule in FIELD_RULES if rule.field in matched.fields and rule.field != "email"]
     columns += [(custom.name, custom.column) for custom in matched.custom]
     data: dict[str, Node] = {}
@@ -71,7 +71,7 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 STATUS = re.compile(rb'"status"\s*:\s*"(%s)"' % "|".join(STATES).encode(), re.IGNORECASE)
-"""State of an import in its report. A search is enough, because no contact in the report has such a status."""
+"""An import's state in its report. A text search is safe, because no contact in the report has such a status."""
 
 SUCCESS = range(200, 300)
 
@@ -120,7 +120,7 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
             return reject_all(batch, Reason.CONTACT_LIMIT_REACHED, report.status, message)
         case _:
             message = (
-                "dotdigital's data watchdog rejected a whole import. To fix: ask dotdigital's support before you run "
+                "dotdigital's data watchdog rejected an entire import. To fix: ask dotdigital's support before you run "
                 "it again."
             )
             return reject_all(batch, Reason.JOB_FAILED, report.status, message)

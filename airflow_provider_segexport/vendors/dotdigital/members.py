@@ -1,4 +1,4 @@
-"""dotdigital: reading the members of an address book."""
+"""dotdigital: reads the members of an address book."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PAGE_SIZE = 5000  # maximum of the contacts specification, 3.4.3
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Read all pages. They are addressed by a marker, so additions and removals between reads skip no contact."""
+    """Read all pages. Pages have markers, so additions and removals between two reads skip no contact."""
     return read_parts(read_members, audience, on_page)
 
 
 def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]:
-    """Read all pages with each contact's books, and leave out contacts that have unsubscribed from this book alone."""
+    """Read all pages with each contact's books; leave out contacts that have unsubscribed from this book."""
 
     def is_left(contact: dict[str, Any]) -> bool:
         entries = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
@@ -43,11 +43,11 @@ def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]
 
 
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
-    """Read the page at a marker; return the marker of the next page.
+    """Read the page at a marker; return the marker of the next page, empty after the last page.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: marker of the page; empty for the first page.
         on_page: receives the members on the page.
     """
     return _read_page(audience, marker, on_page, {})

@@ -1,6 +1,6 @@
-"""dotdigital: reading opt-outs of the account and of one address book.
+"""dotdigital: reads the opt-outs of an account and of one address book.
 
-Both reads are API v2's, and neither is deprecated (contacts and lists specifications v2, read 2026-08).
+Both calls belong to API v2, and neither is deprecated (contacts and lists specifications v2, read 2026-08).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from airflow_provider_segexport.vendors.timestamps import day_before, is_since_o
 
 PAGE_SIZE = 1000  # maximum of the specification
 MAX_PAGES = 10_000
-"""Pages of one read: 10 million people."""
+"""Maximum pages of one read: 10 million people."""
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read each person once: with the account's reason, or otherwise as having left the address book.
+    """Read each person once. The account's reason takes precedence over `LEFT_AUDIENCE`.
 
     Args:
         audience: the audience.
@@ -53,11 +53,11 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
 
 
 def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
-    """Read one page of all opt-outs, of the account first and then of the book; return the next page's marker.
+    """Read one page of all opt-outs, first the account's, then the book's; return the next page's marker.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: kind and number of the page; empty for the first page.
         on_page: receives the opt-outs on the page; a person may be on several pages.
     """
     kind, _, number = (marker or "account:0").partition(":")
@@ -75,7 +75,7 @@ def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Oper
 
 
 def _to_optout(entry: dict[str, Any], *, in_book: bool) -> OptOut:
-    """Return one entry of a page as an opt-out."""
+    """Convert one entry of a page to an opt-out."""
     contact = as_object(entry.get("suppressedContact"))
     status = f"{as_text(entry.get('reason'))} {as_text(contact.get('status'))}"
     reason = Reason.LEFT_AUDIENCE if in_book else reason_of(status)
@@ -83,7 +83,7 @@ def _to_optout(entry: dict[str, Any], *, in_book: bool) -> OptOut:
 
 
 def reason_of(status: str) -> Reason:
-    """Map a status, of an open set: `Unsubscribed`, `HardBounced`, `IspComplained`, `Suppressed` and others."""
+    """Map a status to a reason. Statuses are an open set, such as `Unsubscribed`, `HardBounced` or `IspComplained`."""
     status = status.lower()
     if "bounce" in status:
         return Reason.BOUNCED

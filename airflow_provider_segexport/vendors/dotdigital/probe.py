@@ -1,4 +1,4 @@
-"""dotdigital: the questions of a probe, and what exports change by the answers."""
+"""dotdigital: the questions of a probe, and how the answers change exports."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ UNKNOWN_FIELD = {
     "created": Answer("An unknown data field is created.", "Exports check that each field exists."),
 }
 LEFT_BOOK_ANSWERS = {
-    "stays_out": Answer("An import does not bring a person back who left the book.", "Nothing changes."),
+    "stays_out": Answer("An import does not add a person again who left the book.", "Nothing changes."),
     "readds": Answer(
-        "An import brings a person back who left the book.",
-        "Exports read the book first, and withhold people who were added and are gone (`left_audience`).",
+        "An import adds a person again who left the book.",
+        "Exports read the book first, and withhold people who have left it (`left_audience`).",
     ),
 }
 IDS_PER_REMOVAL = {
@@ -49,7 +49,7 @@ IDS_PER_REMOVAL = {
     for size in calls.REMOVAL_SIZES
 }
 TWO_REMOVALS_ANSWERS = {
-    "both": Answer("Two removals may work on one book.", "Exports start up to four."),
+    "both": Answer("Two removals may run on one book.", "Exports start up to four."),
     "in_use": Answer("The book takes one removal at a time.", "Exports start one removal at a time."),
 }
 NO_BOOK = {
@@ -58,14 +58,16 @@ NO_BOOK = {
     GONE: removal_deletes("out of its last book"),
 }
 RATE_HEADERS = {
-    "epoch": Answer("Headers announce the calls left until an epoch time.", "Exports use them."),
-    "seconds": Answer("Headers announce the calls left for some seconds.", "Exports use them, in both forms."),
-    "absent": Answer("No header announces calls left.", "Set 'Calls per minute' in the connection."),
+    "epoch": Answer("Headers report the reset as an epoch time.", "Exports use them."),
+    "seconds": Answer(
+        "Headers report the reset in seconds from now.", "Exports use them, because they accept both forms."
+    ),
+    "absent": Answer("No header reports the remaining calls.", "Set 'Calls per minute' in the connection."),
 }
 
 
 def with_facts(vendor: Vendor, audience: Audience) -> Vendor:
-    """Return the vendor as its account behaves, by what a probe has found out."""
+    """Return the vendor, adapted to the answers of a probe of the account."""
     removal = vendor.removal
     if removal is None:
         return vendor
@@ -87,9 +89,9 @@ PROBE = Probe(
     questions=(
         Question(
             name="new_status",
-            text="Which status does a new contact get that is imported without one?",
+            text="Which status does a new contact get if it is imported without a status?",
             confidence="assumed",
-            source="a status is optional in the import, and no page names the default",
+            source="a status is optional in the import, and the default is not documented",
             answers=NEW_STATUS,
             assumed="subscribed",
             people=1,
@@ -102,7 +104,7 @@ PROBE = Probe(
             name="email_case",
             text="Is an address in upper case the same contact as in lower case?",
             confidence="assumed",
-            source="no page says it",
+            source="not documented",
             answers=email_case("contact", "account"),
             assumed="same",
             fact=EMAIL_CASE_FACT,
@@ -116,7 +118,7 @@ PROBE = Probe(
             name="unknown_field",
             text="What does an import do with a data field that does not exist?",
             confidence="assumed",
-            source="v2 has ERROR_DATAFIELD_NOTFOUND; no page says it of the v3 import",
+            source="v2 has ERROR_DATAFIELD_NOTFOUND; not documented for the v3 import",
             answers=UNKNOWN_FIELD,
             assumed="ignored",
             people=1,
@@ -128,9 +130,9 @@ PROBE = Probe(
         ),
         Question(
             name=LEFT_BOOK,
-            text="Does an import bring a person back who unsubscribed from the book alone?",
+            text="Does an import add a person again who unsubscribed only from the book?",
             confidence="assumed",
-            source="v2 adds keep such people out; Segment sends a status only to resubscribe",
+            source="the v2 calls for adding leave such people out; Segment sends a status only to resubscribe",
             answers=LEFT_BOOK_ANSWERS,
             assumed="stays_out",
             people=1,
@@ -144,7 +146,7 @@ PROBE = Probe(
             name=IDS,
             text="How many ids does one removal take?",
             confidence="assumed",
-            source="no page names a maximum; Oro's connector sends 1,000",
+            source="no maximum is documented; Oro's connector sends 1,000",
             answers=IDS_PER_REMOVAL,
             assumed="1000",
             people=1,
@@ -156,9 +158,9 @@ PROBE = Probe(
         ),
         Question(
             name=TWO_REMOVALS,
-            text="May two removals work on one book at a time?",
+            text="May two removals run on one book at the same time?",
             confidence="assumed",
-            source="ERROR_ADDRESSBOOK_IN_USE is documented, and not when it occurs",
+            source="ERROR_ADDRESSBOOK_IN_USE is documented, but not when it occurs",
             answers=TWO_REMOVALS_ANSWERS,
             assumed="both",
             people=2,
@@ -186,7 +188,7 @@ PROBE = Probe(
             name="values",
             text="Do fields of the types Numeric and Date keep a decimal and a time?",
             confidence="assumed",
-            source="no page names the precision",
+            source="the precision is not documented",
             answers=DECIMALS_AND_TIMES,
             assumed="kept",
             people=1,
@@ -198,7 +200,7 @@ PROBE = Probe(
         ),
         Question(
             name="rate_headers",
-            text="Does a response announce the calls that are left, until an epoch time?",
+            text="Does a response report the remaining calls, with the reset as an epoch time?",
             confidence="documented",
             source="call rate limits page (2026-08): X-RateLimit-Remaining and -Reset, for the tiered scheme",
             answers=RATE_HEADERS,

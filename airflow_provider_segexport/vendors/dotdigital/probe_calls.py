@@ -44,7 +44,7 @@ NOT_FOUND = 404
 ACCEPTED = frozenset({200, 202})
 IMPORTS = ImportCalls(imports.upsert, imports.poll, imports.collect)
 REMOVAL_SIZES = (1000, 500, 250, 100)
-"""Ids in one removal, the assumed maximum first."""
+"""Numbers of ids in one removal; the first is the assumed maximum."""
 
 NUMBER, MOMENT = 12.5, "2026-01-02T03:04:05Z"
 
@@ -64,7 +64,7 @@ def import_email(subject: Subject, email: str, **fields: Any) -> Operation[str]:
 
 
 def read_contact(audience: Audience, email: str) -> Operation[dict[str, Any] | None]:
-    """Return a contact; None for an address that is no contact."""
+    """Return the contact with an address; None if there is none."""
     yield Sleep(0)
     response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
     return None if response.status == NOT_FOUND else as_object(read_json(response))
@@ -83,7 +83,7 @@ def ask_new_status(subject: Subject) -> Operation[str | NotAsked]:
     """Import a new contact without a status, and read the status."""
     email = subject.emails[0]
     if (yield from read_contact(subject.audience, email)) is not None:
-        return NotAsked("the address is a contact of the account already; give --address another pattern")
+        return NotAsked("the address is already a contact of the account; give --address another pattern")
     if not (yield from import_email(subject, email)):
         return UNCLEAR
     status = as_text(as_object((yield from read_contact(subject.audience, email))).get("status"))
@@ -116,7 +116,7 @@ def field_names(audience: Audience) -> Operation[set[str]]:
 
 
 def delete_fields(audience: Audience, names: Sequence[str]) -> Operation[tuple[str, ...]]:
-    """Delete the data fields among the names that exist, and return texts about those that remain."""
+    """Delete the data fields with these names, and describe the fields that remain."""
     existing = yield from field_names(audience)
     for name in sorted(existing.intersection(names)):
         response = yield Request("DELETE", f"{audience.base_url}/v2/data-fields/{name}")
@@ -127,12 +127,12 @@ def delete_fields(audience: Audience, names: Sequence[str]) -> Operation[tuple[s
 
 
 def undo_unknown_field(subject: Subject) -> Operation[tuple[str, ...]]:
-    """Delete the data field, if the import has created it."""
+    """Delete the data field if the import created it."""
     return (yield from delete_fields(subject.audience, [unknown_field(subject)]))
 
 
 def ask_left_book(subject: Subject) -> Operation[str | NotAsked]:
-    """Let an address leave the book, import it again, and read whether it gets mail of the book."""
+    """Unsubscribe an address from the book, import it again, and check whether it is subscribed to the book."""
     audience, email = subject.audience, subject.emails[0]
     if not (yield from import_email(subject, email)):
         return UNCLEAR
@@ -140,7 +140,7 @@ def ask_left_book(subject: Subject) -> Operation[str | NotAsked]:
     read_json((yield send_json("POST", url, {"email": email})))
     state = yield from state_in_book(audience, email)
     if state == "subscribed":
-        return UNCLEAR  # it has not left
+        return UNCLEAR  # the address has not left the book
     yield from import_email(subject, email)
     return "readds" if (yield from state_in_book(audience, email)) == "subscribed" else "stays_out"
 
@@ -166,7 +166,7 @@ def wait_for_removal(audience: Audience, response: Response) -> Operation[None]:
 
 
 def ask_ids_per_removal(subject: Subject) -> Operation[str | NotAsked]:
-    """Remove one contact, whose id is repeated, by ever smaller calls until one is accepted."""
+    """Remove one contact by calls that repeat its id. Each call has fewer ids, until the vendor accepts one."""
     contact_id = yield from import_email(subject, subject.emails[0])
     if not contact_id:
         return UNCLEAR
@@ -251,7 +251,7 @@ def ask_rate_headers(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def clean_up(audience: Audience, emails: Sequence[str]) -> Operation[int]:
-    """Take addresses out of the book, of which one may have two contacts."""
+    """Take addresses out of the book. One address may have two contacts."""
     wanted = set(map(canonical, emails))
 
     def find(audience: Audience, _: Sequence[str], on_page: Any) -> Operation[None]:

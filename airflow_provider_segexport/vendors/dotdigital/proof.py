@@ -13,14 +13,14 @@ from airflow_provider_segexport.vendors.item_template import Array, Column, Json
 PROOF = ConsentProof(parts=frozenset(PROOF_PARTS), required=frozenset(PROOF_PARTS), source_is_url=True)
 
 NOT_APPLIED = "consentrecordsnotapplied"
-"""Failure code, in lower case, of a contact that was imported without its records."""
+"""Failure code, in lower case, for a contact whose import did not store its consent records."""
 
 MEMBERS = {"text": "text", "url": "source", "ipAddress": "ip", "userAgent": "user_agent"}
-"""Part of the proof by member of a record."""
+"""Part of the proof for each member of a record."""
 
 
 def records(proof: MappedProof) -> Array:
-    """Return `consentRecords`, which is left out in rows without proof."""
+    """Return the template of `consentRecords`, which is left out of rows without proof."""
     record: dict[str, Node] = {"dateTimeConsented": Column(PROOF_AT)}
     for member, part in MEMBERS.items():
         if (node := proof.node(part)) is not None:

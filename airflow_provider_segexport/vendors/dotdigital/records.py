@@ -1,6 +1,6 @@
-"""dotdigital: reading one contact with status, address books and data fields.
+"""dotdigital: reads one contact with status, address books and data fields.
 
-The read of one contact takes no `include` and returns all parts of it (contacts specification 3.4.3).
+A read of one contact has no `include` parameter and returns all parts of the contact (contacts specification 3.4.3).
 """
 
 from __future__ import annotations
@@ -44,6 +44,6 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
 
 
 def sent_values(audience: Audience, item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of an item of an import, by the keys of a record."""
+    """Return the values of an import's item, by the keys of a record."""
     del audience
     return as_values(as_object(item.get("dataFields")))

@@ -1,6 +1,6 @@
-"""dotdigital: removal from an address book by contact id, as a job.
+"""dotdigital: removes people from an address book by contact id, with a job.
 
-The account, the contact's status and its other address books stay as they are (lists specification v2 and error
+A removal does not change the account, the contact's status or its other address books (lists specification v2 and error
 registry, read 2026-08). `DELETE /contacts/v3/..` would delete the person from the account and is never called.
 """
 
@@ -42,10 +42,10 @@ from airflow_provider_segexport.vendors.responses import (
 
 BOOK_IN_USE = "ERROR_ADDRESSBOOK_IN_USE"
 IN_USE_WAITS_S = (5.0, 15.0, 30.0)
-"""Waits before a removal from a book in use is tried again, in seconds. After them the job slots count as full."""
+"""Seconds before each retry of a removal from a book in use. After the last retry, the job slots count as full."""
 
 STATES = {"started": JobState.RUNNING, "completed": JobState.ACCEPTED, "failed": JobState.FAILED}
-"""Job states. A completed job is `ACCEPTED`, because it has no counters and no contacts to collect."""
+"""Job states by status. A completed job is `ACCEPTED`, because it has no result to collect."""
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
@@ -62,7 +62,7 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
         if code == BOOK_IN_USE:
             wait_s = next(waits, None)
             if wait_s is None:
-                raise JobSlotsFull(f"The address book is in use at dotdigital ({code}): another job works on it.")
+                raise JobSlotsFull(f"The address book is in use at dotdigital ({code}): another job changes it.")
             yield Sleep(wait_s)
         elif response.status == 400 and not code.startswith("ERROR_ADDRESSBOOK"):  # noqa: PLR2004
             raise BatchRejected(code, message)
@@ -76,7 +76,7 @@ def job_json(response: Response) -> dict[str, Any]:
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """Read each job in a call of its own."""
+    """Read the state of each job, with one call per job."""
     states = {}
     for job_id in job_ids:
         states[job_id] = yield from read_state(audience, job_id)
@@ -84,9 +84,10 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
 
 
 def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
-    """Read a job's state. A job that is gone counts as failed, as it is not published how long jobs exist.
+    """Read a job's state. A job that no longer exists counts as failed.
 
-    A state that is absent or not documented counts as finished: the run checks whether the people are in the book.
+    The vendor does not document how long it keeps jobs. A state that is absent or undocumented counts as finished,
+    because the run checks the removal in the book.
     """
     response = yield get(f"{audience.base_url}/v2/contacts/deletion/{job_id}")
     if response.status == 404:  # noqa: PLR2004
@@ -95,7 +96,7 @@ def read_state(audience: Audience, job_id: str) -> Operation[JobState]:
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Retry all rows of a failed job. Contacts that it has removed already do not matter to the next one.
+    """Return all rows to retry if the job failed. Removing a contact twice is harmless.
 
     Args:
         audience: the audience of the job.
@@ -107,8 +108,8 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
 
 
 def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
-    """Return the book's member with an address, if there is one; None if the record lacks address, id or books."""
-    # The `@` is sent as %40, by which logs and rate limit stores recognise an address in a URL.
+    """Return the book's members with an address; None if the contact's record lacks address, id or books."""
+    # The `@` is sent as %40. Logs and rate limit stores use it to recognise an address in a URL.
     response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
     if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
         return []
@@ -126,7 +127,7 @@ def read_contact(audience: Audience, email: str) -> Operation[list[Member] | Non
 
 
 def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Operation[None]:
-    """Read the whole book, and pass on the members among the wanted addresses.
+    """Read all pages of the book, and pass the members among the wanted addresses to `on_page`.
 
     Args:
         audience: the audience.
@@ -142,8 +143,8 @@ REMOVAL = Removal(
     forgets_optouts=True,
     remove=remove,
     # The maximum of ids in a call is not published. Oro's connector sends 1,000 (OroCRMDotmailerBundle,
-    # batch_jobs.yml); a batch that is too large is rejected and halved. Nothing says whether two jobs may work on one
-    # book: if not, the vendor responds with `BOOK_IN_USE`.
+    # batch_jobs.yml); a batch that is too large is rejected and halved. The vendor does not document whether two jobs
+    # may run on one book. If they may not, it responds with `BOOK_IN_USE`.
     limits=Limits(
         batch_rows=1000, batch_bytes=100_000, max_concurrency=2, max_jobs=4, timeout_s=121, poll_one_per_call=True
     ),
@@ -152,5 +153,5 @@ REMOVAL = Removal(
     collect=collect,
     resolve_ids=resolve_ids,
     find_members=resolve_ids,
-    confirms=False,  # a completed job names no contacts and counts none
+    confirms=False,  # a completed job neither names nor counts contacts
 )

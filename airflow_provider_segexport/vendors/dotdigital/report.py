@@ -1,7 +1,7 @@
-"""dotdigital: parsing an import's report, and the result of each row.
+"""dotdigital: parses an import's report into the result of each row.
 
-A report names thousands of contacts, so msgspec decodes it straight into structs of the members that are used. This
-takes a third of the time of decoding to dictionaries.
+A report names thousands of contacts, so msgspec decodes it directly into structs that contain only the members in use.
+This takes a third of the time of decoding to dictionaries.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ REASONS = {
     "apischemaviolation": Reason.INVALID_VALUE,
     "invalidphonenumber": Reason.INVALID_VALUE,
 }
-"""Reasons by failure code, of an open set. The keys are in lower case, because the documented table and the
-specification's examples spell the codes differently."""
+"""Reasons by failure code. Failure codes are an open set. The keys are in lower case, because the documented table and
+the specification's examples spell the codes differently."""
 
 
 class ReportPart(msgspec.Struct, rename="camel", gc=False):
@@ -57,7 +57,7 @@ class FailureReason(ReportPart):
 
 
 class Failure(ReportPart):
-    """A contact, or something attached to one, that was rejected."""
+    """A rejected contact, or a rejected part of an accepted contact."""
 
     identifiers: Identifiers | None = None
     failures: list[FailureReason] | None = None
@@ -79,7 +79,7 @@ _REPORT = msgspec.json.Decoder(Report)
 
 
 def read_report(response: Response) -> Report:
-    """Parse a report. One that is gone counts as failed, as it is not published how long reports exist.
+    """Parse a report. A report that no longer exists counts as failed: the vendor does not document how long it exists.
 
     Raises:
         ValueError: the JSON does not have this form.
@@ -91,12 +91,12 @@ def read_report(response: Response) -> Report:
     try:
         return _REPORT.decode(response.body)
     except msgspec.DecodeError:
-        response.json()  # raises the appropriate error if the body is no JSON at all
+        response.json()  # raises the appropriate error if the body is not JSON
         raise
 
 
 def batch_result(report: Report, batch: Batch) -> BatchResult:
-    """Return the result of each row: `created` and `updated` have contact ids, `failures` has rejections.
+    """Return the result of each row: `created` and `updated` contain contact ids, `failures` contains rejections.
 
     A contact that is both updated and in `failures` counts as delivered, because only something attached to it failed.
     So does one of which only the consent records failed: they fail after the contact has been imported (contacts
@@ -129,7 +129,7 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
 
 
 def _rows_in_batch(entries: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:
-    """Yield the entries whose address is in the batch, each after its row."""
+    """Yield row index and entry of each entry whose address is in the batch."""
     for entry in entries or ():
         identifiers = entry.identifiers
         if identifiers is not None and identifiers.email is not None:
@@ -148,7 +148,7 @@ def _cause(failures: list[FailureReason]) -> FailureReason | None:
 
 
 def _proof_warning(row: int, failures: list[FailureReason]) -> RowWarning | None:
-    """Return the warning of a contact whose consent records failed; None if they did not."""
+    """Return the warning for a contact whose consent records failed; None if they did not fail."""
     failed = next((failure for failure in failures if _is_of_proof(failure)), None)
     return None if failed is None else RowWarning(row, str(failed.failure_code), failed.description or "")
 

@@ -27,11 +27,11 @@ from airflow_provider_segexport.vendors.responses import (
 )
 
 FLAT_SCHEME_WAIT_S = 300
-"""Wait after the flat scheme's limit of calls in a rolling hour, in seconds. The response names no time."""
+"""Seconds to wait after the flat scheme's hourly limit (a rolling hour). The response does not say how long to wait."""
 
 
 def error_of(response: Response) -> tuple[str, str]:
-    """Return error code and message: v3's `errorCode` and `description`; v2's `ERROR_X` in `message`, and `message`."""
+    """Return error code and message: `errorCode` and `description` in v3, `message` with an `ERROR_X` code in v2."""
     body = as_object(response.json())
     if as_text(body.get("errorCode")):
         return as_text(body["errorCode"]), as_text(body.get("description"))
@@ -41,10 +41,10 @@ def error_of(response: Response) -> tuple[str, str]:
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise the error that a response with an unexpected status means."""
+    """Raise the error for a response with an unexpected status."""
     if response.status == 401:  # noqa: PLR2004
         raise AuthenticationFailed(
-            "dotdigital answered 401: user name or password of the API user are wrong, or it is disabled. To fix: "
+            "dotdigital answered 401: the API user's name or password is wrong, or the user is disabled. To fix: "
             "compare them with Settings > Access > API users at dotdigital, and correct the Airflow connection."
         )
     if response.status == 403:  # noqa: PLR2004
@@ -56,7 +56,7 @@ def raise_for(response: Response) -> NoReturn:
     failure = describe("dotdigital", response, code)
     if code == "ERROR_ADDRESSBOOK_NOT_FOUND":
         raise AudienceNotFound(
-            f"{failure}. The account has no address book of that id. To fix: copy the id from the address of the "
+            f"{failure}. The account has no address book with that id. To fix: copy the id from the address of the "
             "book's page in the browser."
         )
     if code == "ERROR_ADDRESSBOOK_NOTWRITABLE":
@@ -70,13 +70,13 @@ read_json = make_reader(raise_for)
 
 
 def reject_all(batch: Batch, reason: Reason, code: str, message: str) -> BatchResult:
-    """Return a result that rejects every row of a batch and ends the run.
+    """Return a result that rejects every row of a batch and aborts the run.
 
     Args:
         batch: the rows.
         reason: reason of each rejection.
         code: the vendor's code.
-        message: message of each rejection, and reason why the run ends.
+        message: message of each rejection, and reason why the run is aborted.
     """
     return BatchResult(
         rejected=tuple(RowRejection(i, reason, code, message) for i in range(len(batch))), abort_reason=message
@@ -84,22 +84,20 @@ def reject_all(batch: Batch, reason: Reason, code: str, message: str) -> BatchRe
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Recognise two kinds of 429, and the flat scheme's 400.
+    """Return the error to raise if a response asks to retry later: some 429s, and the flat scheme's 400.
 
-    `X-RateLimit-Reset` is an epoch time here. (At Campaign Monitor it is a number of seconds.)
+    `X-RateLimit-Reset` is an epoch time. (Campaign Monitor sends a number of seconds.)
     """
     if response.status == TOO_MANY_REQUESTS and b"tooManyActiveImports" in response.body:
-        return JobSlotsFull("dotdigital runs 25 imports of this account already.")
+        return JobSlotsFull("dotdigital already runs 25 imports of this account.")
     if response.status == 400 and b"ERROR_APIUSAGE_EXCEEDED" in response.body:  # noqa: PLR2004
-        return RateLimited(
-            "dotdigital's hourly cap of calls is reached (flat scheme).", retry_after_s=FLAT_SCHEME_WAIT_S
-        )
+        return RateLimited("dotdigital's hourly call limit is reached (flat scheme).", retry_after_s=FLAT_SCHEME_WAIT_S)
     reset_s = wait_header(response.headers, "x-ratelimit-reset", now)
     return retry_hint_from_status(response, None if reset_s is None else max(1.0, reset_s), now)
 
 
 def remaining_quota(response: Response, now: float) -> RemainingQuota | None:
-    """Return the remaining quota of the call's tier. Only the response names the tier, as tiers differ by call."""
+    """Return the remaining quota of the call's tier; None if the headers lack it. Each response names its tier."""
     headers = response.headers
     calls, reset_s = number_header(headers, "x-ratelimit-remaining"), wait_header(headers, "x-ratelimit-reset", now)
     if calls is None or reset_s is None:

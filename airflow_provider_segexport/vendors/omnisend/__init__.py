@@ -36,8 +36,8 @@ VENDOR = Vendor(
     documentation_url="https://api-docs.omnisend.com/",
     # Published: 100 items in a batch. The batches page of v3 asks to stay below 1 MB; this version names no size.
     # Polling a thousand jobs takes four calls. The timeout is three times the 10 s that the vendor recommends.
-    # All keys and applications of a brand share 400 calls a minute. Nothing says whether an endpoint's own limit is
-    # part of them, so its calls count for both.
+    # All keys and applications of a brand share 400 calls a minute. The vendor does not document whether calls with an
+    # endpoint limit count against the brand's limit too, so they count against both.
     limits=Limits(
         batch_rows=100,
         batch_bytes=990_000,
@@ -93,8 +93,8 @@ VENDOR = Vendor(
             ConnectionFormField(
                 "brand_id",
                 "Brand id",
-                "Pins the store: with the key of another store, exports stop before anything is sent. The connection "
-                f"test shows it. The key needs {responses.PERMISSIONS}.",
+                "Pins the store: if the key belongs to another store, exports stop before they send anything. The "
+                f"connection test shows the id. The key needs {responses.PERMISSIONS}.",
             ),
         ),
     ),

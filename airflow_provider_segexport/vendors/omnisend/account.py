@@ -1,4 +1,4 @@
-"""Omnisend: API key, brand and tag, and a segment of the contacts with the tag."""
+"""Omnisend: checks the API key, brand and tag, and creates a segment of the contacts with the tag."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ API_PATH = "/api"
 
 TAG = re.compile(r"(?! )[a-zA-Z0-9_\-: ]{1,128}(?<! )")
 """The characters that the official plugin accepts (omnisend/wp-omnisend, class-utils.php), and the colon in the API's
-example `source: shopify` (read 2026-08). A blank at either end would make another tag that looks the same."""
+example `source: shopify` (read 2026-08). A blank at either end would make a different tag that looks the same."""
 
 SEGMENTS_PAGE_SIZE = "50"  # maximum (segments OpenAPI 2026-03-15)
 SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
@@ -38,8 +38,8 @@ SEGMENT_READS, SEGMENT_WRITES = "segment_reads", "segment_writes"
 def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[Audience]:
     """Check the key, its store, the permission to read contacts, and the tag's characters.
 
-    A tag exists as soon as a contact has it. Only a write shows whether the key has the permission to write, so a
-    missing one shows with the first batch.
+    A tag exists as soon as a contact has it. Only a write can check the permission to write, so the first batch fails
+    if it is missing.
     """
     api = endpoint.base_url + API_PATH
     response = yield versioned(get(f"{api}/brands/current"))
@@ -62,7 +62,7 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
 
 
 def read_store(endpoint: ApiEndpoint, response: Response) -> tuple[str, str]:
-    """Return id and name of the store that the key opens.
+    """Return id and name of the store that the key belongs to.
 
     Raises:
         InvalidConnection: the connection is pinned to another store.
@@ -72,16 +72,17 @@ def read_store(endpoint: ApiEndpoint, response: Response) -> tuple[str, str]:
     pinned = endpoint.options.get("brand_id", "").strip()
     if pinned and pinned != store:
         raise InvalidConnection(
-            f"The API key opens the Omnisend store {name!r} (brand id {store}), and the connection is pinned to brand "
-            f"id {pinned}: nothing is sent. To fix: enter a key of that store, or change 'Brand id' in the connection."
+            f"The API key belongs to the Omnisend store {name!r} (brand id {store}), but the connection is pinned to "
+            f"brand id {pinned}, so nothing is sent. To fix: enter a key of that store, or change 'Brand id' in the "
+            "connection."
         )
     return store, name
 
 
 def server_clock(response: Response) -> dict[str, str]:
-    """Return the vendor's time from the `Date` header: `checked_at` in epoch seconds, and `since`, the day before.
+    """Return the time in the `Date` header: `checked_at` in epoch seconds, and `since`, the date of the day before.
 
-    Returns an empty mapping if the response has no such header.
+    Return an empty mapping if the response has no such header.
     """
     now = date_to_epoch_s(response.headers.get("date", ""))
     return {} if now is None else {"since": day_before(now), "checked_at": str(int(now))}
@@ -93,7 +94,7 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
     Args:
         audience: any audience of the account.
         name: name of the new field.
-        kind: its type.
+        kind: type of the new field.
     """
     del audience, name, kind
     return
@@ -107,7 +108,7 @@ def audience_link(audience: Audience) -> str:
 
 
 def create_segment(audience: Audience) -> Operation[str]:
-    """Create a dynamic segment of the contacts with the tag, unless there is one. Return its id."""
+    """Create a dynamic segment of the contacts with the tag, unless it exists; return its id."""
     query = {"limit": SEGMENTS_PAGE_SIZE}
     while True:
         page = read_json((yield versioned(get(f"{audience.base_url}/segments", **query), SEGMENT_READS)))

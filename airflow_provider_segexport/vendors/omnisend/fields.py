@@ -1,7 +1,7 @@
-"""Omnisend: mapping of the neutral fields (contacts OpenAPI 2026-03-15, read 2026-08).
+"""Omnisend: field rules for the neutral fields (contacts OpenAPI 2026-03-15, read 2026-08).
 
-One invalid value makes the vendor reject the whole item, so such a value is left out of its row and counted. No lengths
-are published. There is no field for a full name.
+The vendor rejects an entire item because of one invalid value, so such a value is left out of its row and counted. The
+vendor publishes no maximum lengths, and has no field for a full name.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ FIELD_RULES = (
     FieldRule("address", "address"),
     FieldRule("city", "city"),
     FieldRule("state", "state"),
-    # The vendor derives the code from a name it knows; if both are sent, the code wins.
+    # The vendor derives the code from a country name that it knows. If both are sent, the code takes precedence.
     FieldRule("country", "country", value_kind="country_name", drop_invalid=True),
     FieldRule("country", "countryCode", value_kind="country_code", drop_invalid=True, plan_column="country_code"),
-    # A second identifier. The vendor ignores a number that another contact has.
+    # The phone is a second identifier. The vendor ignores a number that belongs to another contact.
     FieldRule("phone", "phone", value_kind="phone", drop_invalid=True),
     FieldRule("birthdate", "birthdate", value_kind="date", drop_invalid=True),
 )

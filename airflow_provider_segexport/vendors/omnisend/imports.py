@@ -56,24 +56,24 @@ PAGE_SIZE = 250  # maximum of batches in one call
 
 RUNNING_STATES = {"pending", "inProgress"}
 STOPPED = "stopped"
-"""State of a batch that the vendor ended "for too many errors". It has not processed the items after that."""
+"""State of a batch that the vendor ended "for too many errors". It did not process the remaining items."""
 KNOWN_STATES = RUNNING_STATES | {STOPPED, "finished"}
 RETRY_CODES = {408, 429, 503}
-"""Result codes of items to send again: those that the vendor's WooCommerce plugin retries, without 403."""
+"""Result codes of items to send again: the codes that the vendor's WooCommerce plugin retries, except 403."""
 SUCCESS = range(200, 300)
 LATE_S = 3600.0
-"""Seconds from the end of a batch without tags to the read of its result, after which its rows are sent again. Adding
-the tag to the most batches that are open at a time takes 17 minutes of 60 calls."""
+"""Maximum seconds from the end of a batch without tags to the read of its result; later, its rows are sent again.
+Adding the tag to 1,000 open batches takes 17 minutes at 60 calls a minute."""
 EMAIL_FIELD = re.compile(r"identifiers[.\[]0\b(?!\]?\.(channels|consent)\b)")
-"""Invalid field that means the email, because the email is the first identifier of every item. Its status and consent
-are other fields."""
+"""Matches an invalid field that means the email, because the email is the first identifier of every item. Its status
+and consent are separate fields."""
 
 
 def item_template(mapped: MappedFields, audience: Audience) -> JsonTemplate:
-    """Build a contact.
+    """Build the template of a contact.
 
-    Identifiers have no `channels`, so the vendor changes no one's status, except for the email of a row with proof of
-    consent. `sendWelcomeMessage` is sent, because it is true by default.
+    Identifiers have no `channels`, so the vendor changes no person's status. The exception is the email of a row with
+    proof of consent. `sendWelcomeMessage` is sent, because its default is true.
     """
     email = identifier("email", "email")
     identifiers = [with_proof(email, mapped.proof) if mapped.proof is not None else email]
@@ -97,7 +97,7 @@ def identifier(kind: str, column: str) -> JsonTemplate:
 
 
 def typed_column(column: str, kind: ColumnType) -> Column:
-    """Build a custom property of its column's type, because segments compare text, numbers and booleans differently."""
+    """Build a custom property with its column's type, because segments compare each type differently."""
     match kind:
         case "integer" | "decimal":
             return Column(column, "number")
@@ -108,9 +108,9 @@ def typed_column(column: str, kind: ColumnType) -> Column:
 
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Start a batch job for up to 100 contacts. PUT instead of POST is documented for products only.
+    """Start a batch job for up to 100 contacts, by POST: PUT is documented only for products.
 
-    Unless it is proven that tags are merged, the items are sent without tags, and `collect` adds the tag.
+    Unless an experiment has proven that tags are merged, the items are sent without tags, and `collect` adds the tag.
     """
     request = send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX)
     response = yield versioned(request if merges(audience) else without_tags(audience, request))
@@ -122,11 +122,11 @@ def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobState]]:
-    """Read lists of 250 batches of the brand, then single batches that the lists do not contain.
+    """Return job states. Read pages of 250 batches of the brand, then single batches that are not on these pages.
 
-    A list costs as much as a single batch, so lists are read while fewer lists than missing batches were read. They
-    begin on the day of the check. Their order is not documented: newest first takes the fewest calls, but any order
-    works.
+    A page costs one call, as a single batch does. So another page is read only while more batches are missing than the
+    number of pages read, plus one. Pages begin on the day before the check. Their order is not documented: newest first
+    takes the fewest calls, but any order works.
     """
     missing, states = set(job_ids), dict[str, JobState]()
     since = {"dateFrom": audience.extra["since"]} if audience.extra.get("since") else {}
@@ -148,7 +148,7 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
 
 
 def job_state(audience: Audience, batch: dict[str, Any]) -> JobState:
-    """Return a batch's state: `ACCEPTED` if its counters show that all items succeeded, and they carried the tag."""
+    """Return a batch's state: `ACCEPTED` if its counters show that all items succeeded, and the items had the tag."""
     status = required(batch, "status")
     if status in RUNNING_STATES:
         return JobState.RUNNING
@@ -164,7 +164,7 @@ def job_state(audience: Audience, batch: dict[str, Any]) -> JobState:
 
 
 def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None]:
-    """Read a batch (path: its id) or its items (`<id>/items`); None if it is gone.
+    """Read a batch (path: its id) or its items (`<id>/items`); None if the batch no longer exists.
 
     The vendor keeps batches for 7 days. A run that resumes later sends the rows of a lost batch again.
     """
@@ -173,24 +173,25 @@ def read_batch(audience: Audience, path: str) -> Operation[dict[str, Any] | None
 
 
 def batch_of(response: Response) -> dict[str, Any] | None:
-    """Return the batch in a response; None if it is gone."""
+    """Return the batch in a response; None if the batch no longer exists."""
     if response.status == 404:  # noqa: PLR2004 - HTTP's own number
         return None
     return as_object(read_json(response))
 
 
 def ended_long_ago(report: dict[str, Any], response: Response) -> bool:
-    """Return whether a batch ended more than `LATE_S` before a response, both by the vendor's clock."""
+    """Return whether a batch ended more than `LATE_S` seconds before the response, by the vendor's clock."""
     ended_at, now = to_epoch_s(as_text(report.get("endedAt"))), date_to_epoch_s(response.headers.get("date", ""))
     return ended_at is not None and now is not None and now - ended_at > LATE_S
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Read a job's items and return the result of each row. Retry all rows of a job that is gone.
+    """Read a job's items and return the result of each row. If the job no longer exists, all rows are to be retried.
 
-    If the items were sent without the tag, it is added before the result counts, so that no contact stays without it:
-    after a crash, both are repeated. The tag goes to the contact that has the row's address now. After a long pause
-    there may be none, and the vendor would ignore the address, so the rows are sent again, once.
+    If the items were sent without the tag, the tag is added before the result is returned, so a crash between the two
+    repeats both and leaves no contact without the tag. The tag is added to the contact that now has the row's address.
+    After more than `LATE_S` seconds, the address may have no contact, and the vendor would ignore it. The rows are then
+    sent again, once.
 
     Args:
         audience: the audience of the job.
@@ -210,7 +211,7 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
 
 
 def collect_without_changes(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
-    """Read a job's items as `collect` does, and add no tag: rows that lack it still have to be sent.
+    """Read a job's items like `collect`, but add no tag. Rows without the tag are to be sent again.
 
     Args:
         audience: the audience of the job.
@@ -223,7 +224,7 @@ def collect_without_changes(audience: Audience, batch: Batch, job_id: str) -> Op
 
 
 def to_retry(batch: Batch, result: BatchResult) -> BatchResult:
-    """Return a result without accepted rows: all rows that were not rejected are sent again."""
+    """Return a result without accepted rows: all rows that were not rejected are to be sent again."""
     rejected = {rejection.index for rejection in result.rejected}
     return replace(result, retry=tuple(row for row in range(len(batch)) if row not in rejected), contact_ids={})
 
@@ -231,7 +232,7 @@ def to_retry(batch: Batch, result: BatchResult) -> BatchResult:
 def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:
     """Match items to rows by address, never by position. Rows without a result are retried.
 
-    A row that no item mentions was accepted only if the job has finished and all errors that it counts are listed.
+    A row without an item counts as accepted only if the job has finished and lists all errors that it counts.
     """
     index = index_by_email(batch)
     contact_ids: dict[int, str] = {}
@@ -262,7 +263,7 @@ def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:
 
 
 def item_email(result: dict[str, Any]) -> str:
-    """Return the address in the request that an item's result echoes; empty if there is none."""
+    """Return the address in the request that is part of an item's result; empty if there is none."""
     identifiers = as_objects(as_object(result.get("request")).get("identifiers"))
     emails = [as_text(entry.get("id")) for entry in identifiers if entry.get("type") == "email"]
     return canonical(emails[0]) if emails else ""
@@ -274,7 +275,7 @@ def to_rejection(row: int, code: int, response: Any) -> RowRejection:
     Args:
         row: index in the batch.
         code: the item's result code.
-        response: the item's response, which is a problem with the invalid fields, as of a single call.
+        response: the item's response: a problem object with the invalid fields, as for a single call.
     """
     body = as_object(response)
     errors = as_objects(body.get("errors"))

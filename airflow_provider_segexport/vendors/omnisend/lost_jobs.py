@@ -1,6 +1,7 @@
-"""Omnisend: finding the jobs of batches whose response was lost.
+"""Omnisend: identifies the jobs of batches whose response was lost.
 
-The API lists the brand's batches, and a batch's items echo the requests (batches OpenAPI 2026-03-15, read 2026-08).
+The API lists the brand's batches, and a batch's items contain their requests (batches OpenAPI 2026-03-15, read
+2026-08).
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from airflow_provider_segexport.vendors.responses import as_int, as_object, as_o
 from airflow_provider_segexport.vendors.timestamps import day_before, to_epoch_s
 
 CLOCK_SKEW_S = 120.0
-"""Assumed maximum in seconds by which the vendor's clock is behind ours."""
+"""Assumed maximum difference in seconds by which the vendor's clock is slow."""
 MAX_PAGES = 20
 MAX_BATCHES_READ = 40
-"""Most batches of the right size whose items are read, those created nearest to the time first."""
+"""Maximum batches of a matching size whose items are read, closest in creation time first."""
 POLL_WAITS_S = (0.0, 2.0, 5.0, 10.0, 20.0)
-"""Waits for unfinished batches in seconds, because a batch has no items before it is finished."""
+"""Seconds before each read of unfinished batches, because a batch has no items before it has finished."""
 
 
 def find_lost_jobs(
     audience: Audience, batches: Sequence[Batch], since: float, other_job_ids: frozenset[str]
 ) -> Operation[dict[str, JobId]]:
-    """Find finished jobs whose items equal a batch's. Batches without one are sent again.
+    """Return finished jobs whose items equal those of a batch. Batches without such a job are sent again.
 
-    A job with the same people and other values is an earlier run's, and would lose the new values. This run has created
-    no job before its check of the audience, so older jobs are ignored, even with equal values: another run may have
-    sent others since.
+    A job with the same people but different values belongs to an earlier run, so matching it would lose the new values.
+    This run created no job before its check of the audience, so older jobs are ignored even if their values are equal:
+    another run may have sent different values since then.
 
     Args:
         audience: the tag, with the time of the check in `extra`.
@@ -73,19 +74,19 @@ def find_lost_jobs(
 
 
 def comparable(items: Iterable[Any]) -> frozenset[str]:
-    """Return items in a form that ignores their order and that of their members."""
+    """Return items in a form whose comparison ignores the order of items and of members."""
     return frozenset(json.dumps(item, sort_keys=True) for item in items)
 
 
 def find_candidates(audience: Audience, sizes: set[int], since: float, earliest: float) -> Operation[list[str]]:
-    """Return ids of batches with one of the sizes, those created nearest to `since` first.
+    """Return the ids of batches with one of the sizes, closest to `since` in creation time first.
 
     Reading ends at the first page without a batch since `earliest`. The API does not document an order; newest first is
     expected, as when polling.
 
     Args:
         audience: the tag.
-        sizes: numbers of items.
+        sizes: accepted numbers of items in a batch.
         since: expected time of creation, in epoch seconds.
         earliest: batches created before this time are ignored, in epoch seconds.
     """
@@ -106,5 +107,5 @@ def find_candidates(audience: Audience, sizes: set[int], since: float, earliest:
 
 
 def created_at(batch: dict[str, Any]) -> float:
-    """Return when a batch was created, in epoch seconds; 0 if unknown."""
+    """Return a batch's creation time in epoch seconds; 0 if unknown."""
     return to_epoch_s(str(batch.get("createdAt"))) or 0.0

@@ -1,4 +1,4 @@
-"""Omnisend: reading the contacts with a tag."""
+"""Omnisend: reads the contacts with a tag."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
 
 
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
-    """Read the page at a cursor; return the cursor of the next page.
+    """Read the page at a cursor; return the cursor of the next page, empty after the last page.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: cursor of the page; empty for the first page.
         on_page: receives the members on the page.
     """
     members, following = yield from read_page(audience, marker)
@@ -35,14 +35,14 @@ def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[
 
 
 def read_page(audience: Audience, cursor: str) -> Operation[tuple[list[Member], str]]:
-    """Return the members on one page, and the cursor of the next page; it is empty on the last one."""
+    """Return the members on one page, and the cursor of the next page; it is empty on the last page."""
     query = {"tag": audience.audience, "limit": PAGE_SIZE} | ({"after": cursor} if cursor else {})
     page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
     return to_members(required_list(page.get("contacts"), "contacts")), next_cursor(page) or ""
 
 
 def to_members(contacts: Sequence[dict[str, Any]]) -> list[Member]:
-    """Return the contacts that have an address. All except the unsubscribed ones may get mail."""
+    """Return the contacts that have an address. All except unsubscribed contacts are active."""
     return [
         Member(canonical(email), id_of(contact.get("id")), contact.get("status") != "unsubscribed")
         for contact in contacts
@@ -51,6 +51,6 @@ def to_members(contacts: Sequence[dict[str, Any]]) -> list[Member]:
 
 
 def email_of(contact: dict[str, Any]) -> str:
-    """Return a contact's address, or that of its identifier; empty for a contact with a phone number alone."""
+    """Return a contact's address, or else that of its email identifier; empty if it has only a phone number."""
     identifiers = [entry for entry in as_objects(contact.get("identifiers")) if entry.get("type") == "email"]
     return as_text(contact.get("email")) or next((as_text(entry.get("id")) for entry in identifiers), "")

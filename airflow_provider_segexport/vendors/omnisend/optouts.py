@@ -1,7 +1,7 @@
-"""Omnisend: reading unsubscribed contacts (contacts OpenAPI 2026-03-15, read 2026-08).
+"""Omnisend: reads unsubscribed contacts (contacts OpenAPI 2026-03-15, read 2026-08).
 
-The API combines `status` with neither `tag` nor `updatedAtFrom`. So all unsubscribed contacts of the brand are read,
-the last changed first, until they are older than the time in question.
+The API cannot combine `status` with `tag` or `updatedAtFrom`. So all unsubscribed contacts of the brand are read, the
+last changed first, until a page is older than the requested time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 from airflow_provider_segexport.vendors.timestamps import EARLIEST, is_since_or_unknown, to_epoch_s
 
 READ_AGAIN_AFTER_S = 1.0
-"""Seconds between the last page and another look at the first one: the vendor's times may have no fractions."""
+"""Seconds between the last page and another read of the first page, because the vendor's times may be whole seconds."""
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
-    """Read contacts that unsubscribed since a time. A contact that changed since may have unsubscribed before.
+    """Read contacts that unsubscribed since a time. May include contacts that changed since, but unsubscribed before.
 
-    A contact that another program changes while pages are read moves to the first page, and may be missed. So after
-    several pages, the contacts that have changed since the first page was read are read as well.
+    A contact that changes between two page reads moves to the first page, so the read may miss it. After more than one
+    page, the contacts that have changed since the first read are therefore read as well.
 
     Args:
         audience: the audience.
@@ -48,16 +48,16 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
 def _read_pages(
     audience: Audience, since: float, on_page: OnOptOutPage, read_until: float
 ) -> Operation[tuple[int, float | None]]:
-    """Read pages up to contacts that changed before `since`, or not after `read_until`; all pages if out of order.
+    """Read pages until contacts changed before `since` or not after `read_until`; all pages if they are out of order.
 
     Args:
         audience: the audience.
         since: time in epoch seconds.
         on_page: receives the opt-outs on each page.
-        read_until: time in epoch seconds; contacts that have not changed after it have been read before.
+        read_until: time in epoch seconds; contacts that have not changed after it have already been read.
 
     Returns:
-        The number of pages, and when the first contact changed; None if unknown.
+        The number of pages, and the time when the first contact changed (None if unknown).
     """
     cursors: set[str] = set()
     cursor = ""
@@ -85,11 +85,11 @@ def _read_pages(
 
 
 def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Operation[str]:
-    """Read the page of all opt-outs at a cursor; return the next page's cursor.
+    """Read the page of all opt-outs at a cursor; return the next page's cursor, empty after the last page.
 
     Args:
         audience: the audience.
-        marker: of the page; empty for the first page.
+        marker: cursor of the page; empty for the first page.
         on_page: receives the opt-outs on the page; a person may be on several pages.
 
     Raises:
@@ -103,12 +103,12 @@ def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Oper
 def _read_page(
     audience: Audience, cursor: str, cursors: Collection[str]
 ) -> Operation[tuple[list[dict[str, Any]], str]]:
-    """Return the contacts on one page, the last changed first, and the cursor of the next page or empty.
+    """Return the contacts on one page, the last changed first, and the next page's cursor, empty after the last page.
 
     Args:
         audience: the audience.
-        cursor: of the page; empty for the first page.
-        cursors: of the pages that have been read.
+        cursor: cursor of the page; empty for the first page.
+        cursors: cursors of the pages that have been read.
 
     Raises:
         RetryableError: the vendor says that there are more contacts, and returns no new cursor.
@@ -133,7 +133,7 @@ def _people(contacts: Sequence[dict[str, Any]]) -> list[OptOut]:
 
 
 def _dates(contact: dict[str, Any]) -> dict[str, str]:
-    """Return when a contact opted out, by address: an address that is not the contact's first one reaches it, too."""
+    """Return when a contact opted out, by each of its addresses, because mail to every address reaches it."""
     identifiers = [entry for entry in as_objects(contact.get("identifiers")) if entry.get("type") == "email"]
     dates = {canonical(as_text(entry.get("id"))): unsubscribed_at({"identifiers": [entry]}) for entry in identifiers}
     if email := canonical(email_of(contact)):
@@ -142,13 +142,13 @@ def _dates(contact: dict[str, Any]) -> dict[str, str]:
 
 
 def _changed_s(contact: dict[str, Any]) -> float | None:
-    """Return when a contact changed last, in epoch seconds; None if unknown, also for a default such as 0001-01-01."""
+    """Return when a contact last changed, in epoch seconds; None if unknown, or a default such as 0001-01-01."""
     changed_s = to_epoch_s(as_text(contact.get("updatedAt")))
     return changed_s if changed_s is not None and changed_s >= EARLIEST.timestamp() else None
 
 
 def unsubscribed_at(contact: dict[str, Any]) -> str:
-    """Return when the status of the email channel changed last; empty if unknown."""
+    """Return when the status of the email channel last changed; empty if unknown."""
     for identifier in as_objects(contact.get("identifiers")):
         channel = as_object(as_object(identifier.get("channels")).get("email"))
         if channel and identifier.get("type") == "email":

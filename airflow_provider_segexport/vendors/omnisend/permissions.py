@@ -1,4 +1,4 @@
-"""Omnisend: finds out which permissions of exports an API key lacks, for the connection test."""
+"""Omnisend: checks the permissions of an API key, for the connection test and before the first batch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ BATCH_PERMISSIONS = "contacts.read, products.read, events.read"
 
 BRAND_PATH = "brands/current"
 READS: tuple[tuple[str, dict[str, str], str], ...] = (
-    (BRAND_PATH, {}, "brands.read (the store that the key opens)"),
+    (BRAND_PATH, {}, "brands.read (the store of the key)"),
     ("contacts", {"limit": "1"}, "contacts.read (the contacts with a tag)"),
     ("batches", {"endpoint": "contacts", "limit": "1"}, f"one of {BATCH_PERMISSIONS} (the results of batches)"),
 )
-"""Path and query of a read, and the permission that it shows."""
+"""Path and query of reads, with the permission that each needs."""
 
 GRANT = "To fix: grant them in the store's settings under API keys (app.omnisend.com/integrations/api-keys)"
 
 
 def check_reads(audience: Audience) -> Operation[None]:
-    """Read one batch, because only a batch's result shows who was accepted.
+    """Read one batch, because a run needs the results of its batches.
 
     Raises:
         PermissionDenied: the key may not read batches.
@@ -42,7 +42,7 @@ def check_reads(audience: Audience) -> Operation[None]:
 def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
     """Read store, contacts and batches, and name each permission that the key lacks.
 
-    A missing contacts.write shows with the first batch only, because no call that changes nothing needs it.
+    Only an export can check the permission contacts.write, because no read needs it.
 
     Raises:
         InvalidConnection: the connection is pinned to another store.
@@ -61,4 +61,4 @@ def check_permissions(endpoint: ApiEndpoint) -> Operation[str]:
         raise PermissionDenied(
             f"The API key lacks: {'; '.join(missing)}. {GRANT}, also contacts.write, and wait a few minutes."
         )
-    return "Permission contacts.write is not proven, because only a write shows it."
+    return "The permission contacts.write was not checked, because only a write can check it."

@@ -28,11 +28,11 @@ LEFT_OUT_TAGS = {
     UNTOUCHED: Answer("An upsert without tags leaves the contact's tags alone.", "Nothing changes."),
     CLEARED: Answer(
         "An upsert without tags removes the contact's tags.",
-        "Exports send the tag with each contact where tags are merged, and otherwise nothing.",
+        "If tags are merged, exports send the tag with each contact; otherwise they send nothing.",
     ),
 }
 NEW_STATUS = {
-    "nonSubscribed": Answer("A new contact is no subscriber.", "Nothing changes."),
+    "nonSubscribed": Answer("A new contact is not a subscriber.", "Nothing changes."),
     "subscribed": Answer("A new contact is a subscriber although no consent was sent.", "Exports send nothing."),
     "unsubscribed": Answer(
         "A new contact is unsubscribed.", "Exports go on. New contacts receive no promotions until they subscribe."
@@ -41,14 +41,14 @@ NEW_STATUS = {
 VALUES = {
     "kept": Answer("Decimals and times are kept.", "Nothing changes."),
     "changed": Answer(
-        "A decimal or a time comes back as another value or type.",
+        "A decimal or a time is stored as another value or type.",
         "Exports go on. Compare a value at the vendor before you use it in a segment.",
     ),
     "rejected": Answer("A decimal or a time rejects its contact.", "Send such columns as text."),
 }
 RATE_HEADERS = {
-    "absent": Answer("No header announces calls left.", "Exports count the calls themselves."),
-    "present": Answer("A header announces calls left.", "Exports count the calls themselves, and ignore it."),
+    "absent": Answer("No header reports the remaining calls.", "Exports count the calls themselves."),
+    "present": Answer("A header reports the remaining calls.", "Exports ignore it and count the calls themselves."),
 }
 
 PROBE = Probe(
@@ -72,7 +72,7 @@ PROBE = Probe(
             name=FACT,
             text="Does an upsert merge its tags with a contact's tags, or replace them?",
             confidence="assumed",
-            source="no document says it; until an account has answered, exports treat it as `replace`",
+            source="not documented; before a probe or an experiment, exports assume `replace`",
             answers=TAGS,
             assumed=MERGE,
             people=1,
@@ -102,9 +102,9 @@ PROBE = Probe(
         ),
         Question(
             name=NEW_STATUS_FACT,
-            text="Which status does a new contact get that is sent without `channels`?",
+            text="Which status does a new contact get if it is sent without `channels`?",
             confidence="assumed",
-            source="`channels` is optional in 2026-03-15, and no page names the status",
+            source="`channels` is optional in 2026-03-15, and the status is not documented",
             answers=NEW_STATUS,
             assumed="nonSubscribed",
             people=1,
@@ -134,7 +134,7 @@ PROBE = Probe(
             name="values",
             text="Does a custom property keep a decimal and a time as they are sent?",
             confidence="assumed",
-            source="properties keep the type of their value; no page names formats",
+            source="properties keep the type of their value; formats are not documented",
             answers=VALUES,
             assumed="kept",
             people=1,
@@ -148,9 +148,9 @@ PROBE = Probe(
         ),
         Question(
             name="rate_headers",
-            text="Does a response announce the calls that are left?",
+            text="Does a response report the remaining calls?",
             confidence="documented",
-            source="the rate limits page (2026-08-05) names no header beside those of a 429",
+            source="the rate limits page (2026-08-05) names no headers except those of a 429",
             answers=RATE_HEADERS,
             assumed="absent",
             people=0,

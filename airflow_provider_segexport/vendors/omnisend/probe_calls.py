@@ -25,7 +25,7 @@ from airflow_provider_segexport.vendors.probe_steps import CLEAN_UP_WAITS_S, cap
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, required_list
 
 KEEP_WAITS_S = (0.0, 1.0, 4.0, 10.0)
-"""Seconds before each look whether a tag disappears. After them it counts as kept."""
+"""Seconds before each check whether a tag has disappeared. After the last check, the tag counts as kept."""
 
 FIRST_NAME = "Probe"
 
@@ -54,26 +54,26 @@ def temporary_tags(subject: Subject) -> tuple[str, str]:
 
 
 def why_not_new(contacts: Sequence[dict[str, Any]]) -> NotAsked | None:
-    """Return why an address is of no use for a question about a new contact."""
+    """Return why an address cannot be used for a question about a new contact; None if it can."""
     if not contacts:
         return None
-    return NotAsked("the address is a contact of the brand already; give --address another pattern")
+    return NotAsked("the address is already a contact of the brand; give --address another pattern")
 
 
 def why_unfit(subject: Subject) -> Operation[str]:
-    """Return why an upsert could take something from the contact: other tags, or another first name."""
+    """Return an error if an upsert could delete data of the contact: other tags, or a first name."""
     contacts = yield from read_contacts(subject.audience, subject.emails[0])
     for contact in contacts:
         tags = contact.get("tags") or []
         if not isinstance(tags, list) or set(map(as_text, tags)) - {subject.audience.audience}:
             return "the address has other tags, or they cannot be read; give --address another pattern"
         if as_text(contact.get("firstName")) not in {"", FIRST_NAME}:
-            return "the address is a contact with a name already; give --address another pattern"
+            return "the address is already a contact with a name; give --address another pattern"
     return ""
 
 
 def ask_tags(subject: Subject) -> Operation[str | NotAsked]:
-    """Ask as exports do, by the experiment on one person."""
+    """Run the same experiment on one person as exports do."""
     email = subject.emails[0]
     tags = yield from read_tags(subject.audience, email)
     if tags is None or tags - {subject.audience.audience}:
@@ -98,7 +98,7 @@ def undo_tags(subject: Subject) -> Operation[tuple[str, ...]]:
 
 
 def ask_left_out_tags(subject: Subject) -> Operation[str | NotAsked]:
-    """Send a contact with a tag, then without the member `tags`, and look whether the tag stays."""
+    """Send a contact with a tag, then without the member `tags`, and check whether the tag stays."""
     email, tag = subject.emails[0], temporary_tags(subject)[0]
     if not (yield from upsert_one(subject.audience, email, item_of(email, tags=[tag]))):
         return UNCLEAR
@@ -196,7 +196,7 @@ def ask_rate_headers(subject: Subject) -> Operation[str | NotAsked]:
 
 
 def clean_up(audience: Audience, emails: Sequence[str]) -> Operation[int]:
-    """Remove the audience's tag from the addresses, and look until no address has it."""
+    """Remove the audience's tag from the addresses, and return how many addresses still have it."""
     both = [*emails, *map(capitals, emails)]
     left = 0
     for wait_s in CLEAN_UP_WAITS_S:

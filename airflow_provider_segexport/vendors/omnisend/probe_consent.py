@@ -1,4 +1,4 @@
-"""Omnisend: the questions of a probe about dates of statuses, which decide what a proof of consent does."""
+"""Omnisend: a probe's questions about status dates, which decide whether a proof of consent subscribes a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_segexport.vendors.probe import UNCLEAR, Answer, NotAsked, 
 from airflow_provider_segexport.vendors.responses import as_text
 
 CONSENTED_AT = datetime(2024, 1, 1, tzinfo=UTC)
-"""Before any contact of a probe was created."""
+"""A time before the creation of any contact of a probe."""
 OPTED_OUT_AT = CONSENTED_AT + timedelta(days=1)
 
 OLD_CONSENT = {
@@ -22,7 +22,7 @@ OLD_CONSENT = {
     ),
     "ignored": Answer(
         "A consent from before the contact's creation is ignored.",
-        "A contact that was made without proof is subscribed only by a consent that is newer than the contact.",
+        "A contact that was created without proof is subscribed only by a consent that is newer than the contact.",
     ),
 }
 STATUS_DATES = {
@@ -40,7 +40,7 @@ def with_status(email: str, status: str, moment: datetime) -> str:
     Args:
         email: the contact's address.
         status: `subscribed` or `unsubscribed`.
-        moment: since when, in UTC.
+        moment: start of the status, in UTC.
     """
     changed_at = moment.isoformat().replace("+00:00", "Z")
     channels = {"email": {"status": status, "statusChangedAt": changed_at}}
@@ -90,7 +90,7 @@ CONSENT_QUESTIONS = (
         name="old_consent",
         text="Does a consent from before a contact's creation subscribe the contact?",
         confidence="assumed",
-        source="no page says which date a contact has that was created without a status",
+        source="the status date of a contact that was created without a status is not documented",
         answers=OLD_CONSENT,
         assumed="ignored",
         people=1,
@@ -102,7 +102,7 @@ CONSENT_QUESTIONS = (
     ),
     Question(
         name=STATUS_DATES_FACT,
-        text="Does a status with an older date leave a newer opt-out alone?",
+        text="Does a newer opt-out stay after a status with an older date?",
         confidence="documented",
         source="the contacts page of v3; the page of 2026-03-15 does not repeat it",
         answers=STATUS_DATES,

@@ -1,11 +1,11 @@
-"""Omnisend: subscribing the people who have proof of consent.
+"""Omnisend: item members that subscribe people with proof of consent.
 
 An identifier with `channels` sets a status as of `statusChangedAt`. "If you post a status date earlier than in the
 system, status and statusDate won't be changed" (contacts page of v3, read 2026-11), so an opt-out after the consent
-stays. The page of 2026-03-15 does not repeat the sentence. Therefore the run also reads who has unsubscribed.
+stays. The page of 2026-03-15 does not repeat the sentence, so the run also reads the unsubscribed contacts.
 
 `consent` has the members `source`, `createdAt`, `ip` and `userAgent`, all optional (contacts OpenAPI 2026-03-15, read
-2026-11). There is none for a text.
+2026-11). It has no member for the consent text.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ PROOF = ConsentProof(parts=frozenset({"source", "ip", "user_agent"}), subscribes
 SUBSCRIBED = "subscribed"
 
 MEMBERS = {"source": "source", "ip": "ip", "userAgent": "user_agent"}
-"""Part of the proof by member of `consent`."""
+"""Part of the proof for each member of `consent`."""
 
 
 def with_proof(identifier: JsonTemplate, proof: MappedProof) -> JsonTemplate:
-    """Return the identifier of an email which, in rows with proof, subscribes the person as of the consent."""
+    """Return an email's identifier that, in rows with proof, subscribes the person as of the time of consent."""
     status: dict[str, Node] = {"status": Const(SUBSCRIBED), "statusChangedAt": Column(PROOF_AT)}
     consent: dict[str, Node] = {"createdAt": Column(PROOF_AT)}
     for member, part in MEMBERS.items():

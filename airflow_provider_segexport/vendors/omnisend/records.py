@@ -1,4 +1,4 @@
-"""Omnisend: reading one contact with tags, status, fields and custom properties."""
+"""Omnisend: reads one contact with tags, status, fields and custom properties."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_segexport.vendors.omnisend.responses import read_json, ver
 from airflow_provider_segexport.vendors.responses import as_object, as_text, get, required_list
 
 KEYS = frozenset(rule.key for rule in FIELD_RULES) - {"identifiers", "phone"}
-"""Fields that a contact has under the names of an item. Phone numbers are identifiers, and not compared."""
+"""Fields with the same name in a contact and in an item. Phone numbers are identifiers and are not compared."""
 
 
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
@@ -33,7 +33,7 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
 
 
 def sent_values(audience: Audience, item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of an item of a batch, by the keys of a record."""
+    """Return the values of a batch's item, by the keys of a record."""
     del audience
     return _values(item)
 

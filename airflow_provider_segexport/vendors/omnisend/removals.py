@@ -1,6 +1,6 @@
-"""Omnisend: removal of the tag, by address.
+"""Omnisend: removes the tag from people, by address.
 
-The subscription and all other tags stay as they are. The vendor responds with 202 and removes the tag later. There is
+The subscription and all other tags do not change. The vendor responds with 202 and removes the tag later. There is
 no job to poll, and addresses that the brand does not have are silently ignored (contacts OpenAPI 2026-03-15, read
 2026-08).
 """
@@ -19,10 +19,10 @@ from airflow_provider_segexport.vendors.responses import as_object, get, require
 
 
 def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Remove the tag from up to 250 people, by a DELETE with a body.
+    """Remove the tag from up to 250 people, with a DELETE that has a body.
 
-    The vendor would take 250 contact ids in the same call. But an id of the past may be another person's by now, and
-    reading the present ids takes longer than it saves (docs/decisions/0043-omnisend-removals-by-address.md).
+    The call also accepts 250 contact ids. But a stored id may belong to another person by now, and reading the current
+    ids takes longer than it saves (docs/decisions/0043-omnisend-removals-by-address.md).
     """
     response = yield tags_request("DELETE", audience, {"emails": list(batch.emails), "tags": [audience.audience]})
     if response.status in {400, 413}:
@@ -33,10 +33,11 @@ def remove(audience: Audience, batch: Batch) -> Operation[BatchReply]:
 
 
 def find_members(audience: Audience, emails: Sequence[str], on_page: OnPage) -> Operation[None]:
-    """Find who still has the tag: read pages while fewer pages than missing people were read, then person by person.
+    """Pass the people who still have the tag to `on_page`: read pages first, then single people.
 
-    The API does not say how many contacts have a tag, and a page costs as much as a read of one person. So this takes
-    at most twice as many calls as the better of the two ways.
+    The API does not return how many contacts have a tag, and a page costs one call, as a read of one person does. Pages
+    are read while more people are missing than the number of pages read, plus one. So this takes at most twice as many
+    calls as the better of the two methods.
 
     Args:
         audience: the audience.
@@ -61,7 +62,7 @@ def find_members(audience: Audience, emails: Sequence[str], on_page: OnPage) -> 
             continue
         tagged = [contact for contact in contacts if audience.audience in contact["tags"]]
         on_page([member for member in to_members(tagged) if member.email == email])
-    if unclear:  # a contact's own record has no tags, so read all contacts with the tag
+    if unclear:  # the contact's record lacks its tags, so read all contacts with the tag
         yield Sleep(0)
         yield from list_members(audience, lambda page: on_page([member for member in page if member.email in unclear]))
 
@@ -70,5 +71,5 @@ REMOVAL = Removal(
     remove=remove,
     limits=Limits(batch_rows=250, batch_bytes=100_000, max_concurrency=4, max_jobs=0, timeout_s=30),
     find_members=find_members,
-    confirms=False,  # 202 promises the removal, and nothing reports it
+    confirms=False,  # 202 means that the removal is queued, and no call reports its result
 )

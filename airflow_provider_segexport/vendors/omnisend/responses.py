@@ -36,8 +36,8 @@ API_VERSION = "2026-03-15"
 PERMISSIONS = "contacts (read and write) and brands (read)"
 
 DEFAULT_WAIT_S = 12.0
-"""Wait after a 429 without a time, in seconds. The batches endpoints send none. The limit of 400 calls a minute a brand
-has a sliding window, so a fifth of a minute makes room for some calls."""
+"""Seconds to wait after a 429 without a wait, such as those of the batches endpoints. The limit of 400 calls a minute
+per brand has a sliding window, so some calls are free after a fifth of a minute."""
 
 
 def versioned(request: Request, rate_scope: str = "") -> Request:
@@ -45,7 +45,7 @@ def versioned(request: Request, rate_scope: str = "") -> Request:
 
     Args:
         request: any request to the API.
-        rate_scope: additional quota that the call counts for, a key of `Limits.scoped_rates`.
+        rate_scope: additional quota that the call counts against, a key of `Limits.scoped_rates`.
     """
     return replace(request, headers={**request.headers, "Omnisend-Version": API_VERSION}, rate_scope=rate_scope)
 
@@ -65,7 +65,7 @@ def field_errors(errors: Sequence[Mapping[str, Any]]) -> str:
 
 
 def raise_for(response: Response) -> NoReturn:
-    """Raise the error that a response with an unexpected status means."""
+    """Raise the error for a response with an unexpected status."""
     kind = error_of(response)[0]
     failure = describe("Omnisend", response, kind)
     match response.status:
@@ -76,7 +76,7 @@ def raise_for(response: Response) -> NoReturn:
             )
         case 403:
             raise PermissionDenied(
-                f"{failure}. The API key lacks a permission that {response.url} asks for; an export needs "
+                f"{failure}. The API key lacks a permission that {response.url} requires; an export needs "
                 f"{PERMISSIONS}. To fix: grant it in the store's settings under API keys, and wait a few minutes."
             )
         case 410:
@@ -92,7 +92,7 @@ read_json = make_reader(raise_for)
 
 
 def retry_hint(response: Response, now: float) -> RetryableError | None:
-    """Read the wait of a 429 from a header or the body; some have none."""
+    """Return the error to raise if a response asks to retry later; a 429's wait is in a header, the body or neither."""
     if response.status != TOO_MANY_REQUESTS:
         return retry_hint_from_status(response, None, now)
     headers = response.headers
@@ -106,7 +106,7 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
 
 
 def retry_after_in_body(response: Response, now: float) -> float | None:
-    """Return `retryAfter` of the problem in seconds; None if there is none, or if a gateway's 429 is no JSON."""
+    """Return `retryAfter` of the problem object in seconds; None if it is absent or the body is not JSON."""
     try:
         body = response.json()
     except (RetryableError, UnexpectedResponse):

@@ -1,8 +1,8 @@
-"""Omnisend: finds out on one person whether an upsert's tags are merged with a contact's tags or replace them.
+"""Omnisend: tests on one person whether an upsert's tags are merged with a contact's tags or replace them.
 
-The person is sent twice, each time with the audience's tag and a temporary tag of its own, by the same call as every
-export. If both temporary tags are there afterwards, tags are merged. No other call ever adds these two tags, so that
-an experiment of another run on the same person cannot make tags look merged.
+The experiment sends the person twice, with the same call as an export, each time with the audience's tag and a
+different temporary tag. If the contact then has both temporary tags, tags are merged. No other call adds these two
+tags, so a concurrent experiment of another run on the same person cannot falsify the result.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLAC
 from airflow_provider_segexport.vendors.responses import as_object, get, required_id, required_list, send_batch
 
 CANDIDATES = 10
-"""Most people whose tags are read to find one without tags of others: one call each."""
+"""Maximum people whose tags are read to choose a person without tags of others; each read takes one call."""
 
 POLL_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, *([20.0] * 15))
-"""Waits for a batch of one person, about five minutes in all."""
+"""Seconds before each poll of a batch of one person; about five minutes in total."""
 
 LOOK_WAITS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0)
-"""Waits for tags to be shown after a batch has ended."""
+"""Seconds before each read of a contact's tags after a batch has ended."""
 
 RESTORE_WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Waits for tags to be shown that `/contacts/tags` has added, which takes up to half a minute."""
+"""Seconds before each read of tags that `/contacts/tags` has added; they may appear only after half a minute."""
 
 
 def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation[Notes | None]:
-    """Choose a person of the batch, if possible a new contact or one without tags of others, who can lose none.
+    """Choose a person of the batch, preferably a contact without tags of others, because it can lose no tags.
 
-    A person with a temporary tag is in another run's experiment: tags of others may be missing just now, so they could
-    not be given back.
+    Skip a person with a temporary tag: another run's experiment is using the person, so tags of others may be missing
+    at the moment, and the undo could not restore them.
 
     Args:
         audience: names the brand and the tag.
         batch: planned rows.
-        tried: indexes of rows that the experiment was tried on in vain.
+        tried: indexes of rows on which the experiment gave no result.
 
     Returns:
-        Index, address, tags and names of the temporary tags; None if no person is fit.
+        Index, address, tags and names of the temporary tags; None if no person is suitable.
     """
     spare: Notes | None = None
     for index in [index for index in range(len(batch)) if index not in tried][:CANDIDATES]:
@@ -70,12 +70,12 @@ def choose(audience: Audience, batch: Batch, tried: frozenset[int]) -> Operation
 
 
 def run(audience: Audience, batch: Batch, notes: Notes) -> Operation[str | None]:
-    """Send the person with each of the temporary tags, and read which of their tags are there.
+    """Send the person once with each temporary tag, then read the person's tags.
 
     Args:
         audience: names the brand and the tag.
         batch: holds the person's item.
-        notes: from `choose`.
+        notes: the result of `choose`.
 
     Returns:
         `merge`, `replace` or `unknown`; None if the vendor did not accept the person.
@@ -99,10 +99,10 @@ def run(audience: Audience, batch: Batch, notes: Notes) -> Operation[str | None]
 
 
 def undo(audience: Audience, notes: Notes) -> Operation[None]:
-    """Give back the tags that the person had, and remove the temporary ones.
+    """Restore the tags that the person had, and remove the temporary tags.
 
     Raises:
-        VendorUnavailable: the vendor does not show the tags again within two minutes.
+        VendorUnavailable: the vendor does not return the restored tags within three minutes.
     """
     before = set(notes.before)
     tags = yield from read_tags(audience, notes.email)
@@ -118,19 +118,21 @@ def undo(audience: Audience, notes: Notes) -> Operation[None]:
         tags = yield from read_tags(audience, notes.email)
         if tags is not None and before <= tags:
             return
-        yield from change_tags("POST", audience, sorted(before), [notes.email])  # another run's upsert came between
+        yield from change_tags(
+            "POST", audience, sorted(before), [notes.email]
+        )  # another run's upsert may have replaced them
     raise VendorUnavailable(
-        "Omnisend does not show the tags that a contact had before the experiment with tags. They are given back again "
-        "when the task is retried. To fix: retry the task."
+        "Omnisend does not return the tags that a contact had before the experiment with tags. The next attempt "
+        "restores them again. To fix: retry the task."
     )
 
 
 def with_tags(audience: Audience, item: str, temporary: str) -> str:
-    """Return an item with the audience's tag and a temporary one.
+    """Return an item with the audience's tag and a temporary tag.
 
     Args:
         audience: names the tag.
-        item: planned JSON.
+        item: the planned item as JSON.
         temporary: name of the temporary tag.
     """
     planned = tags_of_item(audience)
@@ -138,15 +140,15 @@ def with_tags(audience: Audience, item: str, temporary: str) -> str:
 
 
 def upsert_one(audience: Audience, email: str, item: str) -> Operation[bool]:
-    """Send a batch of one item, and wait until it has ended; returns whether the item was accepted.
+    """Send a batch of one item, wait until it has ended, and return whether the item was accepted.
 
     Args:
         audience: names the brand.
         email: the person's address.
-        item: JSON.
+        item: the item as JSON.
 
     Raises:
-        VendorUnavailable: the batch does not end within five minutes, or its result is gone.
+        VendorUnavailable: the batch does not end within five minutes, or no longer exists.
     """
     batch = Batch("experiment", [0], [email], [item])
     response = yield versioned(send_batch("POST", f"{audience.base_url}/batches", BODY_PREFIX, batch, BODY_SUFFIX))
@@ -169,7 +171,7 @@ def upsert_one(audience: Audience, email: str, item: str) -> Operation[bool]:
 
 
 def read_tags(audience: Audience, email: str) -> Operation[set[str] | None]:
-    """Return a contact's tags, none for an address that is no contact; None if the response does not say."""
+    """Return a contact's tags, empty if no contact has the address; None if the response is unclear."""
     page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", email=email)))))
     contacts = [
         contact for contact in required_list(page.get("contacts"), "contacts") if canonical(email_of(contact)) == email

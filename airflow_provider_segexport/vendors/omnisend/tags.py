@@ -1,12 +1,12 @@
-"""Omnisend: tags are added and removed without touching the tags of others.
+"""Omnisend: adds and removes tags without changing the tags of others.
 
-`POST` and `DELETE /contacts/tags` are additive (contacts OpenAPI 2026-03-15, read 2026-11): other tags stay. At most
-250 addresses and 250 contact ids in one call are united, at 60 calls a minute. Exports select people by address alone,
-because it is the key of segment and ledger. Accepted with 202 and done later; there is no job to read, and addresses
-that the brand does not know are ignored.
+`POST` and `DELETE /contacts/tags` change only the tags that they name (contacts OpenAPI 2026-03-15, read 2026-11). One
+call selects the union of at most 250 addresses and 250 contact ids; the limit is 60 calls a minute. Exports select
+people only by address, because the address is the key of segment and ledger. The vendor responds with 202 and makes the
+change later. There is no job to poll, and the vendor ignores addresses that the brand does not have.
 
-No document says whether `tags` of an upsert are merged with a contact's tags or replace them. Only where an
-experiment has proven `merge`, an upsert carries the tag.
+The vendor does not document whether `tags` of an upsert are merged with a contact's tags or replace them. An upsert
+contains the tag only if an experiment has proven `merge`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from airflow_provider_segexport.vendors.omnisend.responses import error_of, rais
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, send_json
 
 TAGS_SCOPE = "tags"
-"""Rate limit scope of `/contacts/tags`: 60 calls a minute, beside the limit of all calls."""
+"""Rate limit scope of `/contacts/tags`: 60 calls a minute, in addition to the limit of all calls."""
 
 MAX_SELECTED = 250
-"""Most addresses in one call."""
+"""Maximum addresses in one call."""
 
 TAGS_FIELD = re.compile(r"tags\b")
 
@@ -44,25 +44,25 @@ MERGE, REPLACE = "merge", "replace"
 
 
 def merges(audience: Audience) -> bool:
-    """Tell whether upserts may carry the tag, because it is proven that the contact's other tags stay."""
+    """Return whether upserts may contain the tag, because an experiment has proven that a contact's other tags stay."""
     return audience.extra.get(FACT) == MERGE
 
 
 def extra_calls(audience: Audience) -> Mapping[str, int]:
-    """Return the calls that a batch takes beside its own: its items are read, and its people get the tag."""
+    """Return the additional calls of a batch, by rate scope: one reads its items, one adds the tag to its people."""
     return {} if merges(audience) else {"": 1, TAGS_SCOPE: 1}
 
 
 def tags_of_item(audience: Audience) -> str:
-    """Return the member `tags` of a planned item with the comma before it; no other text in an item is the same.
+    """Return the JSON text of the member `tags` in a planned item, with the comma before it.
 
-    A tag has no character that JSON escapes, and quotes in values are escaped.
+    The text is unique in an item: a tag has no characters that JSON escapes, and quotes in values are escaped.
     """
     return f',"tags":["{audience.audience}"]'
 
 
 def without_tags(audience: Audience, request: Request) -> Request:
-    """Return an upsert whose items have no member `tags`, which leaves all tags of a contact alone."""
+    """Return an upsert request whose items have no member `tags`, so it changes no tags of a contact."""
     body = request.body or b""
     return replace(request, body=body.replace(tags_of_item(audience).encode(), b""))
 
@@ -74,14 +74,14 @@ def items_as_sent(audience: Audience, batch: Batch) -> Iterator[str]:
 
 
 def tag_accepted(audience: Audience, batch: Batch, result: BatchResult) -> Operation[BatchResult]:
-    """Add the tag to the rows of a batch that the vendor has accepted, by address.
+    """Add the tag, by address, to the rows of a batch that the vendor has accepted.
 
-    A contact id in the result names the contact that had the address when the batch ended. By now, the address may be
-    another contact's. If the vendor rejects a call, it is halved until the invalid address is alone.
+    Contact ids in the result are not used, because an address may belong to another contact by now. If the vendor
+    rejects a call, the call is halved until the invalid address is isolated.
 
     Args:
         audience: names the brand and the tag.
-        batch: its items had no tag.
+        batch: the batch, whose items were sent without the tag.
         result: contact ids, rejected rows and rows to retry.
 
     Returns:
@@ -110,19 +110,19 @@ def tag_accepted(audience: Audience, batch: Batch, result: BatchResult) -> Opera
 
 
 def is_about_the_tag(response: Response) -> bool:
-    """Return whether all invalid fields of a rejected call are `tags`, so that a part of its people changes nothing."""
+    """Return whether `tags` is the only invalid field of a rejected call, so that halving the call would not help."""
     fields = [as_text(error.get("field")) for error in as_objects(as_object(response.json()).get("errors"))]
     return bool(fields) and all(TAGS_FIELD.match(field) for field in fields)
 
 
 def change_tags(method: str, audience: Audience, tags: Sequence[str], emails: Sequence[str]) -> Operation[None]:
-    """Add or remove tags, in as many calls as are needed; each may be repeated.
+    """Add or remove tags, in as many calls as are needed. Each call is idempotent.
 
     Args:
         method: `POST` adds, `DELETE` removes.
         audience: names the brand.
-        tags: 1 to 100.
-        emails: people by address.
+        tags: 1 to 100 tags.
+        emails: addresses of the people.
     """
     for start in range(0, len(emails), MAX_SELECTED):
         body = {"emails": list(emails[start : start + MAX_SELECTED]), "tags": list(tags)}
@@ -132,11 +132,11 @@ def change_tags(method: str, audience: Audience, tags: Sequence[str], emails: Se
 
 
 def tags_request(method: str, audience: Audience, body: Mapping[str, Any]) -> Request:
-    """Return a call that adds (`POST`) or removes (`DELETE`, with a body) tags.
+    """Return a request that adds (`POST`) or removes (`DELETE`, with a body) tags.
 
     Args:
         method: `POST` or `DELETE`.
         audience: names the brand.
-        body: people and tags.
+        body: addresses and tags.
     """
     return versioned(send_json(method, f"{audience.base_url}/contacts/tags", body), TAGS_SCOPE)
