@@ -97,7 +97,7 @@ class Jobs:
         self.settle(now)
         return len(self._active)
 
-    def look(self, job_id: str, now: float) -> Job | None:
+    def poll(self, job_id: str, now: float) -> Job | None:
         """Poll a job: a scripted job enters its next state. Return None if the job is unknown."""
         self.settle(now)
         job = self._jobs.get(job_id)

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class AccessCheck:
-    """Checks calls of one account."""
+    """Checks credentials and rate limits of the calls of one account."""
 
     def __init__(self, account: Account, tokens: Tokens) -> None:
         self._account = account
         self._tokens = tokens
-        self.renew()
+        self.restart_windows()
 
-    def renew(self) -> None:
-        """Start a new quota window, as the settings now say."""
+    def restart_windows(self) -> None:
+        """Restart the rate limit window with the present settings."""
         limit = self._account.settings.calls_per_minute
         self._window = FixedWindow(limit) if limit else None
 
     def check_credentials(self, call: Call, scope: str) -> None:
-        """Refuse wrong credentials and a token without the scope."""
+        """Reject a call with wrong credentials, or with a token that lacks the scope."""
         kind, _, value = call.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             self._tokens.check(value, call.now)
@@ -39,19 +39,19 @@ class AccessCheck:
             return
         try:
             key = base64.b64decode(value, validate=True).decode().partition(":")[0]
-        except ValueError:  # no base64, or no text in it
+        except ValueError:  # not base64, or not UTF-8
             key = ""
         if key not in (self._account.api_key, self._account.client.api_key):
             raise refused(100, 401)  # the password is ignored: authentication page, read 2026-08
 
     def check_limits(self, call: Call, headers: dict[str, str]) -> None:
-        """Refuse what exceeds the configured limits.
+        """Reject a call above the configured limits, and fill in the rate limit headers.
 
-        The vendor publishes none for these calls. Header names, and Reset as seconds to wait,
-        are those of its transactional API (rate-limits page, read 2026-08).
+        The vendor publishes no limits for these calls. The header names, and `Reset` as seconds to wait, are those of
+        its transactional API (rate-limits page, read 2026-08).
         """
-        most = self._account.settings.max_concurrent
-        if most is not None and call.in_flight > most:
+        max_concurrent = self._account.settings.max_concurrent
+        if max_concurrent is not None and call.in_flight > max_concurrent:
             raise refused(429, 429)
         if self._window:
             rate = self._window.take(call.now)

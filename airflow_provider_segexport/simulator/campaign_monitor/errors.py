@@ -48,10 +48,22 @@ MESSAGES = {
 
 
 def error(code: int, status: int = 400, headers: dict[str, str] | None = None) -> Reply:
-    """Write one of the vendor's errors."""
+    """Build the reply of one of the vendor's errors.
+
+    Args:
+        code: the vendor's error code, a key of `MESSAGES`.
+        status: HTTP status.
+        headers: additional headers.
+    """
     return Reply.json({"Code": code, "Message": MESSAGES[code]}, status, headers)
 
 
 def refused(code: int, status: int = 400, headers: dict[str, str] | None = None) -> RefusedError:
-    """Return the exception that ends a call with one of the vendor's errors."""
+    """Return the exception that rejects a call with one of the vendor's errors.
+
+    Args:
+        code: the vendor's error code, a key of `MESSAGES`.
+        status: HTTP status.
+        headers: additional headers.
+    """
     return RefusedError(error(code, status, headers))

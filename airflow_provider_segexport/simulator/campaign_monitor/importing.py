@@ -1,4 +1,4 @@
-"""Adding people: what the vendor makes of each row of an import or of a single add."""
+"""Applies the rows of an import, a single add or an update to a list."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Row = dict[str, object]
 
-VALUE_LENGTH = 250  # campaignmonitor.com/api/v3-3/subscribers, read 2026-08; longer: assumed cut
+VALUE_LENGTH = 250  # campaignmonitor.com/api/v3-3/subscribers, read 2026-08; assumed: longer values are cut
 _CONSENT = frozenset({"yes", "no", "unchanged"})
 _STATE_CODES = {"Deleted": 205, "Unsubscribed": 206, "Bounced": 207, "Unconfirmed": 208}
-# Dates outside 1900/01/01..2076/06/06 are ignored; same page. Other forms: assumed ignored.
+# Dates outside 1900/01/01..2076/06/06 are ignored; same page. Assumed: dates in other forms are ignored.
 _DATE = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
-_DATES = ("1900/01/01", "2076/06/06")
+_DATE_RANGE = ("1900/01/01", "2076/06/06")
 _CLEARED_DATE = "0000-00-00"
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The switches of an import or an add."""
+    """Options of an import or an add; `confirm` makes new people wait for their confirmation."""
 
     resubscribe: bool = False
     queue_autoresponders: bool = False
@@ -39,11 +39,11 @@ class Flags:
 
 
 def check_rows(rows: Sequence[object]) -> list[Row]:
-    """Return the rows, or refuse the whole batch for one that cannot be deserialised."""
+    """Return the rows; reject the entire batch if one cannot be deserialised."""
     checked: list[Row] = []
     for row in rows:
         if not isinstance(row, dict) or not _readable(row):
-            raise refused(400)  # the whole batch: createsend-python#6, createsend-php#40
+            raise refused(400)  # one bad row rejects the batch: createsend-python#6, createsend-php#40
         checked.append(row)
     return checked
 
@@ -67,7 +67,7 @@ def _readable(row: Row) -> bool:
 
 
 class Importer:
-    """Applies rows to one list and remembers what happened."""
+    """Applies rows to one list, and counts the results and the dropped values."""
 
     def __init__(self, account: Account, target: MailingList, flags: Flags, now: float) -> None:
         self._account = account
@@ -82,8 +82,8 @@ class Importer:
         self.unknown_keys: Counter[str] = Counter()
         self.bad_values: Counter[str] = Counter()
 
-    def take(self, row: Row) -> int:
-        """Apply one row; returns 0, or the code that says why the person is not added."""
+    def apply(self, row: Row) -> int:
+        """Apply one row; return 0, or the error code of a rejected row."""
         email = row.get("EmailAddress")
         if not isinstance(email, str) or not is_email(email):
             return 1
@@ -112,7 +112,7 @@ class Importer:
         return 204 if key in self._account.client.suppressed else 0
 
     def _field_code(self, row: Row) -> int:
-        """Return the code of a row with an unknown field or a decimal, if the settings refuse those."""
+        """Return the error code of a row with an unknown field or a decimal number, if the settings reject these."""
         settings, pairs = self._account.settings, row.get("CustomFields")
         for pair in pairs if isinstance(pairs, list) else ():
             field = self._list.accepted_keys.get(str(pair["Key"]))
@@ -140,24 +140,24 @@ class Importer:
         self.existing += 1
         person.history += (self._updated,)
         self._fill(person, row)
-        revived = person.state != "Active"
-        if revived:
-            was = person.state.lower()
-            self._list.move(person, "Active", self._now, f"resubscribed, was {was}")
+        is_resubscribed = person.state != "Active"
+        if is_resubscribed:
+            previous = person.state.lower()
+            self._list.move(person, "Active", self._now, f"resubscribed, was {previous}")
             self.resubscribed += 1
             self._lift_suppression(person)
-        queued = revived and self._flags.queue_autoresponders
+        queued = is_resubscribed and self._flags.queue_autoresponders
         if queued or self._flags.restart_autoresponders:
             self._list.mail(person, "autoresponder", self._now)
 
     def _lift_suppression(self, person: Subscriber) -> None:
-        """Resubscribe also re-adds people from the suppression list; vendor page on adding."""
+        """Remove the person from the suppression list, as `Resubscribe` does (vendor page on adding)."""
         if self._flags.resubscribe and self._account.client.unsuppress(person.email):
             person.history += ((self._now, "resubscribed, was suppressed"),)
             self.resubscribed += 1
 
     def _fill(self, person: Subscriber, row: Row) -> None:
-        """Update what the row brings; what it omits is kept (vendor page, read 2026-08)."""
+        """Update the values that the row has; the others are kept (vendor page, read 2026-08)."""
         name = row.get("Name")
         if isinstance(name, str):
             person.name = name
@@ -210,12 +210,12 @@ def _text(value: object) -> str:
 
 
 def _typed(field: CustomField, text: str) -> str | None:
-    """Return what is stored, or None for a value that is skipped (reseller help text, 2026-08)."""
+    """Return the value to store, or None for one that the vendor skips (reseller help text, 2026-08)."""
     if field.kind == "Number":
         return text if re.fullmatch(r"-?\d+(\.\d+)?", text) else None
     if field.kind == "Date":
-        fits = _DATE.fullmatch(text) and _DATES[0] <= text <= _DATES[1]
-        return text.replace("/", "-") if fits else None
+        is_valid = _DATE.fullmatch(text) and _DATE_RANGE[0] <= text <= _DATE_RANGE[1]
+        return text.replace("/", "-") if is_valid else None
     if field.kind in ("MultiSelectOne", "MultiSelectMany"):
         return text if text in field.options else None
     return text[:VALUE_LENGTH]

@@ -1,4 +1,4 @@
-"""The control API's views of an account, and its seeding of people."""
+"""Control API of the account: views of its audiences, seeding of people, and changes in the vendor's UI."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from .oauth import Tokens
     from .state import Account, MailingList
 
-SUPPRESSION = "suppression-list"  # the audience under which the control API shows it
+SUPPRESSION = "suppression-list"  # name of the view in the control API
 
 
 def describe(account: Account, tokens: Tokens, base_url: str) -> Json:
-    """Tell a stranger what to fill into a connection form."""
+    """Return base URL, credentials, audiences, custom fields and settings.
+
+    Args:
+        account: the vendor's account.
+        tokens: the OAuth application and its tokens.
+        base_url: the vendor's URL prefix.
+    """
     client = account.client
     return {
         "base_url": base_url,
@@ -40,13 +46,13 @@ def describe(account: Account, tokens: Tokens, base_url: str) -> Json:
         "client": {"id": client.id, "name": client.name},
         "audiences": [
             {
-                "id": held.id,
-                "name": held.title,
-                "double_opt_in": held.confirmed_opt_in,
-                "members": held.counts["Active"],
-                "custom_fields": {field.bare: field.kind for field in held.fields.values()},
+                "id": mailing_list.id,
+                "name": mailing_list.title,
+                "double_opt_in": mailing_list.confirmed_opt_in,
+                "members": mailing_list.counts["Active"],
+                "custom_fields": {field.bare: field.kind for field in mailing_list.fields.values()},
             }
-            for held in client.lists.values()
+            for mailing_list in client.lists.values()
         ],
         "views": [SUPPRESSION],
         "settings": asdict(account.settings),
@@ -54,20 +60,21 @@ def describe(account: Account, tokens: Tokens, base_url: str) -> Json:
 
 
 def audience(account: Account, audience_id: str) -> Audience:
-    """Show a list, or the suppression list."""
+    """Return a list, or the view of the suppression list; raise `ControlError` for an unknown id."""
     client = account.client
     if audience_id == SUPPRESSION:
         counts = {"Suppressed": len(client.suppressed)}
         return Audience(SUPPRESSION, "Suppression list", counts, {}, lambda: _suppressed(account))
-    held = _held(account, audience_id)
-    counts = {state: held.counts[state] for state in STATES if held.counts[state]}
-    return Audience(held.id, held.title, counts, dict(held.mails), lambda: _people(held))
+    mailing_list = _list(account, audience_id)
+    counts = {state: mailing_list.counts[state] for state in STATES if mailing_list.counts[state]}
+    mails = dict(mailing_list.mails)
+    return Audience(mailing_list.id, mailing_list.title, counts, mails, lambda: _people(mailing_list))
 
 
-def _held(account: Account, audience_id: str) -> MailingList:
+def _list(account: Account, audience_id: str) -> MailingList:
     lists = account.client.lists
     if audience_id not in lists:
-        names = ", ".join(f"{held.id} ({held.title})" for held in lists.values())
+        names = ", ".join(f"{mailing_list.id} ({mailing_list.title})" for mailing_list in lists.values())
         raise ControlError(f"no list {audience_id!r}; there are: {names}, {SUPPRESSION}")
     return lists[audience_id]
 
@@ -77,8 +84,8 @@ def _suppressed(account: Account) -> Iterator[Json]:
         yield {"email": email, "status": "Suppressed", "reason": reason, "changed": moment}
 
 
-def _people(held: MailingList) -> Iterator[Json]:
-    for person in held.subscribers.values():
+def _people(mailing_list: MailingList) -> Iterator[Json]:
+    for person in mailing_list.subscribers.values():
         yield {
             "email": person.email,
             "name": person.name,
@@ -92,7 +99,14 @@ def _people(held: MailingList) -> Iterator[Json]:
 
 
 def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
-    """Put people into a list, or onto the suppression list with status `suppressed`."""
+    """Add people to a list; those with the status `suppressed` go onto the suppression list.
+
+    Args:
+        account: the vendor's account.
+        people: each with `email`, and optionally `status` and `fields`.
+        audience_id: id of the list; None if all people are suppressed.
+        now: time of the change, in seconds since the epoch.
+    """
     for row in people:
         email = row.get("email")
         if not isinstance(email, str) or not is_email(email):
@@ -106,23 +120,23 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
             raise ControlError(f"no status {row.get('status')!r}; there are: {statuses}, suppressed")
         if audience_id is None:
             raise ControlError("people with a status other than suppressed need an audience")
-        _put(_held(account, audience_id), email, status, row, now)
+        _put(_list(account, audience_id), email, status, row, now)
     return len(people)
 
 
-def _put(held: MailingList, email: str, status: str, row: Json, now: float) -> None:
+def _put(mailing_list: MailingList, email: str, status: str, row: Json, now: float) -> None:
     event = f"seeded as {status.lower()}"
-    person = held.subscribers.get(email.lower())
+    person = mailing_list.subscribers.get(email.lower())
     if person is None:
         person = Subscriber(email, status, now, ((now, event),))
-        held.join(person)
+        mailing_list.join(person)
     else:
-        held.move(person, status, now, event)
+        mailing_list.move(person, status, now, event)
     fields = row.get("fields")
     if isinstance(fields, dict):
-        unknown = fields.keys() - held.fields.keys()
+        unknown = fields.keys() - mailing_list.fields.keys()
         if unknown:
-            raise ControlError(f"list {held.title!r} has no custom field {', '.join(sorted(unknown))}")
+            raise ControlError(f"list {mailing_list.title!r} has no custom field {', '.join(sorted(unknown))}")
         person.fields = pack(fields)
     person.name = str(row.get("name", person.name))
 
@@ -136,14 +150,14 @@ def change_address(account: Account, email: str, to: str, now: float) -> None:
         to: the new address.
         now: time of the change.
     """
-    holding = [held for held in account.client.lists.values() if email.lower() in held.subscribers]
-    if not holding or not is_email(to):
-        raise ControlError(f"No list holds the address {email!r}, or {to!r} is no address.")
-    for held in holding:
-        person = held.subscribers.pop(email.lower())
-        if other := held.subscribers.pop(to.lower(), None):
-            held.counts[other.state] -= 1
+    lists = [candidate for candidate in account.client.lists.values() if email.lower() in candidate.subscribers]
+    if not lists or not is_email(to):
+        raise ControlError(f"No list has the address {email!r}, or {to!r} is not a valid address.")
+    for mailing_list in lists:
+        person = mailing_list.subscribers.pop(email.lower())
+        if other := mailing_list.subscribers.pop(to.lower(), None):
+            mailing_list.counts[other.state] -= 1
         person.email = to
         person.history += ((now, f"address changed from {email}"),)
-        held.subscribers[to.lower()] = person
-        held.version += 1
+        mailing_list.subscribers[to.lower()] = person
+        mailing_list.version += 1

@@ -1,4 +1,4 @@
-"""The routes about lists, custom fields and the client."""
+"""Routes of lists, custom fields and the client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STATES = (
 
 
 def details(_account: Account, source: MailingList, _call: Call) -> Reply:
-    """Answer GET /lists/{listid}.json."""
+    """Handle GET /lists/{listid}.json."""
     return Reply.json(
         {
             "ConfirmedOptIn": source.confirmed_opt_in,
@@ -39,7 +39,13 @@ def details(_account: Account, source: MailingList, _call: Call) -> Reply:
 
 
 def stats(account: Account, source: MailingList, call: Call) -> Reply:
-    """Answer GET /lists/{listid}/stats.json."""
+    """Handle GET /lists/{listid}/stats.json.
+
+    Args:
+        account: the vendor's account.
+        source: the list in the path.
+        call: the request.
+    """
     periods = _periods(call.now, account.settings.utc_offset_minutes)
     shown: dict[str, object] = {}
     moments: dict[str, list[float]] = {state: [] for state, _, _ in _STATES}
@@ -71,30 +77,36 @@ def _periods(now: float, offset: int) -> dict[str, tuple[float, float]]:
 
 
 def names(account: Account, _call: Call) -> Reply:
-    """Answer GET /clients/{clientid}/lists.json."""
-    held = account.client.lists.values()
-    return Reply.json([{"ListID": item.id, "Name": item.title} for item in held])
+    """Handle GET /clients/{clientid}/lists.json."""
+    lists = account.client.lists.values()
+    return Reply.json([{"ListID": mailing_list.id, "Name": mailing_list.title} for mailing_list in lists])
 
 
 def create(account: Account, call: Call) -> Reply:
-    """Answer POST /lists/{clientid}.json."""
+    """Handle POST /lists/{clientid}.json."""
     body = body_of(call)
     title = str(body.get("Title") or "").strip()
     if not title:
         raise refused(251)
-    if any(held.title == title for held in account.client.lists.values()):
+    if any(mailing_list.title == title for mailing_list in account.client.lists.values()):
         raise refused(250)
-    made = MailingList(account.ids.hex(32), title, confirmed_opt_in=body.get("ConfirmedOptIn") is True)
-    made.unsubscribe_page = str(body.get("UnsubscribePage") or "")
-    made.confirmation_page = str(body.get("ConfirmationSuccessPage") or "")
+    new_list = MailingList(account.ids.hex(32), title, confirmed_opt_in=body.get("ConfirmedOptIn") is True)
+    new_list.unsubscribe_page = str(body.get("UnsubscribePage") or "")
+    new_list.confirmation_page = str(body.get("ConfirmationSuccessPage") or "")
     if body.get("UnsubscribeSetting") == "OnlyThisList":
-        made.unsubscribe_setting = "OnlyThisList"
-    account.client.lists[made.id] = made
-    return Reply.json(made.id, 201)
+        new_list.unsubscribe_setting = "OnlyThisList"
+    account.client.lists[new_list.id] = new_list
+    return Reply.json(new_list.id, 201)
 
 
 def delete(account: Account, source: MailingList, call: Call) -> Reply:
-    """Answer DELETE /lists/{listid}.json: the list and all who were in it."""
+    """Handle DELETE /lists/{listid}.json: delete the list with all its people.
+
+    Args:
+        account: the vendor's account.
+        source: the list in the path.
+        call: the request.
+    """
     call.note(f"list {source.title!r} deleted with {counted(len(source.subscribers), 'person')}")
     call.count("lists_deleted")
     del account.client.lists[source.id]
@@ -102,7 +114,7 @@ def delete(account: Account, source: MailingList, call: Call) -> Reply:
 
 
 def custom_fields(_account: Account, source: MailingList, _call: Call) -> Reply:
-    """Answer GET /lists/{listid}/customfields.json."""
+    """Handle GET /lists/{listid}/customfields.json."""
     return Reply.json(
         [
             {
@@ -118,7 +130,7 @@ def custom_fields(_account: Account, source: MailingList, _call: Call) -> Reply:
 
 
 def create_field(_account: Account, source: MailingList, call: Call) -> Reply:
-    """Answer POST /lists/{listid}/customfields.json with the new key as a bare string."""
+    """Handle POST /lists/{listid}/customfields.json; the reply is the new key as a JSON string."""
     body = body_of(call)
     name = str(body.get("FieldName") or "").strip()
     kind = str(body.get("DataType") or "")
@@ -130,15 +142,15 @@ def create_field(_account: Account, source: MailingList, call: Call) -> Reply:
     if not isinstance(options, list) or (kind.startswith("MultiSelect") and not options):
         raise refused(256)
     visible = body.get("VisibleInPreferenceCenter") is not False
-    made = CustomField(name, kind, tuple(map(str, options)), visible)
-    if made.bare.lower() in {bare.lower() for bare in source.fields}:
+    field = CustomField(name, kind, tuple(map(str, options)), visible)
+    if field.bare.lower() in {bare.lower() for bare in source.fields}:
         raise refused(255)
-    source.add_field(made)
-    return Reply.json(f"[{made.bare}]", 201)
+    source.add_field(field)
+    return Reply.json(f"[{field.bare}]", 201)
 
 
 def delete_field(_account: Account, source: MailingList, call: Call) -> Reply:
-    """Answer DELETE /lists/{listid}/customfields/{key}.json."""
+    """Handle DELETE /lists/{listid}/customfields/{key}.json."""
     key = call.params["key"]
     if not (key.startswith("[") and key.endswith("]")):
         raise refused(253)
@@ -150,7 +162,7 @@ def delete_field(_account: Account, source: MailingList, call: Call) -> Reply:
 
 
 def client(account: Account, _call: Call) -> Reply:
-    """Answer GET /clients/{clientid}.json."""
+    """Handle GET /clients/{clientid}.json."""
     minutes = account.settings.utc_offset_minutes
     zone = f"(GMT{minutes // 60:+03d}:{minutes % 60:02d}) Example" if minutes else "(GMT) London"
     return Reply.json(
@@ -167,18 +179,18 @@ def client(account: Account, _call: Call) -> Reply:
 
 
 def holding(account: Account, call: Call) -> Reply:
-    """Answer GET /clients/{clientid}/listsforemail.json."""
+    """Handle GET /clients/{clientid}/listsforemail.json."""
     email = call.query.get("email", "").lower()
-    records = ((held, held.subscribers.get(email)) for held in account.client.lists.values())
+    records = ((mailing_list, mailing_list.subscribers.get(email)) for mailing_list in account.client.lists.values())
     return Reply.json(
         [
             {
-                "ListID": held.id,
-                "ListName": held.title,
+                "ListID": mailing_list.id,
+                "ListName": mailing_list.title,
                 "SubscriberState": person.state,
                 "DateSubscriberAdded": account.date(person.joined),
             }
-            for held, person in records
+            for mailing_list, person in records
             if person
         ]
     )

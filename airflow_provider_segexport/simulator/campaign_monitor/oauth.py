@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Token:
-    """An access token; it stays stored after it ends, so that errors 121 and 122 differ."""
+    """An access token, kept after it ends for errors 121 (expired) and 122 (revoked)."""
 
     ends: float
     revoked: bool = False
 
 
 class Tokens:
-    """The application's registration and the tokens it was given."""
+    """Credentials of the OAuth application, and the tokens issued to it."""
 
     def __init__(self, account: Account, now: float) -> None:
         self._account = account
@@ -43,7 +43,7 @@ class Tokens:
         return {"access_token": access, "expires_in": int(seconds), "refresh_token": refresh}
 
     def check(self, token: str, now: float) -> None:
-        """Refuse a token that does not open the door."""
+        """Reject an unknown, revoked or expired access token."""
         issued = self._access.get(token)
         if issued is None:
             raise refused(120, 401)
@@ -53,20 +53,20 @@ class Tokens:
             raise refused(121, 401)
 
     def revoke(self) -> int:
-        """Revoke every access token; refresh tokens end with them."""
+        """Revoke all access and refresh tokens; return the number of access tokens."""
         for token in self._access.values():
             token.revoked = True
         self._refresh_tokens.clear()
         return len(self._access)
 
     def expire(self, now: float) -> int:
-        """End every access token now; refresh tokens stay good."""
+        """Expire all access tokens; refresh tokens stay valid. Return the number of access tokens."""
         for token in self._access.values():
             token.ends = min(token.ends, now)
         return len(self._access)
 
     def answer(self, call: Call) -> Reply:
-        """Answer POST /oauth/token."""
+        """Handle POST /oauth/token."""
         form = call.form()
         kind = form.get("grant_type")
         if kind == "refresh_token":
@@ -76,7 +76,7 @@ class Tokens:
         return self._failed("unsupported_grant_type", "Specified grant_type is not supported")
 
     def _refresh(self, token: str, now: float) -> Reply:
-        # The refresh call carries no client id or secret: official clients, read 2026-08.
+        # The refresh call has no client id or secret: official clients, read 2026-08.
         if token not in self._refresh_tokens:
             reason = "Specified refresh_token was invalid or expired"
             return self._failed("invalid_grant", reason)
@@ -98,6 +98,6 @@ class Tokens:
         return Reply.json(self._issue(now))
 
     def _failed(self, error: str, description: str) -> Reply:
-        # Clients look for `error` in a body they treat as HTTP 200; the status is not documented.
+        # The status is not documented. The official clients look for `error` in a body with status 200.
         status = self._account.settings.token_error_status
         return Reply.json({"error": error, "error_description": description}, status)

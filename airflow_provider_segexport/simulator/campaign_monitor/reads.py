@@ -1,4 +1,4 @@
-"""Reading people back: pages of a list's states and of the suppression list."""
+"""Reading of people: pages of a list by state, and of the suppression list."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ _ORDER_FIELDS = ("email", "name", "date")
 
 
 class Reader:
-    """Pages of one account; the last sorted listing is kept, since pages follow each other."""
+    """Reads pages of people. The last sorted listing is cached, because clients read its pages one after the other."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._cache: tuple[object, Sequence[Subscriber]] = (None, ())
 
     def members(self, call: Call, source: MailingList, state: str) -> Reply:
-        """Answer GET /lists/{listid}/{state}.json."""
+        """Handle GET /lists/{listid}/{state}.json.
+
+        Args:
+            call: the request.
+            source: the list.
+            state: state of the people to read.
+        """
         since = self._since(call.query.get("date", ""))
         field, direction = _order(call)
         people = self._sorted(source, state, since, field, direction)
@@ -39,7 +45,7 @@ class Reader:
         return _page(call, people, lambda person: self.row(source, person, tracking=tracking))
 
     def suppressed(self, call: Call) -> Reply:
-        """Answer GET /clients/{clientid}/suppressionlist.json."""
+        """Handle GET /clients/{clientid}/suppressionlist.json."""
         field, direction = _order(call)
         entries = list(self._account.client.suppressed.values())
         entries.sort(key=lambda e: e[2] if field == "date" else e[0], reverse=direction == "desc")
@@ -55,7 +61,13 @@ class Reader:
         )
 
     def row(self, source: MailingList, person: Subscriber, *, tracking: bool) -> Json:
-        """Show a person; rows carry a field's name, not its key (fixtures, read 2026-08)."""
+        """Return the JSON of a person, with the names of custom fields, not their keys (fixtures, read 2026-08).
+
+        Args:
+            source: the list, which has the custom fields.
+            person: the person.
+            tracking: include `ConsentToTrack`.
+        """
         shown: Json = {
             "EmailAddress": person.email,
             "Name": person.name,

@@ -52,7 +52,7 @@ class CustomField:
 
 
 class Subscriber:
-    """A person in one list; the vendor gives no other id than the address."""
+    """A person in one list. The address is the only id."""
 
     __slots__ = ("changed", "consent", "email", "fields", "history", "joined", "name", "state")
 
@@ -67,7 +67,7 @@ class Subscriber:
 
 
 class MailingList:
-    """A list with its fields and people; `version` changes with every change of membership."""
+    """A list with its custom fields and people; `version` increases with every change of membership or state."""
 
     def __init__(self, list_id: str, title: str, *, confirmed_opt_in: bool = False) -> None:
         self.id = list_id
@@ -84,7 +84,7 @@ class MailingList:
         self.version = 0
 
     def add_field(self, new: CustomField) -> None:
-        """Define a custom field; values may name it with or without brackets."""
+        """Add a custom field; rows may give its key with or without brackets."""
         self.fields[new.bare] = new
         self.accepted_keys[new.bare] = self.accepted_keys[f"[{new.bare}]"] = new
 
@@ -99,13 +99,20 @@ class MailingList:
                 person.fields = pack(fields)
 
     def join(self, subscriber: Subscriber, key: str = "") -> None:
-        """Take a new person into the list, under what addresses are compared by."""
+        """Add a new person to the list; `key` is `Account.key` of the address, by default in lower case."""
         self.subscribers[key or subscriber.email.lower()] = subscriber
         self.counts[subscriber.state] += 1
         self.version += 1
 
     def move(self, subscriber: Subscriber, state: str, now: float, event: str) -> None:
-        """Change a person's state."""
+        """Change a person's state.
+
+        Args:
+            subscriber: the person.
+            state: the new state.
+            now: time of the change.
+            event: description for the person's history.
+        """
         self.counts[subscriber.state] -= 1
         self.counts[state] += 1
         subscriber.state, subscriber.changed = state, now
@@ -113,14 +120,20 @@ class MailingList:
         self.version += 1
 
     def mail(self, subscriber: Subscriber, kind: str, now: float) -> None:
-        """Note a mail that the real vendor would send now."""
+        """Record a mail that the real vendor would send now.
+
+        Args:
+            subscriber: the person.
+            kind: kind of mail.
+            now: time of the mail.
+        """
         self.mails[kind] += 1
         subscriber.history += ((now, f"mail: {kind}"),)
 
 
 @dataclass(slots=True)
 class Client:
-    """The one client of the account, with the suppression list that its lists share."""
+    """The only client of the account, with the suppression list that all its lists share."""
 
     id: str
     name: str
@@ -130,18 +143,24 @@ class Client:
     version: int = 0
 
     def suppress(self, email: str, reason: str, now: float) -> None:
-        """Put an address on the suppression list; the first reason stays."""
+        """Add an address to the suppression list; an address that is there keeps its first reason.
+
+        Args:
+            email: the address.
+            reason: the vendor's reason, for example `Unsubscribed`.
+            now: time of the change, in seconds since the epoch.
+        """
         self.suppressed.setdefault(email.lower(), (email, reason, now))
         self.version += 1
 
     def unsuppress(self, email: str) -> bool:
-        """Take an address off the suppression list; False when it was not there."""
+        """Remove an address from the suppression list; return False if it was not there."""
         self.version += 1
         return self.suppressed.pop(email.lower(), None) is not None
 
 
 class Account:
-    """An account as it is after sign-up and some clicks: one client, four empty lists."""
+    """A new account with one client, four empty lists, and the default custom fields in each."""
 
     def __init__(self, seed: int, settings: Settings, now: float) -> None:
         self.settings = settings
@@ -155,22 +174,22 @@ class Account:
             ("Lapsed", False),
             ("Newsletter, double opt-in", True),
         ):
-            made = MailingList(self.ids.hex(32), title, confirmed_opt_in=opt_in)
+            new_list = MailingList(self.ids.hex(32), title, confirmed_opt_in=opt_in)
             for custom in DEFAULT_FIELDS:
-                made.add_field(custom)
-            self.client.lists[made.id] = made
+                new_list.add_field(custom)
+            self.client.lists[new_list.id] = new_list
 
     def key(self, email: str) -> str:
         """Return what addresses of a list are compared by."""
         return email.lower() if self.settings.email_case == "ignore" else email
 
     def date(self, moment: float) -> str:
-        """Write a moment in the account's time zone, without an offset, as the vendor does."""
-        return _written(moment + self.settings.utc_offset_minutes * 60)
+        """Format a time in the account's time zone, without an offset, as the vendor does."""
+        return _formatted(moment + self.settings.utc_offset_minutes * 60)
 
 
-@lru_cache(maxsize=4096)  # people of one import share their moment
-def _written(local: float) -> str:
+@lru_cache(maxsize=4096)  # people of one import have the same timestamps
+def _formatted(local: float) -> str:
     return datetime.fromtimestamp(local, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

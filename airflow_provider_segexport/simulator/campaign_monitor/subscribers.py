@@ -1,4 +1,4 @@
-"""The routes that change people: import, add, update, delete, unsubscribe, suppress."""
+"""Routes that change people: import, add, update, delete, unsubscribe, suppress."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from .state import Account, MailingList, Subscriber
 
 # 400/209 above 1000 rows, 400/212 for none; error registry of the v3.3 pages, read 2026-08.
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 INACTIVE = frozenset({204, 205, 206, 207, 208})
 
 
 def body_of(call: Call) -> Row:
-    """Read an object from the body, or refuse it as the vendor does."""
+    """Return the body's object; reject a body that is not a JSON object."""
     try:
         return call.json_object()
     except BodyError:
@@ -28,7 +28,13 @@ def body_of(call: Call) -> Row:
 
 
 def present(account: Account, source: MailingList, email: str) -> Subscriber:
-    """Return the person of that address, or refuse with 203."""
+    """Return the person with this address; reject the call with 203 if there is none.
+
+    Args:
+        account: the vendor's account.
+        source: the list.
+        email: the address.
+    """
     subscriber = source.subscribers.get(account.key(email))
     if subscriber is None or subscriber.state == "Deleted":
         raise refused(203)
@@ -36,17 +42,23 @@ def present(account: Account, source: MailingList, email: str) -> Subscriber:
 
 
 def load(account: Account, target: MailingList, call: Call) -> Reply:
-    """Answer POST /subscribers/{listid}/import.json."""
+    """Handle POST /subscribers/{listid}/import.json.
+
+    Args:
+        account: the vendor's account.
+        target: the list in the path.
+        call: the request.
+    """
     body = body_of(call)
-    given = body.get("Subscribers")
-    if not isinstance(given, list):
+    submitted = body.get("Subscribers")
+    if not isinstance(submitted, list):
         raise refused(400)
-    call.count("rows", len(given))
-    if not given:
+    call.count("rows", len(submitted))
+    if not submitted:
         raise refused(212)
-    if len(given) > MOST_ROWS:
+    if len(submitted) > MAX_ROWS:
         raise refused(209)
-    rows = check_rows(given)
+    rows = check_rows(submitted)
     switches = {name.lower(): value is True for name, value in body.items()}
     flags = Flags(
         resubscribe=switches.get("resubscribe", False),
@@ -54,48 +66,48 @@ def load(account: Account, target: MailingList, call: Call) -> Reply:
         restart_autoresponders=switches.get("restartsubscriptionbasedautoresponders", False),
         confirm=account.settings.import_sends_confirmation and target.confirmed_opt_in,
     )
-    unique, twice = _unique(rows, first=account.settings.duplicates == "first")
+    unique, duplicates = _unique(rows, first=account.settings.duplicates == "first")
     importer = Importer(account, target, flags, call.now)
-    mailed = target.mails.total()
+    mails_before = target.mails.total()
     failures = []
     for row in unique.values():
-        code = importer.take(row)
+        code = importer.apply(row)
         if code and account.settings.inactive_rows == "whole_batch" and code in INACTIVE:
             raise refused(400)
         if code and not (account.settings.inactive_rows == "silent" and code in INACTIVE):
             email = row.get("EmailAddress") or ""
             failures.append({"EmailAddress": email, "Code": code, "Message": MESSAGES[code]})
-    _tell(call, importer, len(failures), target.mails.total() - mailed)
+    _log_counts(call, importer, len(failures), target.mails.total() - mails_before)
     result = {
         "FailureDetails": failures,
         "TotalUniqueEmailsSubmitted": len(unique),
         "TotalExistingSubscribers": importer.existing,
         "TotalNewSubscribers": importer.new,
-        "DuplicateEmailsInSubmission": twice,
+        "DuplicateEmailsInSubmission": duplicates,
     }
-    if failures:  # 400/210 means that the others were imported; createsend fixtures, read 2026-08
+    if failures:  # 400 with code 210: the other rows were imported; createsend fixtures, read 2026-08
         partial = {"ResultData": result, "Code": 210, "Message": MESSAGES[210]}
         return Reply.json(partial, 400)
     return Reply.json(result, 201)
 
 
 def _unique(rows: list[Row], *, first: bool) -> tuple[dict[str, Row], list[str]]:
-    """Split off repeated addresses; which copy wins is not stated by the vendor."""
+    """Return one row for each address, and the repeated addresses. The vendor does not state which copy is used."""
     unique: dict[str, Row] = {}
-    twice: dict[str, str] = {}
+    duplicates: dict[str, str] = {}
     for number, row in enumerate(rows):
         email = row.get("EmailAddress")
         key = email.lower() if isinstance(email, str) else f"#{number}"
         if key in unique:
-            twice[key] = str(email)
+            duplicates[key] = str(email)
             if first:
                 continue
         unique[key] = row
-    return unique, list(twice.values())
+    return unique, list(duplicates.values())
 
 
-def _tell(call: Call, importer: Importer, failures: int, mails: int) -> None:
-    """Write into the request log what the reply does not say."""
+def _log_counts(call: Call, importer: Importer, failures: int, mails: int) -> None:
+    """Write counts, dropped fields and skipped values into the request log; the reply does not report them."""
     for what, number in (
         ("new", importer.new),
         ("existing", importer.existing),
@@ -112,7 +124,13 @@ def _tell(call: Call, importer: Importer, failures: int, mails: int) -> None:
 
 
 def add(account: Account, target: MailingList, call: Call) -> Reply:
-    """Answer POST /subscribers/{listid}.json; the real vendor queues, here it is done at once."""
+    """Handle POST /subscribers/{listid}.json; the real vendor queues the row, the simulator applies it at once.
+
+    Args:
+        account: the vendor's account.
+        target: the list in the path.
+        call: the request.
+    """
     (row,) = check_rows([body_of(call)])
     call.count("rows")
     _need_consent(row)
@@ -122,21 +140,27 @@ def add(account: Account, target: MailingList, call: Call) -> Reply:
         restart_autoresponders=row.get("RestartSubscriptionBasedAutoresponders") is True,
         confirm=target.confirmed_opt_in,  # single adds send a verification mail; vendor page
     )
-    mailed = target.mails.total()
+    mails_before = target.mails.total()
     importer = Importer(account, target, flags, call.now)
-    code = importer.take(row)
-    _tell(call, importer, bool(code), target.mails.total() - mailed)
+    code = importer.apply(row)
+    _log_counts(call, importer, bool(code), target.mails.total() - mails_before)
     return error(code) if code else Reply.json(row.get("EmailAddress"), 201)
 
 
 def _need_consent(row: Row) -> None:
-    # Mandatory for single add and update since v3.2; createsend-python HISTORY, read 2026-08.
+    # `ConsentToTrack` is mandatory for single add and update since v3.2; createsend-python HISTORY, read 2026-08.
     if row.get("ConsentToTrack") is None:
         raise refused(214)
 
 
 def update(account: Account, target: MailingList, call: Call) -> Reply:
-    """Answer PUT /subscribers/{listid}.json, which may also change the address."""
+    """Handle PUT /subscribers/{listid}.json, which can also change the address.
+
+    Args:
+        account: the vendor's account.
+        target: the list in the path.
+        call: the request.
+    """
     (row,) = check_rows([body_of(call)])
     _need_consent(row)
     person = present(account, target, call.query.get("email", ""))
@@ -152,13 +176,19 @@ def update(account: Account, target: MailingList, call: Call) -> Reply:
         target.subscribers[wanted.lower()] = person
     flags = Flags(resubscribe=row.get("Resubscribe") is True)
     importer = Importer(account, target, flags, call.now)
-    code = importer.take(row | {"EmailAddress": person.email})
-    _tell(call, importer, bool(code), 0)
+    code = importer.apply(row | {"EmailAddress": person.email})
+    _log_counts(call, importer, bool(code), 0)
     return error(code) if code else Reply()
 
 
 def delete(account: Account, target: MailingList, call: Call) -> Reply:
-    """Answer DELETE /subscribers/{listid}.json: Deleted in this list, nothing else."""
+    """Handle DELETE /subscribers/{listid}.json: the person becomes Deleted in this list; other lists are unchanged.
+
+    Args:
+        account: the vendor's account.
+        target: the list in the path.
+        call: the request.
+    """
     person = present(account, target, call.query.get("email", ""))
     if person.state != "Active":
         call.note(f"deleted a person who was {person.state}: that state is lost")
@@ -168,23 +198,29 @@ def delete(account: Account, target: MailingList, call: Call) -> Reply:
 
 
 def unsubscribe(account: Account, target: MailingList, call: Call) -> Reply:
-    """Answer POST /subscribers/{listid}/unsubscribe.json."""
+    """Handle POST /subscribers/{listid}/unsubscribe.json.
+
+    Args:
+        account: the vendor's account.
+        target: the list in the path.
+        call: the request.
+    """
     email = str(body_of(call).get("EmailAddress", ""))
     present(account, target, email)
     lists = [target]
     if target.unsubscribe_setting == "AllClientLists":
         lists = list(account.client.lists.values())
         account.client.suppress(email, "Unsubscribed", call.now)
-    for held in lists:
-        person = held.subscribers.get(account.key(email))
+    for mailing_list in lists:
+        person = mailing_list.subscribers.get(account.key(email))
         if person and person.state in ("Active", "Unconfirmed"):
-            held.move(person, "Unsubscribed", call.now, "unsubscribed through the API")
+            mailing_list.move(person, "Unsubscribed", call.now, "unsubscribed through the API")
     call.count("unsubscribed")
     return Reply()
 
 
 def suppress(account: Account, call: Call) -> Reply:
-    """Answer POST /clients/{clientid}/suppress.json."""
+    """Handle POST /clients/{clientid}/suppress.json."""
     emails = body_of(call).get("EmailAddresses")
     if not isinstance(emails, list):
         raise refused(400)
@@ -195,7 +231,7 @@ def suppress(account: Account, call: Call) -> Reply:
 
 
 def unsuppress(account: Account, call: Call) -> Reply:
-    """Answer PUT /clients/{clientid}/unsuppress.json."""
+    """Handle PUT /clients/{clientid}/unsuppress.json."""
     if not account.client.unsuppress(call.query.get("email", "")):
         raise refused(176)
     call.count("unsuppressed")

@@ -1,4 +1,4 @@
-"""Campaign Monitor: the account behind its paths."""
+"""The simulated Campaign Monitor: its routes, access checks and control actions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPEN = "open"  # a route without credentials
 
 
 class CampaignMonitor(Vendor):
-    """One account with one client."""
+    """Campaign Monitor with one account and one client."""
 
     name = "campaign_monitor"
 
@@ -44,12 +44,12 @@ class CampaignMonitor(Vendor):
         super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; a new quota starts a new window."""
+        """Change settings by name; the rate limit window restarts."""
         self.account.settings = changed(self.account.settings, settings)
-        self.access.renew()
+        self.access.restart_windows()
 
     def routes(self) -> Sequence[Route]:
-        """List the paths; the tag is the OAuth scope."""
+        """Return the routes; the tag is the OAuth scope that a call needs."""
         single_list, people = f"{API}/lists/{{listid}}", f"{API}/subscribers/{{listid}}"
         states = "|".join(STATES).lower()
         return (
@@ -94,21 +94,27 @@ class CampaignMonitor(Vendor):
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check key or token and its scope, then the configured limits."""
+        """Check API key or token, then the scope, then the configured limits.
+
+        Args:
+            call: the request.
+            route: the matching route; its tag is the OAuth scope.
+            headers: receives the rate limit headers.
+        """
         if route.tag != _OPEN:
             self.access.check_credentials(call, route.tag)
             self.access.check_limits(call, headers)
 
     def not_found(self, _call: Call) -> Reply:
-        """Answer a path that the vendor does not have."""
+        """Return the reply for a path that does not exist."""
         return error(404, 404)
 
     def refuse(self, _call: Call) -> Reply:
-        """Answer 400/400, as for a row that cannot be deserialised."""
+        """Return status 400 with code 400, as for a row that cannot be deserialised."""
         return error(400)
 
     def describe(self) -> Json:
-        """Tell a stranger what to fill into a connection form."""
+        """Return base URL, credentials, audiences, custom fields and settings."""
         return inspection.describe(self.account, self.tokens, self.base_url)
 
     def audience(self, audience_id: str) -> Audience:
@@ -120,7 +126,7 @@ class CampaignMonitor(Vendor):
         return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
-        """List the control actions."""
+        """Return the vendor's own control actions by name."""
         return {
             "expire_tokens": lambda _: self.tokens.expire(self.context.clock.now()),
             "revoke_tokens": lambda _: self.tokens.revoke(),
@@ -128,24 +134,24 @@ class CampaignMonitor(Vendor):
         }
 
     def _change_address(self, details: Json) -> object:
-        """Change a contact's address as a colleague does in the vendor's UI."""
+        """Change a contact's address, as a user does in the vendor's UI."""
         email, to = str(details.get("email", "")), str(details.get("to", ""))
         inspection.change_address(self.account, email, to, self.context.clock.now())
         return to
 
     def _of_list(self, rule: ListRule) -> Handler:
-        """Wrap a rule about one list: the id is looked up first."""
+        """Return a handler that finds the list of the path's id and calls `rule` with it."""
 
         def handler(call: Call) -> Reply:
-            held = self.account.client.lists.get(call.params["listid"])
-            if held is None:
+            mailing_list = self.account.client.lists.get(call.params["listid"])
+            if mailing_list is None:
                 raise refused(101, self.account.settings.unknown_list_status)
-            return rule(self.account, held, call)
+            return rule(self.account, mailing_list, call)
 
         return handler
 
     def _of_client(self, rule: ClientRule) -> Handler:
-        """Wrap a rule about the client: the id is compared first."""
+        """Return a handler that checks the client id in the path and calls `rule`."""
 
         def handler(call: Call) -> Reply:
             if call.params["clientid"] != self.account.client.id:
@@ -164,12 +170,12 @@ class CampaignMonitor(Vendor):
     def _suppressed(self, _account: Account, call: Call) -> Reply:
         return self.reader.suppressed(call)
 
-    def _page(self, _account: Account, held: MailingList, call: Call) -> Reply:
-        return self.reader.members(call, held, call.params["state"].capitalize())
+    def _page(self, _account: Account, mailing_list: MailingList, call: Call) -> Reply:
+        return self.reader.members(call, mailing_list, call.params["state"].capitalize())
 
-    def _person(self, _account: Account, held: MailingList, call: Call) -> Reply:
-        person = held.subscribers.get(self.account.key(call.query.get("email", "")))
+    def _person(self, _account: Account, mailing_list: MailingList, call: Call) -> Reply:
+        person = mailing_list.subscribers.get(self.account.key(call.query.get("email", "")))
         if person is None:
             raise refused(203)
         tracking = call.query.get("includetrackingpreference", "").lower() == "true"
-        return Reply.json(self.reader.row(held, person, tracking=tracking))
+        return Reply.json(self.reader.row(mailing_list, person, tracking=tracking))

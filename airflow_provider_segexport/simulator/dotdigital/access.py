@@ -1,4 +1,4 @@
-"""Access checks: API user, region, and the two schemes of call limits."""
+"""Access checks: API user, region, and the two rate limit schemes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _HOUR = 3600.0
 
 
 class AccessCheck:
-    """Checks calls of one account; limits count per account, over all its API users."""
+    """Checks credentials and rate limits; the limits count all API users of the account together."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.renew()
+        self.restart_windows()
 
-    def renew(self) -> None:
-        """Start new quota windows, as the settings now say."""
+    def restart_windows(self) -> None:
+        """Restart the rate limit windows with the present settings."""
         settings = self._account.settings
         self._tiers = {
             "low": FixedWindow(settings.low_per_minute),
@@ -35,23 +35,29 @@ class AccessCheck:
         self.hour = RollingWindow(settings.flat_per_hour, _HOUR)
 
     def check_credentials(self, call: Call) -> None:
-        """Refuse a wrong API user."""
+        """Reject a call with wrong credentials of the API user."""
         scheme, _, value = call.headers.get("authorization", "").partition(" ")
         try:
             given = base64.b64decode(value, validate=True).decode()
-        except ValueError:  # no base64, or no text in it
+        except ValueError:  # not base64, or not UTF-8
             given = ""
         if scheme.lower() != "basic" or given != f"{self._account.user}:{self._account.password}":
             # The v2 wording is in the vendor's Magento client, read 2026-08; v3's is not specified.
             raise v2_refused("Authorization has been denied for this request.", 401)
 
     def check_region(self) -> None:
-        """Refuse everything but account-info where the account lives in another region."""
+        """Reject the call if the account belongs to another region; the caller exempts account-info."""
         if self._account.settings.wrong_region:  # api-end-points page, read 2026-08
             raise v2_refused("Forbidden: Access is denied", 403)
 
     def check_limits(self, call: Call, tier: str, headers: dict[str, str]) -> None:
-        """Count the call; tiered answers 429, flat answers 400."""
+        """Count the call, and reject it above the limit: with 429 in the scheme `tiered`, 400 in `flat`.
+
+        Args:
+            call: the request.
+            tier: rate limit tier of the route.
+            headers: receives the rate limit headers.
+        """
         scheme = self._account.settings.rate_scheme
         in_hour = self.hour.take(call.now)
         if scheme == "flat" and not in_hour.allowed:
@@ -60,7 +66,7 @@ class AccessCheck:
         if scheme != "tiered" or tier not in self._tiers:
             return
         rate = self._tiers[tier].take(call.now)
-        # Reset is a UTC epoch, not seconds to wait; call-rate-limits page, read 2026-08.
+        # `Reset` is in seconds since the epoch, not seconds to wait; call-rate-limits page, read 2026-08.
         headers["X-RateLimit-Limit"] = str(rate.limit)
         headers["X-RateLimit-Remaining"] = str(rate.remaining)
         reset = rate.reset if self._account.settings.rate_reset == "epoch" else rate.reset - call.now

@@ -1,4 +1,4 @@
-"""The v2 routes about address books: the lists and who is in them."""
+"""The v2 routes of address books and their members."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _INVALID = "Error: ERROR_PARAMETER_INVALID"
 
 
 def v2_body(call: Call) -> Json:
-    """Read an object from the body, or refuse it as v2 does."""
+    """Return the body's object; reject a body that is not a JSON object with a v2 error."""
     try:
         return call.json_object()
     except BodyError:
         raise v2_refused(_INVALID) from None
 
 
-class BookDesk:
+class BookRoutes:
     """The routes of one account below /v2/address-books."""
 
     def __init__(self, account: Account) -> None:
@@ -43,23 +43,23 @@ class BookDesk:
         return book
 
     def list(self, call: Call) -> Reply:
-        """Answer GET /v2/address-books, /public and /private."""
+        """Handle GET /v2/address-books, /public and /private."""
         visibility = call.params.get("visibility")
         books = self._account.books.values()
         wanted = (b for b in books if visibility in (None, b.visibility.lower()))
         return v2_cut((book.as_json() for book in wanted), call)
 
     def show(self, call: Call) -> Reply:
-        """Answer GET /v2/address-books/{id}."""
+        """Handle GET /v2/address-books/{id}."""
         return Reply.json(self.book(call).as_json())
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /v2/address-books."""
+        """Handle POST /v2/address-books."""
         name, visibility = self._named(call)
         return Reply.json(self._account.open_book(name, visibility).as_json())
 
     def change(self, call: Call) -> Reply:
-        """Answer PUT /v2/address-books/{id}."""
+        """Handle PUT /v2/address-books/{id}."""
         book = self.book(call)
         book.name, book.visibility = self._named(call, book)
         return Reply.json(book.as_json())
@@ -77,32 +77,32 @@ class BookDesk:
         return name, visibility
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /v2/address-books/{id}: the list goes, its contacts stay."""
+        """Handle DELETE /v2/address-books/{id}: delete the address book; its contacts stay."""
         book = self.book(call)
-        for contact in list(book.roll.by_id.values()):
-            self._account.take_off(contact, book, call.now)
+        for contact in list(book.members.by_id.values()):
+            self._account.remove_from_list(contact, book, call.now)
         del self._account.books[book.id]
         call.count("lists_deleted")
         return Reply(204)
 
     def members(self, call: Call) -> Reply:
-        """Answer GET /v2/address-books/{id}/contacts."""
+        """Handle GET /v2/address-books/{id}/contacts."""
         full = call.query.get("withFullData", "").lower() == "true"
-        return v2_cut((v2_row(c, full=full) for c in self.book(call).roll.after(0)), call)
+        return v2_cut((v2_row(c, full=full) for c in self.book(call).members.after(0)), call)
 
     def remove_one(self, call: Call) -> Reply:
-        """Answer DELETE /v2/address-books/{id}/contacts/{contactId}."""
+        """Handle DELETE /v2/address-books/{id}/contacts/{contactId}."""
         book = self.book(call)
         contact_id = call.params["contact"]
-        contact = book.roll.by_id.get(int(contact_id)) if contact_id.isdigit() else None
+        contact = book.members.by_id.get(int(contact_id)) if contact_id.isdigit() else None
         if contact is None:
             raise v2_refused("Error: ERROR_CONTACT_NOT_FOUND", 404)
-        self._account.take_off(contact, book, call.now)
+        self._account.remove_from_list(contact, book, call.now)
         call.count("removed")
         return Reply(204)
 
     def remove_many(self, call: Call) -> Reply:
-        """Answer POST /v2/address-books/{id}/contacts/delete: a bare array of contact ids."""
+        """Handle POST /v2/address-books/{id}/contacts/delete; the body is an array of contact ids."""
         book = self.book(call)
         try:
             ids = call.json()
@@ -116,22 +116,22 @@ class BookDesk:
         return self._remove(call, book, ids)
 
     def remove_all(self, call: Call) -> Reply:
-        """Answer POST /v2/address-books/{id}/contacts/delete-all."""
+        """Handle POST /v2/address-books/{id}/contacts/delete-all."""
         book = self.book(call)
-        return self._remove(call, book, list(book.roll.by_id))
+        return self._remove(call, book, list(book.members.by_id))
 
     def _remove(self, call: Call, book: AddressBook, ids: Sequence[int]) -> Reply:
         settings = self._account.settings
         facts, notes = call.facts, call.notes
         call.count("rows", len(ids))
         jobs = self._account.list_removals
-        if not settings.removals_at_once and jobs.active(call.now):  # one job counter for all books
+        if not settings.removals_at_once and jobs.active(call.now):  # a removal in any address book blocks all of them
             raise v2_refused("Error: ERROR_ADDRESSBOOK_IN_USE")
 
         def work(moment: float) -> str:
-            contacts = [book.roll.by_id[number] for number in dict.fromkeys(ids) if number in book.roll.by_id]
+            contacts = [book.members.by_id[number] for number in dict.fromkeys(ids) if number in book.members.by_id]
             for contact in contacts:
-                self._account.take_off(contact, book, moment)
+                self._account.remove_from_list(contact, book, moment)
             facts["removed"] = len(contacts)
             if len(contacts) < len(ids):
                 notes.append(f"{counted(len(ids) - len(contacts), 'id')} not in the list")
@@ -143,8 +143,8 @@ class BookDesk:
         return Reply.json({"id": job.id, "status": job.state}, 202)
 
     def removal(self, call: Call) -> Reply:
-        """Answer GET /v2/contacts/deletion/{id}."""
-        job = self._account.list_removals.look(call.params["id"], call.now)
+        """Handle GET /v2/contacts/deletion/{id}."""
+        job = self._account.list_removals.poll(call.params["id"], call.now)
         if job is None:
             raise v2_refused("Error: ERROR_JOB_NOT_FOUND", 404)
         return Reply.json({"id": job.id, "status": job.state})

@@ -1,4 +1,4 @@
-"""Checks of a v3 request before any row is applied: one bad row fails the call."""
+"""Validation of a v3 request before any row is applied: one invalid row rejects the request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHANNELS = {
 
 
 def body_of(call: Call) -> object:
-    """Parse the body, or refuse it as the vendor does."""
+    """Parse the body; reject a body that is not JSON."""
     try:
         return call.json()
     except BodyError:
@@ -33,7 +33,7 @@ def body_of(call: Call) -> object:
 
 
 def object_of(call: Call) -> Row:
-    """Parse a body that must be an object."""
+    """Parse the body; reject a body that is not a JSON object."""
     body = body_of(call)
     if not isinstance(body, dict):
         raise v3_refused("badJson", "The request JSON is badly formed")
@@ -41,7 +41,7 @@ def object_of(call: Call) -> Row:
 
 
 def import_body(call: Call, settings: Settings) -> tuple[str, list[Row]]:
-    """Return merge option and rows of an import."""
+    """Return the merge option and the rows of an import; reject the import if one is invalid."""
     if len(call.body) > settings.max_import_bytes:  # 50 MB: importcontacts page, read 2026-08
         raise v3_refused("requestTooLarge", "The request body exceeds the 50MB limit", 413)
     body = object_of(call)
@@ -58,7 +58,14 @@ def import_body(call: Call, settings: Settings) -> tuple[str, list[Row]]:
 
 
 def check_contact(row: object, item: str, *, match: bool = False, identified: bool = True) -> None:
-    """Refuse the call when a contact does not fit the schema."""
+    """Reject the call if a contact does not match the schema.
+
+    Args:
+        row: the contact.
+        item: name of the contact in the error.
+        match: require `matchIdentifier`.
+        identified: require `identifiers`.
+    """
     if not isinstance(row, dict):
         raise bad_request("A contact must be an object", item)
     identifiers = row.get("identifiers")
@@ -94,7 +101,7 @@ def _check_channels(properties: object, item: str) -> None:
 
 
 def email_channel(row: Row) -> Row:
-    """Return what a contact says about its email channel, with lower-case names and values."""
+    """Return a contact's properties of the email channel, with lower-case names and values."""
     properties = row.get("channelProperties")
     email = properties.get("email") if isinstance(properties, dict) else None
     if not isinstance(email, dict):

@@ -41,11 +41,11 @@ _FORMS: dict[str, Callable[[str], bool]] = {
     "ipAddress": _is_address,
     "userAgent": bool,
 }
-"""Each member is required, and there are no others."""
+"""The check of each member of a consent record. All members are required; others are not allowed."""
 
 
 def records_of(row: Row) -> list[Row] | None:
-    """Return the consent records of a row, none if it has none; None if they are incorrectly formatted."""
+    """Return the consent records of a row, [] if it has none, or None if they are incorrectly formatted."""
     records = row.get("consentRecords")
     if records is None:
         return []

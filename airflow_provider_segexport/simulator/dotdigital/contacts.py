@@ -1,4 +1,4 @@
-"""The v3 routes about single contacts, and the deletion of contacts from the account."""
+"""The v3 routes of single contacts, and the deletion of contacts from the account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .state import Account, Contact
 
 _MOST_DELETED = 5000  # maxItems, contacts spec 3.4.3
-# The single PATCH hyphenates what the import writes in camel case; same spec.
+# The single PATCH writes the import's merge options with hyphens; same spec.
 _OPTIONS = {
     "overwrite": "overwrite",
     "overwrite-if-not-empty": "overwriteIfNotEmpty",
@@ -26,19 +26,19 @@ _OPTIONS = {
 _EVERYTHING = "lists|channelProperties|consentRecords"
 
 
-class ContactDesk:
-    """The routes of one account below /contacts/v3 that name contacts."""
+class ContactRoutes:
+    """The routes below /contacts/v3 for single contacts and for deletions."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._deleted: dict[str, Json] = {}
 
     def show(self, call: Call) -> Reply:
-        """Answer GET /contacts/v3/{identifier}/{value}."""
+        """Handle GET /contacts/v3/{identifier}/{value}."""
         return Reply.json(self._full(self._named(call)))
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /contacts/v3."""
+        """Handle POST /contacts/v3."""
         row = object_of(call)
         check_contact(row, "contact")
         name, value = _first_identifier(row)
@@ -49,7 +49,7 @@ class ContactDesk:
         return Reply.json(self._full(contact), 201)
 
     def patch(self, call: Call) -> Reply:
-        """Answer PATCH /contacts/v3/{identifier}/{value}: update, or create."""
+        """Handle PATCH /contacts/v3/{identifier}/{value}: update or create the contact."""
         option = _OPTIONS.get(call.query.get("merge-option", "overwrite"))
         if option is None:
             raise bad_request("The merge-option is invalid", "merge-option")
@@ -59,26 +59,26 @@ class ContactDesk:
         return Reply.json(self._full(contact), 201 if new else 200)
 
     def replace(self, call: Call) -> Reply:
-        """Answer PUT /contacts/v3/{identifier}/{value}: what is not sent is lost."""
+        """Handle PUT /contacts/v3/{identifier}/{value}: values and lists that are not sent are removed."""
         contact = self._named(call)
         row = object_of(call)
         check_contact(row, "contact")
         call.count("replaced")
         contact.fields = NO_FIELDS
         for list_id in contact.lists:
-            self._account.take_off(contact, self._account.books[list_id], call.now)
+            self._account.remove_from_list(contact, self._account.books[list_id], call.now)
         contact, _ = self._upsert(call, self._addressed(call, row), "overwrite")
         return Reply.json(self._full(contact))
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /contacts/v3/{identifier}/{value}: gone from the account."""
+        """Handle DELETE /contacts/v3/{identifier}/{value}: delete the contact from the account."""
         contact = self._named(call)
         self._account.erase(contact, call.now)
         call.count("account_deleted")
         return Reply.json({"contactId": contact.id})
 
     def delete_many(self, call: Call) -> Reply:
-        """Answer POST /contacts/v3/delete: gone from the account, as a job."""
+        """Handle POST /contacts/v3/delete: a job deletes the contacts from the account."""
         body = body_of(call)
         if not isinstance(body, list) or not body:
             text = "You must specifiy 1 or more contacts to be deleted!"
@@ -113,8 +113,8 @@ class ContactDesk:
         return deleted, unknown
 
     def deletion(self, call: Call) -> Reply:
-        """Answer GET /contacts/v3/delete/{deleteId}."""
-        job = self._account.deletions.look(call.params["id"], call.now)
+        """Handle GET /contacts/v3/delete/{deleteId}."""
+        job = self._account.deletions.poll(call.params["id"], call.now)
         if job is None:
             text = f"The delete request '{call.params['id']}' could not be found!"
             raise v3_refused("deleteNotFound", text, 404)
@@ -135,7 +135,7 @@ class ContactDesk:
         return contact, new
 
     def _addressed(self, call: Call, row: Row) -> Row:
-        """Let the path say who is meant."""
+        """Return the row with the identifier in the path as its `matchIdentifier`."""
         name, value = call.params["identifier"], call.params["value"]
         given = row.get("identifiers")
         identifiers: Row = {name: int(value) if name == "contactId" and value.isdigit() else value}

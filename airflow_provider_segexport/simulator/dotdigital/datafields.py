@@ -1,4 +1,4 @@
-"""The v2 routes about data fields."""
+"""The v2 routes of data fields."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from .state import Account
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,20}")  # data-fields spec 2.0.1
-_STANDARD = frozenset(made.name for made in DEFAULT_FIELDS[:6])
+_STANDARD = frozenset(new_field.name for new_field in DEFAULT_FIELDS[:6])
 
 
-class FieldDesk:
-    """The routes of one account below /v2/data-fields."""
+class FieldRoutes:
+    """The routes below /v2/data-fields."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
 
     def list(self, _call: Call) -> Reply:
-        """Answer GET /v2/data-fields."""
+        """Handle GET /v2/data-fields."""
         return Reply.json([_shown(field) for field in self._account.fields.values()])
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /v2/data-fields."""
+        """Handle POST /v2/data-fields."""
         body = v2_body(call)
         name, kind = str(body.get("name") or ""), body.get("type")
         visibility = body.get("visibility", "Private")
@@ -39,15 +39,15 @@ class FieldDesk:
             raise v2_refused("The field name is invalid. ERROR_DATAFIELD_INVALID")
         if kind not in KINDS or visibility not in ("Private", "Public"):
             raise v2_refused("Error: ERROR_PARAMETER_INVALID")
-        if name.upper() in {held.upper() for held in self._account.fields}:
-            # The wording is in the vendor's Magento client, the 400 is assumed; read 2026-08.
+        if name.upper() in {field_name.upper() for field_name in self._account.fields}:
+            # The message is in the vendor's Magento client, read 2026-08; the 400 is assumed.
             raise v2_refused("Field already exists. ERROR_NON_UNIQUE_DATAFIELD")
-        made = DataField(name, str(kind), str(visibility), body.get("defaultValue"))
-        self._account.fields[name] = made
-        return Reply.json(_shown(made), 201)
+        new_field = DataField(name, str(kind), str(visibility), body.get("defaultValue"))
+        self._account.fields[name] = new_field
+        return Reply.json(_shown(new_field), 201)
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /v2/data-fields/{name}; the field is deleted with all its values."""
+        """Handle DELETE /v2/data-fields/{name}; the field is deleted with all its values."""
         name = call.params["name"]
         if name not in self._account.fields:
             raise v2_refused("Error: ERROR_DATAFIELD_NOTFOUND", 404)

@@ -1,4 +1,4 @@
-"""dotdigital's two kinds of error body: v2 `{"message"}`, v3 `{"errorCode", "description"}`."""
+"""Error bodies of dotdigital: v2 `{"message"}`, v3 `{"errorCode", "description"}`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ if TYPE_CHECKING:
 
 
 def v2_error(text: str, status: int = 400) -> Reply:
-    """Write a v2 error; the text contains the code, as in `Error: ERROR_X` or `Words. ERROR_X`."""
+    """Build a v2 error reply; the text contains the code, as in `Error: ERROR_X` or `Some text. ERROR_X`."""
     return Reply.json({"message": text}, status)
 
 
 def v3_error(code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()) -> Reply:
-    """Write a v3 error; `details` are pairs of item and description."""
+    """Build a v3 error reply.
+
+    Args:
+        code: error code without `contacts:`.
+        description: value of `description`.
+        status: HTTP status.
+        details: pairs of item and description.
+    """
     body: dict[str, object] = {"errorCode": f"contacts:{code}", "description": description}
     if details:
         body["details"] = [{"item": item, "description": text} for item, text in details]
@@ -24,21 +31,28 @@ def v3_error(code: str, description: str, status: int = 400, details: Sequence[t
 
 
 def v2_refused(text: str, status: int = 400) -> RefusedError:
-    """Return the exception that ends a call with a v2 error."""
+    """Return the exception that rejects a call with a v2 error."""
     return RefusedError(v2_error(text, status))
 
 
 def v3_refused(code: str, description: str, status: int = 400, details: Sequence[tuple[str, str]] = ()) -> RefusedError:
-    """Return the exception that ends a call with a v3 error."""
+    """Return the exception that rejects a call with a v3 error.
+
+    Args:
+        code: error code without `contacts:`.
+        description: value of `description`.
+        status: HTTP status.
+        details: pairs of item and description.
+    """
     return RefusedError(v3_error(code, description, status, details))
 
 
 def bad_request(description: str, item: str = "") -> RefusedError:
-    """Return the exception for a request that breaks the v3 schema; the whole call fails."""
+    """Return the exception that rejects a request that does not match the v3 schema."""
     return v3_refused("badRequest", description, details=[(item, description)] if item else ())
 
 
 def contact_not_found(identifier: str, value: str) -> RefusedError:
-    """Return the exception for an identifier without a contact."""
+    """Return the exception for an identifier that no contact has."""
     detail = (value, f"Not found using the identifier '{identifier}'")
     return v3_refused("contactNotFound", "The following contacts could not be found", 404, [detail])

@@ -1,4 +1,4 @@
-"""Import jobs: accepted whole, applied when due, reported row by row."""
+"""Import jobs: the request is validated as a unit; its rows are applied when the job is due, and reported singly."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     from .state import Account, Contact
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# The names in the table of the getimportstatus page, where the spec's examples have others;
-# both read 2026-08.
+# Failure codes in the table of the getimportstatus page that differ from the spec's examples by more than the case of
+# the first letter; both read 2026-08.
 _TABLE_CODES = {"duplicateIdentifier": "Duplicate"}
 _COUNTERS = {"globallySuppressed": "globallySuppressed", "duplicateIdentifier": "duplicateIdentifiers"}
 
 
 class Import:
-    """The rows of one import, and afterwards its report."""
+    """One import: its rows, and its report after they are applied."""
 
     def __init__(self, account: Account, option: str, rows: list[Row], call: Call) -> None:
         self._account = account
         self._option = option
         self._rows = rows
-        self._facts, self._notes = call.facts, call.notes  # the request log shows the outcome
+        self._facts, self._notes = call.facts, call.notes  # the job adds its outcome to the request log
         self._created: list[Contact] = []
         self._updated: list[Contact] = []
         self._failures: list[tuple[Row, int | None, RowError]] = []
 
     def work(self, moment: float) -> str:
-        """Apply the rows; returns the final state."""
+        """Apply the rows, and return the final state of the job."""
         rows, self._rows = self._rows, []
         limit = self._account.settings.contact_limit
         upsert = Upsert(self._account, self._option, moment)
-        if limit is not None and self._newcomers(upsert, rows) > limit:
-            return "ExceedsAllowedContactLimit"  # nothing imported: assumed
+        if limit is not None and self._contacts_after(upsert, rows) > limit:
+            return "ExceedsAllowedContactLimit"  # assumed: no row is imported
         repeated = self._repeated(rows) if self._account.settings.duplicates == "none" else set()
         seen: set[str] = set()
         for row in rows:
-            self._take(upsert, row, seen, repeated)
-        self._tell(upsert)
+            self._apply(upsert, row, seen, repeated)
+        self._log_counts(upsert)
         return "Finished"
 
-    def _take(self, upsert: Upsert, row: Row, seen: set[str], repeated: set[str]) -> None:
+    def _apply(self, upsert: Upsert, row: Row, seen: set[str], repeated: set[str]) -> None:
         contact = None
         try:
             key, contact = upsert.match(row)
             if key in repeated or key in seen:
-                self._failures.append((row, None, _twice(row, key)))
+                self._failures.append((row, None, _duplicate(row, key)))
                 return
             contact, new = upsert.apply(row, contact)
             seen.add(key)
@@ -66,17 +66,17 @@ class Import:
         except RowError as refused:
             self._failures.append((row, contact.id if contact else None, refused))
 
-    def _newcomers(self, upsert: Upsert, rows: list[Row]) -> int:
-        """Count how many contacts the account would hold."""
-        newcomers: set[str] = set()
+    def _contacts_after(self, upsert: Upsert, rows: list[Row]) -> int:
+        """Return the number of contacts that the account would have after the import."""
+        new_keys: set[str] = set()
         for row in rows:
             try:
                 key, contact = upsert.match(row)
             except RowError:
                 continue
             if contact is None:
-                newcomers.add(key)
-        return len(self._account.contacts.by_id) + len(newcomers)
+                new_keys.add(key)
+        return len(self._account.contacts.by_id) + len(new_keys)
 
     @staticmethod
     def _repeated(rows: list[Row]) -> set[str]:
@@ -87,7 +87,7 @@ class Import:
                 emails[str(identifiers.get("email")).lower()] += 1
         return {email for email, number in emails.items() if number > 1}
 
-    def _tell(self, upsert: Upsert) -> None:
+    def _log_counts(self, upsert: Upsert) -> None:
         counts = {"created": len(self._created), "updated": len(self._updated)}
         counts |= {"failures": len(self._failures), **upsert.facts}
         self._facts |= {what: number for what, number in counts.items() if number}
@@ -97,7 +97,7 @@ class Import:
             self._notes.append(f"bad value for data field {name!r} in {counted(number, 'contact')}")
 
     def report(self) -> dict[str, object]:
-        """Show what became of every row."""
+        """Return the import's report: counts, and the result of each row."""
         codes = Counter(_COUNTERS.get(error.code, "invalidEntries") for _, _, error in self._failures)
         return {
             "summary": {
@@ -125,7 +125,7 @@ class Import:
         }
 
 
-def _twice(row: Row, key: str) -> RowError:
+def _duplicate(row: Row, key: str) -> RowError:
     text = f"Duplicate identifier detected for {row['matchIdentifier']} '{key}'"
     return RowError("duplicateIdentifier", text)
 
@@ -134,15 +134,15 @@ def _reference(contact: Contact) -> dict[str, object]:
     return {"contactId": contact.id, "identifiers": identifiers_of(contact)}
 
 
-class ImportDesk:
-    """The two import routes of one account."""
+class ImportRoutes:
+    """The two import routes."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._reports: dict[str, Import] = {}
 
     def accept(self, call: Call) -> Reply:
-        """Answer PUT /contacts/v3/import."""
+        """Handle PUT /contacts/v3/import."""
         settings = self._account.settings
         # 25 active imports: importcontacts page, read 2026-08
         if self._account.imports.active(call.now) >= settings.max_active_imports:
@@ -168,12 +168,12 @@ class ImportDesk:
                     raise bad_request(f"The data field '{name}' does not exist", name)
 
     def status(self, call: Call) -> Reply:
-        """Answer GET /contacts/v3/import/{importId}."""
+        """Handle GET /contacts/v3/import/{importId}."""
         job_id = call.params["id"]
         if not _GUID.fullmatch(job_id):
             text = f"The id value '{job_id}' is invalid for the identifier 'importId'"
             raise v3_refused("invalidId", text)
-        job = self._account.imports.look(job_id, call.now)
+        job = self._account.imports.poll(job_id, call.now)
         if job is None:
             text = f"The import request '{job_id}' could not be found!"
             raise v3_refused("importNotFound", text, 404)

@@ -1,4 +1,4 @@
-"""The control API's views of an account, and its seeding of people."""
+"""Control API of the account: views of its audiences, seeding of people, and changes in the vendor's UI."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from .state import Account, AddressBook, Contact
 
 ALL, DELETED, GLOBAL = "all-contacts", "deleted", "global-suppression"
-_PLAIN_WORDS = {"active": "subscribed", "bounced": "hardBounced", "unconfirmed": "pendingOptIn"}
+_STATUS_ALIASES = {"active": "subscribed", "bounced": "hardBounced", "unconfirmed": "pendingOptIn"}
 
 
 def describe(account: Account, base_url: str) -> Json:
-    """Tell a stranger what to fill into a connection form."""
+    """Return base URL, credentials, audiences, custom fields and settings."""
     return {
         "base_url": base_url,
         "credentials": {"username": account.user, "password": account.password},
         "account": {"id": account.id},
         "audiences": [
-            {"id": book.id, "name": book.name, "members": len(book.roll.by_id)} for book in account.books.values()
+            {"id": book.id, "name": book.name, "members": len(book.members.by_id)} for book in account.books.values()
         ],
         "custom_fields": {field.name: field.kind for field in account.fields.values()},
         "views": [ALL, DELETED, GLOBAL],
@@ -37,7 +37,7 @@ def describe(account: Account, base_url: str) -> Json:
 
 
 def audience(account: Account, audience_id: str) -> Audience:
-    """Show a list, all contacts, the deleted ones, or who is globally suppressed."""
+    """Return a list, or the view of all contacts, of deleted contacts or of the global suppressions."""
     mails = dict(account.mails)
     if audience_id == GLOBAL:
         emails = sorted(account.globally_suppressed)
@@ -50,13 +50,13 @@ def audience(account: Account, audience_id: str) -> Audience:
             lambda: ({"email": email, "status": status} for email in emails),
         )
     if audience_id in (ALL, DELETED):
-        held = account.contacts.by_id.values() if audience_id == ALL else account.deleted
-        return _audience(audience_id, audience_id, held, mails, lambda _: {})
+        contacts = account.contacts.by_id.values() if audience_id == ALL else account.deleted
+        return _audience(audience_id, audience_id, contacts, mails, lambda _: {})
     book = _book(account, audience_id)
     return _audience(
         str(book.id),
         book.name,
-        book.roll.by_id.values(),
+        book.members.by_id.values(),
         mails,
         lambda contact: {"in_list": "suppressed" if contact.id in book.suppressed else "subscribed"},
     )
@@ -65,14 +65,14 @@ def audience(account: Account, audience_id: str) -> Audience:
 def _audience(
     audience_id: str,
     name: str,
-    held: Iterable[Contact],
+    contacts: Iterable[Contact],
     mails: dict[str, int],
     more: Callable[[Contact], Json],
 ) -> Audience:
-    counts = dict(Counter(contact.status for contact in held))
+    counts = dict(Counter(contact.status for contact in contacts))
 
     def people() -> Iterator[Json]:
-        for contact in held:
+        for contact in contacts:
             yield {
                 "id": contact.id,
                 "email": contact.email,
@@ -100,27 +100,34 @@ def _book(account: Account, audience_id: str) -> AddressBook:
 
 
 def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
-    """Put people into the account and, with an audience, onto that list."""
+    """Add people to the account and, if `audience_id` is not None, to that list.
+
+    Args:
+        account: the vendor's account.
+        people: each with `email`, and optionally `status` and `fields`.
+        audience_id: id of the list; None adds them to the account only.
+        now: time of the change, in seconds since the epoch.
+    """
     book = None if audience_id is None else _book(account, audience_id)
     for row in people:
         email = row.get("email")
         if not isinstance(email, str) or not is_email(email):
             raise ControlError(f"not an address: {email!r}")
         given = str(row.get("status", "subscribed"))
-        status = _PLAIN_WORDS.get(given, given)
+        status = _STATUS_ALIASES.get(given, given)
         if status == "globallySuppressed":
             account.globally_suppressed.add(email.lower())
         elif status in STATUSES or status in ("deleted", "unsubscribedFromList"):
             _put(account, book, row, status, now)
         else:
-            statuses = ", ".join([*_PLAIN_WORDS, *STATUSES, "deleted", "globallySuppressed"])
+            statuses = ", ".join([*_STATUS_ALIASES, *STATUSES, "deleted", "globallySuppressed"])
             raise ControlError(f"no status {given!r}; there are: {statuses}, unsubscribedFromList")
     return len(people)
 
 
 def _put(account: Account, book: AddressBook | None, row: Json, status: str, now: float) -> None:
     email = str(row["email"])
-    contact = account.by_email.get(account.key(email)) or account.enrol(email, now, ())
+    contact = account.by_email.get(account.key(email)) or account.add_contact(email, now, ())
     fields = row.get("fields")
     if isinstance(fields, dict):
         unknown = fields.keys() - account.fields.keys()
@@ -128,15 +135,15 @@ def _put(account: Account, book: AddressBook | None, row: Json, status: str, now
             raise ControlError(f"no data field {', '.join(sorted(unknown))}")
         contact.fields = pack(fields)
     if status in STATUSES:
-        contact.enter(status, now, f"seeded as {status}")
+        contact.set_status(status, now, f"seeded as {status}")
     if book and status == "deleted":
-        # removed from this list before, still a contact of the account
-        account.put_on(contact, book, now)
-        account.take_off(contact, book, now)
+        # the contact was removed from this list, and is still in the account
+        account.add_to_list(contact, book, now)
+        account.remove_from_list(contact, book, now)
     elif status == "deleted":
         account.erase(contact, now)
     elif book:
-        account.put_on(contact, book, now)
+        account.add_to_list(contact, book, now)
         if status == "unsubscribedFromList":
             book.suppressed[contact.id] = now
             contact.history += ((now, f"seeded as unsubscribed from list {book.id}"),)
@@ -153,13 +160,13 @@ def change_address(account: Account, email: str, to: str, now: float) -> None:
     """
     contact = account.by_email.get(email.lower())
     if contact is None or not is_email(to):
-        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is not a valid address.")
     other = account.by_email.get(to.lower())
     if other is not None and other is not contact:
         lists = other.lists
         account.erase(other, now)
         for list_id in lists:
-            account.put_on(contact, account.books[list_id], now)
+            account.add_to_list(contact, account.books[list_id], now)
     del account.by_email[email.lower()]
     contact.email, contact.updated = to, now
     contact.history += ((now, f"address changed from {email}"),)

@@ -1,4 +1,4 @@
-"""Contacts as the API shows them: v3 pages by marker, v2 rows by select and skip."""
+"""Reading of contacts: v3 pages with a marker, v2 pages with `select` and `skip`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .state import STATUSES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .state import Account, AddressBook, Contact, Roll
+    from .state import Account, AddressBook, Contact, ContactIndex
 
 Json = dict[str, object]
 
@@ -30,13 +30,20 @@ _ALL = "[[ALL]]"
 
 
 def identifiers_of(contact: Contact) -> Json:
-    """Show by what a contact can be referenced."""
+    """Return the contact's identifiers other than `contactId`."""
     others = unpack(contact.identifiers)
     return {"email": contact.email, **others} if contact.email else others
 
 
 def contact_of(account: Account, contact: Contact, include: str, fields: str) -> Json:
-    """Show a contact in v3; `include` and `fields` are the query's pipe-separated lists."""
+    """Return the v3 JSON of a contact.
+
+    Args:
+        account: the vendor's account.
+        contact: the contact.
+        include: parts to include, separated by `|`.
+        fields: data fields to include, separated by `|`; `[[ALL]]` for all.
+    """
     shown: Json = {
         "contactId": contact.id,
         "status": STATUSES.get(contact.status, contact.status),
@@ -53,7 +60,7 @@ def contact_of(account: Account, contact: Contact, include: str, fields: str) ->
         channel = {"emailType": contact.email_type, "optInType": contact.opt_in}
         shown["channelProperties"] = {"email": channel | {"status": contact.status}}
     if "lists" in wanted and (contact.lists or account.settings.no_list != "left_out"):
-        shown["lists"] = [_list_of(account.books[held], contact) for held in contact.lists]
+        shown["lists"] = [_list_of(account.books[list_id], contact) for list_id in contact.lists]
     if "consentRecords" in wanted:
         shown["consentRecords"] = list(contact.consents)
     return shown
@@ -65,8 +72,14 @@ def _list_of(book: AddressBook, contact: Contact) -> Json:
 
 
 def page(account: Account, base_url: str, call: Call) -> Reply:
-    """Answer GET /contacts/v3."""
-    roll = _roll(account, call)
+    """Handle GET /contacts/v3.
+
+    Args:
+        account: the vendor's account.
+        base_url: the vendor's URL prefix.
+        call: the request.
+    """
+    roll = _members(account, call)
     limit = call.query.get("limit", "5000")
     if not limit.isdigit() or int(limit) not in _LIMITS:
         raise bad_request("The limit must be between 1 and 5000", "limit")
@@ -88,7 +101,7 @@ def page(account: Account, base_url: str, call: Call) -> Reply:
     return Reply.json({"_items": items, "_links": links})
 
 
-def _roll(account: Account, call: Call) -> Roll:
+def _members(account: Account, call: Call) -> ContactIndex:
     if "~segmentId" in call.query:
         call.note("segments are not simulated")
         raise v3_refused("invalidFilter", "The filter value for '~segmentId' is invalid")
@@ -97,7 +110,7 @@ def _roll(account: Account, call: Call) -> Roll:
         return account.contacts
     if not list_id.isdigit() or int(list_id) not in account.books:
         raise v3_refused("invalidFilter", f"The filter value '{list_id}' is invalid")
-    return account.books[int(list_id)].roll
+    return account.books[int(list_id)].members
 
 
 def _since(call: Call, name: str) -> float:
@@ -127,7 +140,7 @@ def _link(base_url: str, call: Call, marker: str) -> Json:
 
 
 def v2_row(contact: Contact, *, full: bool = False) -> Json:
-    """Show a contact in v2."""
+    """Return the v2 JSON of a contact; `full` includes the data fields."""
     pairs = [{"key": key, "value": value} for key, value in unpack(contact.fields).items()]
     return {
         "id": contact.id,
@@ -140,7 +153,7 @@ def v2_row(contact: Contact, *, full: bool = False) -> Json:
 
 
 def v2_cut(rows: Iterable[Json], call: Call) -> Reply:
-    """Cut a listing by `select` (1..1000, default 1000) and `skip`."""
+    """Return the page of `rows` that the query selects with `select` (1 to 1000, default 1000) and `skip`."""
     select, skip = call.query.get("select", "1000"), call.query.get("skip", "0")
     if not select.isdigit() or int(select) not in _SELECTS or not skip.isdigit():
         raise v2_refused("Error: ERROR_PARAMETER_INVALID")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = ("String", "Numeric", "Date", "Boolean")  # data-fields spec 2.0.1
-# The email channel's statuses, contacts spec 3.4.3, and the contact's own status they amount to.
-# Only the first six names stand in both lists; the mapping of the rest is assumed.
+# Statuses of the email channel, contacts spec 3.4.3, with the contact status that each implies. The first six are also
+# contact statuses; the mapping of the others is assumed.
 STATUSES = {
     "subscribed": "subscribed",
     "unsubscribed": "unsubscribed",
@@ -99,7 +99,7 @@ class Contact:
     def __init__(self, contact_id: int, email: str, now: float, history: History) -> None:
         self.id = contact_id
         self.email = email
-        self.identifiers: Fields = NO_FIELDS  # those other than email and contactId
+        self.identifiers: Fields = NO_FIELDS  # without email and contactId
         self.status = "subscribed"
         self.since = now  # when the status began
         self.opt_in = "Unknown"
@@ -110,27 +110,33 @@ class Contact:
         self.created = self.updated = now
         self.history = history
 
-    def enter(self, status: str, now: float, event: str) -> None:
-        """Change the status of the email channel."""
+    def set_status(self, status: str, now: float, event: str) -> None:
+        """Change the status of the email channel.
+
+        Args:
+            status: the new status.
+            now: time of the change, in seconds since the epoch.
+            event: description for the contact's history.
+        """
         self.status, self.since, self.updated = status, now, now
         self.history += ((now, event),)
 
 
-class Roll:
-    """Contacts by id, readable in ascending order from any id on."""
+class ContactIndex:
+    """Contacts by id, which can be iterated in ascending order from any id."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, Contact] = {}
         self._ids: list[int] | None = None
 
     def add(self, contact: Contact) -> None:
-        """Enrol a contact; again makes no difference."""
+        """Add a contact; a contact that is there is not added again."""
         if contact.id not in self.by_id:
             self.by_id[contact.id] = contact
             self._ids = None
 
     def remove(self, contact_id: int) -> bool:
-        """Strike a contact off; False when it was not there."""
+        """Remove a contact; return False if it was not there."""
         self._ids = None
         return self.by_id.pop(contact_id, None) is not None
 
@@ -138,28 +144,28 @@ class Roll:
         """Yield the contacts with a higher id."""
         if self._ids is None:
             self._ids = sorted(self.by_id)
-        for at in range(bisect_right(self._ids, contact_id), len(self._ids)):
-            yield self.by_id[self._ids[at]]
+        for index in range(bisect_right(self._ids, contact_id), len(self._ids)):
+            yield self.by_id[self._ids[index]]
 
 
 class AddressBook:
-    """A list; who unsubscribed from it alone stays in it, suppressed."""
+    """An address book. People who unsubscribed from it alone stay members; `suppressed` has the time by contact id."""
 
     def __init__(self, book_id: int, name: str, visibility: str = "Private") -> None:
         self.id = book_id
         self.name = name
         self.visibility = visibility
-        self.roll = Roll()
+        self.members = ContactIndex()
         self.suppressed: dict[int, float] = {}
 
     def as_json(self) -> dict[str, object]:
-        """Show the list with the count of people who may be mailed through it."""
-        count = len(self.roll.by_id) - len(self.suppressed)
+        """Return the JSON of the address book; `contacts` does not count people who unsubscribed from it."""
+        count = len(self.members.by_id) - len(self.suppressed)
         return {"id": self.id, "name": self.name, "visibility": self.visibility, "contacts": count}
 
 
 class Account:
-    """An account as it is after sign-up and some clicks."""
+    """A new account with three empty address books and the default data fields."""
 
     def __init__(self, seed: int, settings: Settings) -> None:
         self.settings = settings
@@ -169,13 +175,13 @@ class Account:
         self.password = self.ids.hex(24)
         self._next_contact = self.ids.number(30_000_000, 40_000_000)
         self._next_book = self.ids.number(300_000, 400_000)
-        self.contacts = Roll()
+        self.contacts = ContactIndex()
         self.by_email: dict[str, Contact] = {}
         self.by_identifier: dict[tuple[str, str], Contact] = {}
         self.deleted: list[Contact] = []
         self.globally_suppressed: set[str] = set()
         self.suppressed_domains: set[str] = set()
-        self.fields = {made.name: made for made in DEFAULT_FIELDS}
+        self.fields = {data_field.name: data_field for data_field in DEFAULT_FIELDS}
         self.books: dict[int, AddressBook] = {}
         for name in ("Customers", "Newsletter", "Lapsed"):
             self.open_book(name)
@@ -184,25 +190,31 @@ class Account:
         self.list_removals = Jobs(running="Started", done="Completed")
         self.deletions = Jobs(running="NotFinished", done="Finished")
         self._list_sets: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self._histories: dict[History, History] = {}  # one a batch, not one a contact
+        self._histories: dict[History, History] = {}  # contacts with the same history share one object, to save memory
 
     def key(self, email: str) -> str:
-        """Return what addresses are compared by."""
+        """Return the key under which an address is compared: lower case, unless `email_case` is `keep`."""
         return email.lower() if self.settings.email_case == "ignore" else email
 
     def settle(self, now: float) -> None:
-        """Do the work that has come due."""
+        """Finish the jobs that are due."""
         for jobs in (self.imports, self.list_removals, self.deletions):
             jobs.settle(now)
 
     def open_book(self, name: str, visibility: str = "Private") -> AddressBook:
         """Create an address book."""
         self._next_book += 1
-        made = self.books[self._next_book] = AddressBook(self._next_book, name, visibility)
-        return made
+        book = self.books[self._next_book] = AddressBook(self._next_book, name, visibility)
+        return book
 
-    def enrol(self, email: str, now: float, history: History) -> Contact:
-        """Create a contact."""
+    def add_contact(self, email: str, now: float, history: History) -> Contact:
+        """Create a contact.
+
+        Args:
+            email: the address; may be empty.
+            now: time of creation.
+            history: first events of the contact.
+        """
         self._next_contact += 1
         contact = Contact(self._next_contact, email, now, history)
         contact.status = self.settings.new_status
@@ -211,22 +223,34 @@ class Account:
             self.by_email[self.key(email)] = contact
         return contact
 
-    def put_on(self, contact: Contact, book: AddressBook, now: float) -> None:
-        """Add a contact to a list; again makes no difference."""
+    def add_to_list(self, contact: Contact, book: AddressBook, now: float) -> None:
+        """Add a contact to a list; a member is not added again.
+
+        Args:
+            contact: the contact.
+            book: the address book.
+            now: time of the change, in seconds since the epoch.
+        """
         if book.id in contact.lists:
             return
-        book.roll.add(contact)
+        book.members.add(contact)
         lists = (*contact.lists, book.id)
         contact.lists = self._list_sets.setdefault(lists, lists)
         history = (*contact.history, (now, f"added to list {book.id}"))
         contact.history = self._histories.setdefault(history, history)
 
-    def take_off(self, contact: Contact, book: AddressBook, now: float) -> bool:
-        """Remove a contact from one list; account, status and other lists stay."""
-        if not book.roll.remove(contact.id):
+    def remove_from_list(self, contact: Contact, book: AddressBook, now: float) -> bool:
+        """Remove a contact from one list; status and other lists are unchanged. Return False for a non-member.
+
+        Args:
+            contact: the contact.
+            book: the address book.
+            now: time of the change, in seconds since the epoch.
+        """
+        if not book.members.remove(contact.id):
             return False
         book.suppressed.pop(contact.id, None)
-        lists = tuple(held for held in contact.lists if held != book.id)
+        lists = tuple(list_id for list_id in contact.lists if list_id != book.id)
         contact.lists = self._list_sets.setdefault(lists, lists)
         contact.history += ((now, f"removed from list {book.id}"),)
         if not lists and self.settings.no_list == "gone":
@@ -236,17 +260,23 @@ class Account:
     def erase(self, contact: Contact, now: float) -> None:
         """Delete a contact from the account."""
         for list_id in contact.lists:
-            self.books[list_id].roll.remove(contact.id)
+            self.books[list_id].members.remove(contact.id)
             self.books[list_id].suppressed.pop(contact.id, None)
-        contact.enter("deleted", now, "deleted from the account")
+        contact.set_status("deleted", now, "deleted from the account")
         self.contacts.remove(contact.id)
         self.by_email.pop(self.key(contact.email), None)
-        for key in [key for key, held in self.by_identifier.items() if held is contact]:
+        for key in [key for key, holder in self.by_identifier.items() if holder is contact]:
             del self.by_identifier[key]
         self.deleted.append(contact)
 
     def mail(self, contact: Contact, kind: str, now: float) -> None:
-        """Note a mail that the real vendor would send now."""
+        """Record a mail that the real vendor would send now.
+
+        Args:
+            contact: the contact.
+            kind: kind of mail.
+            now: time of the mail.
+        """
         self.mails[kind] += 1
         contact.history += ((now, f"mail: {kind}"),)
 

@@ -1,4 +1,4 @@
-"""Applies one contact of an import or upsert: matching by identifiers, then the changes."""
+"""Applies the contacts of an import or a single upsert: matches by identifiers, then updates or creates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RowError(Exception):
-    """One contact is refused; the others are not."""
+    """The vendor rejects one contact; the other rows of the request are applied."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(code, description)
@@ -44,7 +44,11 @@ class Upsert:
         self.bad_values: Counter[str] = Counter()
 
     def match(self, row: Row) -> tuple[str, Contact | None]:
-        """Return the identifiers that match the contact, as one string, and the matched contact."""
+        """Return a key of the row's `matchIdentifier`, and the contact that has it, or None.
+
+        Raises:
+            RowError: if the identifier is invalid, unknown or suppressed.
+        """
         name = str(row["matchIdentifier"])
         identifiers = row["identifiers"]
         value = identifiers.get(name) if isinstance(identifiers, dict) else None
@@ -64,24 +68,24 @@ class Upsert:
         return f"{name} {value}", self._account.by_identifier.get((name, str(value)))
 
     def apply(self, row: Row, contact: Contact | None) -> tuple[Contact, bool]:
-        """Create or update a contact; returns it and whether it is new."""
-        named = row["identifiers"]
-        identifiers: Row = named if isinstance(named, dict) else {}
+        """Create or update a contact; return it, and whether it is new."""
+        sent = row["identifiers"]
+        identifiers: Row = sent if isinstance(sent, dict) else {}
         books = self._books(row.get("lists"))
         given = row.get("dataFields")
         old = unpack(contact.fields) if contact else {}
         fields = self._merged(old, given) if isinstance(given, dict) and given else None
-        plain = row["matchIdentifier"] == "email" and len(identifiers) == 1
-        if not plain:
+        email_only = row["matchIdentifier"] == "email" and len(identifiers) == 1
+        if not email_only:
             self._check_identifiers(identifiers, contact)
         new = contact is None
         if contact is None:
-            email = str(identifiers["email"]) if plain else ""
-            contact = self._account.enrol(email, self._now, self._created)
+            email = str(identifiers["email"]) if email_only else ""
+            contact = self._account.add_contact(email, self._now, self._created)
         else:
             contact.history += (self._updated,)
             contact.updated = self._now
-        if not plain:
+        if not email_only:
             self._identify(contact, identifiers)
         if fields is not None:
             contact.fields = pack(fields)
@@ -93,7 +97,7 @@ class Upsert:
             self._channel(contact, email_channel(row), new=new)
         for book in books:
             if contact.id not in book.suppressed or self._account.settings.readd_list_unsubscribed:
-                self._account.put_on(contact, book, self._now)
+                self._account.add_to_list(contact, book, self._now)
                 book.suppressed.pop(contact.id, None)
         return contact, new
 
@@ -151,7 +155,7 @@ class Upsert:
             elif option == "overwriteIfEmpty" and stored.get(name) not in (None, ""):
                 continue
             elif value is None:
-                if option == "overwrite":  # null clears: importcontacts page, read 2026-08
+                if option == "overwrite":  # null clears the value: importcontacts page, read 2026-08
                     stored.pop(name, None)
             elif value != "" or option == "overwrite":
                 self._store(stored, field, value)
@@ -167,7 +171,7 @@ class Upsert:
     def _store(self, stored: dict[str, object], field: DataField, value: object) -> None:
         settings = self._account.settings
         refused = settings.decimals == "fail_record" and isinstance(value, float) and field.kind == "Numeric"
-        if _is_of(field, value, settings.text_length) and not refused:
+        if _is_valid(field, value, settings.text_length) and not refused:
             stored[field.name] = _cut(field, value) if settings.value_precision == "cut" else value
             return
         self.bad_values[field.name] += 1
@@ -176,7 +180,7 @@ class Upsert:
             raise RowError("apiSchemaViolation", text)
 
     def _channel(self, contact: Contact, channel: Row, *, new: bool) -> None:
-        """Apply opt-in type and status; no status leaves it alone (contacts spec 3.4.3)."""
+        """Apply opt-in type and status; without `status` the status is unchanged (contacts spec 3.4.3)."""
         now = self._now
         opt_in, kind = channel.get("optintype"), channel.get("emailtype")
         if isinstance(kind, str):
@@ -184,7 +188,7 @@ class Upsert:
         if isinstance(opt_in, str):
             contact.opt_in = _CASED.get(opt_in, opt_in.capitalize())
         if opt_in == "verifieddouble" or (new and self._account.settings.enforce_double_opt_in):
-            contact.enter("pendingOptIn", now, "waits for double opt-in")
+            contact.set_status("pendingOptIn", now, "waits for double opt-in")
             self._account.mail(contact, "confirmation", now)
             self.facts["mails"] += 1
             return
@@ -198,10 +202,10 @@ class Upsert:
                 self._account.mail(contact, "resubscription challenge", now)
                 self.facts["mails"] += 1
                 return
-            contact.enter(status, now, f"resubscribed, was {contact.status}")
+            contact.set_status(status, now, f"resubscribed, was {contact.status}")
             return
         self.facts[status] += 1
-        contact.enter(status, now, f"{status} through the API, was {contact.status}")
+        contact.set_status(status, now, f"{status} through the API, was {contact.status}")
 
 
 def _cut(field: DataField, value: object) -> object:
@@ -211,7 +215,7 @@ def _cut(field: DataField, value: object) -> object:
     return value[:10] if field.kind == "Date" and isinstance(value, str) else value
 
 
-def _is_of(field: DataField, value: object, text_length: int) -> bool:
+def _is_valid(field: DataField, value: object, text_length: int) -> bool:
     if field.kind == "String":
         return len(value) <= text_length if isinstance(value, str) else isinstance(value, (int, float))
     if field.kind == "Boolean":

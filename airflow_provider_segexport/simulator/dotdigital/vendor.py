@@ -1,4 +1,4 @@
-"""dotdigital: the account behind its v2 and v3 paths."""
+"""The simulated dotdigital: its v2 and v3 routes, access checks and control actions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection, reads
 from .access import AccessCheck
-from .books import BookDesk
-from .contacts import ContactDesk
-from .datafields import FieldDesk
+from .books import BookRoutes
+from .contacts import ContactRoutes
+from .datafields import FieldRoutes
 from .errors import v2_error, v3_error
-from .importing import ImportDesk
-from .optouts import OptOutDesk
+from .importing import ImportRoutes
+from .optouts import OptOutRoutes
 from .state import Account, Settings
 
 if TYPE_CHECKING:
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
 
     from airflow_provider_segexport.simulator.vendor import Context
 
-# Tiers as transcribed from the call-rate-limits page, read 2026-08: bulk is low, single writes are
-# medium, single reads are high, polling is unlimited. The tier of each path is assumed from that.
+# Tiers of the call-rate-limits page, read 2026-08: bulk is low, single writes are medium, single reads are high, and
+# polling is unlimited. The tier of each path is assumed from that.
 _LOW, _MEDIUM, _HIGH, _UNLIMITED = "low", "medium", "high", "unlimited"
-_ANYWHERE = "/v2/account-info"  # answered by any region; api-conventions page, read 2026-08
+_ANYWHERE = "/v2/account-info"  # available in every region; api-conventions page, read 2026-08
 
 
 class Dotdigital(Vendor):
-    """One account with one API user."""
+    """dotdigital with one account and one API user."""
 
     name = "dotdigital"
 
     def __init__(self, context: Context, settings: Mapping[str, object]) -> None:
         self.account = Account(context.seed, changed(Settings(), settings))
         self.access = AccessCheck(self.account)
-        self.imports = ImportDesk(self.account)
-        self.contacts = ContactDesk(self.account)
-        self.books = BookDesk(self.account)
-        self.opt_outs = OptOutDesk(self.account, self.books)
-        self.fields = FieldDesk(self.account)
+        self.imports = ImportRoutes(self.account)
+        self.contacts = ContactRoutes(self.account)
+        self.books = BookRoutes(self.account)
+        self.opt_outs = OptOutRoutes(self.account, self.books)
+        self.fields = FieldRoutes(self.account)
         super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start again."""
+        """Change settings by name; rate limit windows restart."""
         self.account.settings = changed(self.account.settings, settings)
-        self.access.renew()
+        self.access.restart_windows()
 
     def settle(self) -> None:
-        """Do the jobs that have come due."""
+        """Finish the jobs that are due."""
         self.account.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
-        """List the paths; the tag is the tier of the call limit."""
+        """Return the routes; the tag is the rate limit tier."""
         return (*self._v3_routes(), *self._book_routes(), *self._v2_routes())
 
     def _v3_routes(self) -> Sequence[Route]:
@@ -113,38 +113,44 @@ class Dotdigital(Vendor):
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check API user, region and call limits."""
+        """Check API user, region and rate limits.
+
+        Args:
+            call: the request.
+            route: the matching route; its tag is the rate limit tier.
+            headers: receives the rate limit headers.
+        """
         self.access.check_credentials(call)
         if route.template != _ANYWHERE:
             self.access.check_region()
         self.access.check_limits(call, route.tag, headers)
 
     def not_found(self, call: Call) -> Reply:
-        """Answer a path that the vendor does not have."""
+        """Return the reply for a path that does not exist."""
         if call.path.startswith("/contacts/v3"):
             return v3_error("notFound", "The resource could not be found", 404)
         return v2_error("No HTTP resource was found that matches the request.", 404)
 
     def refuse(self, call: Call) -> Reply:
-        """Answer 400, as for one contact without identifiers."""
+        """Return status 400, as for one contact without identifiers."""
         if call.path.startswith("/contacts/v3"):
             return v3_error("badRequest", "The Identifiers field is required")
         return v2_error("Error: ERROR_PARAMETER_INVALID")
 
     def describe(self) -> Json:
-        """Tell a stranger what to fill into a connection form."""
+        """Return base URL, credentials, audiences, custom fields and settings."""
         return inspection.describe(self.account, self.base_url)
 
     def audience(self, audience_id: str) -> Audience:
-        """Return a list or one of the account-wide views."""
+        """Return a list, or one of the account-wide views."""
         return inspection.audience(self.account, audience_id)
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
-        """Seed people, in one of the vendor's statuses or in plain words."""
+        """Seed people with a status of the vendor or a vendor-neutral one."""
         return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
-        """List the control actions."""
+        """Return the vendor's own control actions by name."""
         return {
             "script_jobs": self._script_jobs,
             "suppress_domain": self._suppress_domain,
@@ -152,7 +158,7 @@ class Dotdigital(Vendor):
         }
 
     def _script_jobs(self, details: Json) -> object:
-        """Give the next imports, or removals from a list, one list of states each; every poll moves one on."""
+        """Assign scripted states to the next imports or removals; each poll returns the next state."""
         scripts = details.get("scripts")
         jobs = {"imports": self.account.imports, "removals": self.account.list_removals}
         script = jobs.get(str(details.get("of", "imports")))
@@ -166,7 +172,7 @@ class Dotdigital(Vendor):
         return sorted(self.account.suppressed_domains)
 
     def _change_address(self, details: Json) -> object:
-        """Change a contact's address as a colleague does in the vendor's UI."""
+        """Change a contact's address, as a user does in the vendor's UI."""
         email, to = str(details.get("email", "")), str(details.get("to", ""))
         inspection.change_address(self.account, email, to, self.context.clock.now())
         return to
