@@ -1,4 +1,4 @@
-"""Access checks: token, scope, privilege, and the limits of an API key."""
+"""Access checks: token, scope, privilege, and rate limits of an application."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _DAY = 86_400.0
 
 
 class AccessCheck:
-    """Checks calls; limits count by API key, over all its tokens."""
+    """Checks tokens and rate limits; the limits count all tokens of an application together."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self.renew()
+        self.restart_windows()
 
-    def renew(self) -> None:
-        """Start new quota windows, as the settings now say."""
+    def restart_windows(self) -> None:
+        """Restart the rate limit windows with the present settings."""
         self._seconds: dict[str, RollingWindow] = {}
         self._used: dict[tuple[str, int], int] = {}
 
     def check_credentials(self, call: Call) -> Access:
-        """Refuse what is no good token."""
+        """Return the call's access token; reject the call if the token is missing or invalid."""
         kind, _, value = call.headers.get("authorization", "").partition(" ")
         return self._tokens.check(value.strip() if kind.lower() == "bearer" else "", call.now)
 
     def check_rights(self, access: Access, needed: str) -> None:
-        """Refuse a missing scope or privilege, or a deactivated application: one 403 for all."""
+        """Reject a missing scope or privilege, and a deactivated application, all with the same 403."""
         settings = self._tokens.account.settings
         for right in needed.split():
             if right not in access.scopes and right not in settings.privileges:
@@ -43,7 +43,7 @@ class AccessCheck:
             raise access_denied()
 
     def check_limits(self, key: ApiKey, now: float) -> None:
-        """Count the call: 4 a second, and 10,000 a UTC day (rate_limits.html, read 2026-08)."""
+        """Count the call, and reject it above 4 a second or 10,000 a UTC day (rate_limits.html, read 2026-08)."""
         settings = self._tokens.account.settings
         if settings.calls_per_day is not None and self.left_today(key, now) < 1:
             raise gateway_refused("quota_exceeded", "Limit Exceeded", 429)
@@ -54,12 +54,18 @@ class AccessCheck:
         self.spend(key, 1, now)
 
     def spend(self, key: ApiKey, calls: int, now: float) -> int:
-        """Take calls out of the day's quota, as other users of the key do; returns what is left."""
+        """Count calls of other clients of the application, and return the calls left today.
+
+        Args:
+            key: the application.
+            calls: number of calls.
+            now: time of the calls.
+        """
         today = (key.name, int(now // _DAY))
         self._used[today] = self._used.get(today, 0) + calls
         return self.left_today(key, now)
 
     def left_today(self, key: ApiKey, now: float) -> int:
-        """Count the calls that are left until midnight UTC."""
+        """Return the calls that are left until midnight UTC."""
         limit = self._tokens.account.settings.calls_per_day or 0
         return limit - self._used.get((key.name, int(now // _DAY)), 0)

@@ -1,4 +1,4 @@
-"""Bulk activities: a queue of jobs, and what a poll of one or of all shows."""
+"""Bulk activities (the vendor's asynchronous jobs): accepting, polling and listing them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _UNFINISHED = ("initialized", "processing")
 
 @dataclass(slots=True)
 class Activity:
-    """An activity's report; `status` holds the counters of its kind."""
+    """An activity and its report.
+
+    `status` has the counters of its kind, `results` the link to an export's file, `seconds` the expected duration.
+    """
 
     job: Job
     status: Json
@@ -37,62 +40,69 @@ class Activity:
     seconds: float = 0.0
 
 
-class ActivityDesk:
-    """The queue of one account, and the routes that poll it."""
+class ActivityRoutes:
+    """The activities of the account, and the routes that poll them."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._held: dict[str, Activity] = {}
+        self._activities: dict[str, Activity] = {}
 
     def check_room(self, now: float) -> None:
-        """Refuse the call when 1,000 activities are queued (swagger 3.0.178)."""
+        """Reject the call if 1,000 activities are queued (swagger 3.0.178)."""
         if self._account.jobs.active(now) >= self._account.settings.max_queued_activities:
             text = "You exceeded 1,000 queued activities for this user account."
             raise api_refused(QUEUE_FULL, text, 429)
 
     def accept(self, call: Call, rows: int, status: Json, work: Callable[[Activity, float], None]) -> Activity:
-        """Queue work; `work(activity, moment)` fills in the counters."""
+        """Queue an activity and return it.
+
+        Args:
+            call: the request.
+            rows: number of rows, which determines the duration.
+            status: initial counters of the activity.
+            work: executes the activity and fills in its counters and errors.
+        """
         settings = self._account.settings
         activity_id = self._account.ids.guid()
 
         def done(moment: float) -> str:
-            work(self._held[activity_id], moment)
+            work(self._activities[activity_id], moment)
             return self._account.jobs.done
 
         seconds = settings.start_seconds + settings.job_seconds + settings.job_seconds_per_row * rows
         job = self._account.jobs.add(activity_id, call.now, seconds, done, settings.job_states)
-        made = self._held[activity_id] = Activity(job, status, seconds=seconds)
+        made = self._activities[activity_id] = Activity(job, status, seconds=seconds)
         call.count("rows", rows)
         return made
 
     def created(self, activity: Activity, status: int = 201) -> Reply:
-        """Answer the call that queued an activity."""
+        """Return the reply to the call that queued an activity; with `status` 202 it has a `Location` header."""
         shown = self._show(activity, activity.job.begun)
         link = f"/v3/activities/{activity.job.id}"
         return Reply.json(shown, status, {"location": link} if status == 202 else None)  # noqa: PLR2004
 
     def single(self, call: Call) -> Reply:
-        """Answer GET /activities/{activity_id}."""
+        """Handle GET /activities/{activity_id}."""
         self._forget(call.now)
         activity_id = call.params["activity"]
-        if activity_id not in self._held:
+        if activity_id not in self._activities:
             raise not_found()
-        self._account.jobs.look(activity_id, call.now)
-        return Reply.json(self._show(self._held[activity_id], call.now))
+        self._account.jobs.poll(activity_id, call.now)
+        return Reply.json(self._show(self._activities[activity_id], call.now))
 
     def all(self, call: Call) -> Reply:
-        """Answer GET /activities, newest first (the order is assumed)."""
+        """Handle GET /activities, newest first (the order is assumed)."""
         self._forget(call.now)
         size = page_size(call, 500)
         wanted = call.query.get("state")
         if wanted is not None and wanted not in _LISTED_STATES:
             raise invalid("state does not have a valid value")
         offset, filters = position(call, {"state": wanted or ""})
-        newest = list(reversed(self._held.values()))
+        newest = list(reversed(self._activities.values()))
         state = filters["state"]
         for activity in newest:
             if activity.job.active:
-                self._account.jobs.look(activity.job.id, call.now)
+                self._account.jobs.poll(activity.job.id, call.now)
         matching = [a for a in newest if state in ("", self._state(a, call.now))]
         body: Json = {"activities": [self._show(a, call.now) for a in matching[offset : offset + size]]}
         if offset + size < len(matching):
@@ -101,14 +111,14 @@ class ActivityDesk:
 
     def file(self, export_id: str) -> Activity | None:
         """Return the export activity whose file has this id."""
-        return self._held.get(export_id)
+        return self._activities.get(export_id)
 
     def _state(self, activity: Activity, now: float) -> str:
-        """Return the state; an unscripted activity starts after a while."""
+        """Return the state at `now`: an unscripted activity is `processing` after `start_seconds`."""
         job = activity.job
-        waits = job.state == "initialized" and not job.script and job.due < float("inf")
-        begins = job.begun + self._account.settings.start_seconds
-        return "processing" if waits and now >= begins else job.state
+        starts_by_time = job.state == "initialized" and not job.script and job.due < float("inf")
+        start = job.begun + self._account.settings.start_seconds
+        return "processing" if starts_by_time and now >= start else job.state
 
     def _show(self, activity: Activity, now: float) -> Json:
         job = activity.job
@@ -146,11 +156,11 @@ class ActivityDesk:
         return 0 if state == "initialized" else max(1, min(99, int(100 * share)))
 
     def _forget(self, now: float) -> None:
-        """Drop what is older than 10 days (swagger 3.0.178), oldest first."""
+        """Delete finished activities that are older than 10 days (swagger 3.0.178)."""
         oldest = now - self._account.settings.activity_days * _DAY
-        while self._held:
-            activity = next(iter(self._held.values()))
+        while self._activities:
+            activity = next(iter(self._activities.values()))
             if activity.job.begun > oldest or activity.job.active:
                 return
-            del self._held[activity.job.id]
+            del self._activities[activity.job.id]
             self._account.jobs.forget(activity.job.id)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .records import CustomField
     from .state import Account
 
-MOST_CUSTOM_FIELDS = 25  # a row; swagger 3.0.178, read 2026-08
+MOST_CUSTOM_FIELDS = 25  # in a row; swagger 3.0.178, read 2026-08
 _CUSTOM_LENGTH = 255
 _DATES = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})[-/](\d{1,2})[-/](\d{4})")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
-# Names and lengths: JsonImportContact, swagger 3.0.178. Names that the vendor says mean the same
-# are kept as one: `home_city` is `city`, `other_phone` is `phone`. `home country` is the swagger's.
+# Names and maximum lengths: JsonImportContact, swagger 3.0.178. Names that are synonyms according to the vendor are
+# stored under one name: `home_city` under `city`, `other_phone` under `phone`. The swagger spells `home country` so.
 _PLAIN = {
     "first_name": 50,
     "last_name": 50,
@@ -36,7 +36,7 @@ _PLAIN = {
     **{f"{kind}street2": 255 for kind in ("", "work_", "other_")},
     **{f"{kind}{part}": 50 for kind in ("", "work_", "other_") for part in ("city", "state", "zip", "country")},
 }
-_SAME = {
+_SYNONYMS = {
     "other_phone": "phone",
     "home country": "country",
     **{f"home_{part}": part for part in ("street", "street2", "city", "state", "zip", "country")},
@@ -44,7 +44,7 @@ _SAME = {
 
 
 class ValueProblem(Exception):
-    """A value that the vendor does not take; `correctable` ones wait for a human in its UI."""
+    """A value that the vendor rejects; a `correctable` one can be corrected in the vendor's UI."""
 
     def __init__(self, text: str, *, correctable: bool = False) -> None:
         super().__init__(text)
@@ -54,7 +54,7 @@ class ValueProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Position of a value in a row, the name it is stored under, and its format."""
+    """Position of a value in a row, its stored name, its maximum length, and its check."""
 
     at: int
     name: str
@@ -64,7 +64,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How rows of one shape are read; `unknown` are columns that nothing is made of."""
+    """How rows with the same column names are read.
+
+    `email` is the position of the address. `unknown` has the names of ignored columns, `custom` is the number of custom
+    fields, and `birthday` is true if there is a birthday column.
+    """
 
     email: int | None
     columns: tuple[Column, ...]
@@ -73,7 +77,7 @@ class Plan:
     birthday: bool
 
     def read(self, values: Sequence[object], account: Account) -> dict[str, object]:
-        """Return what a row sets, or raise what is wrong with it."""
+        """Return the fields that a row sets; raise `ValueProblem` for an invalid value."""
         fields: dict[str, object] = {}
         clear = account.settings.empty_value == "clear"
         for column in self.columns:
@@ -99,16 +103,16 @@ class Plan:
 
 
 def plan(account: Account, names: Sequence[str]) -> Plan:
-    """Work out how rows with these column names are read."""
+    """Return how rows with these column names are read."""
     columns: list[Column] = []
     unknown: list[str] = []
     email = None
     for at, name in enumerate(names):
-        same = _SAME.get(name, name)
+        stored_name = _SYNONYMS.get(name, name)
         if name == "email":
             email = at
-        elif same in _PLAIN:
-            columns.append(Column(at, same, _PLAIN[same]))
+        elif stored_name in _PLAIN:
+            columns.append(Column(at, stored_name, _PLAIN[stored_name]))
         elif name in _CHECKS:
             columns.append(Column(at, name, 10, _CHECKS[name]))
         elif name.startswith("cf:") and name[3:] in account.fields:
@@ -140,7 +144,7 @@ def _day(text: str) -> object:
 
 
 def _check_birthday(fields: dict[str, object]) -> None:
-    """Month and day come together (swagger 3.0.178); a 30th of February is assumed wrong."""
+    """Require month and day together (swagger 3.0.178); assumed: a day that the month does not have is invalid."""
     month, day = fields.get("birthday_month"), fields.get("birthday_day")
     if (month is None) != (day is None):
         raise ValueProblem("Invalid birthday", correctable=True)
@@ -153,7 +157,7 @@ def _date(text: str) -> str:
     if match is None:
         raise ValueError(text)
     year, month, day = (match[1], match[2], match[3]) if match[1] else (match[6], match[4], match[5])
-    return datetime(int(year), int(month), int(day)).date().isoformat()  # noqa: DTZ001 - no zone in it
+    return datetime(int(year), int(month), int(day)).date().isoformat()  # noqa: DTZ001 - a date has no time zone
 
 
 def _anniversary(text: str) -> object:
@@ -171,7 +175,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 
 def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None:
-    """Return the check of a custom field's type; the forms beyond the swagger's words are assumed."""
+    """Return the check of a custom field's type; formats that the swagger does not describe are assumed."""
     if field.kind in ("string", "text_area"):
         return None
 
@@ -186,8 +190,8 @@ def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None
 def _fits(field: CustomField, text: str) -> bool:
     if field.kind in ("number", "currency"):
         integers_only = field.metadata.get("integer") is True and field.kind == "number"
-        good = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text)
-        return good and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
+        is_number = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text)
+        return is_number and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
     if field.kind == "boolean":
         return text.lower() in ("true", "false", "yes", "no")
     if field.kind == "single_select":

@@ -1,4 +1,4 @@
-"""The routes about single contacts, among them those that a segment export must not use."""
+"""Routes of single contacts, including some that a segment export must not use."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _PREFIXES = {"work": "work_", "other": "other_"}
 _PARTS = {"street": "street", "city": "city", "state": "state", "postal_code": "zip", "country": "country"}
 
 
-class ContactDesk:
-    """The routes of one account below /contacts that name one contact."""
+class ContactRoutes:
+    """The routes below /contacts for single contacts."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
 
     def show(self, call: Call) -> Reply:
-        """Answer GET /contacts/{contact_id}."""
+        """Handle GET /contacts/{contact_id}."""
         contact = self._named(call)
         return Reply.json(contact_of(self._account, contact, includes(call.query.get("include", ""))))
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /contacts; 409 when the address is there (swagger 3.0.178)."""
+        """Handle POST /contacts; the reply is 409 if the address exists (swagger 3.0.178)."""
         body = body_of(call)
         if body.get("create_source") not in ("Contact", "Account"):
             raise invalid("create_source does not have a valid value")
@@ -46,14 +46,14 @@ class ContactDesk:
         if self._account.key(email) in self._account.by_email:
             raise api_refused(CONFLICT, "Validation failed: email_address already exists", 409)
         fields, lists = self._fields(body), self._lists(body)
-        contact = self._account.enrol(email, permission, call.now, ((call.now, "created through the API"),))
+        contact = self._account.add_contact(email, permission, call.now, ((call.now, "created through the API"),))
         contact.opt_in_source = str(body["create_source"])
         contact.fields = pack(fields)
         self._join(call, contact, lists)
         return Reply.json(self._full(contact), 201)
 
     def replace(self, call: Call) -> Reply:
-        """Answer PUT: core fields that are not sent are emptied, sub-resources are not."""
+        """Handle PUT /contacts/{contact_id}: core fields that are not sent are cleared, sub-resources are not."""
         contact, body = self._named(call), body_of(call)
         if body.get("update_source") not in ("Contact", "Account"):
             raise invalid("update_source does not have a valid value")
@@ -69,32 +69,38 @@ class ContactDesk:
         self._account.by_email[self._account.key(email)] = contact
         if permission != contact.permission:
             call.count("permission_changed")
-            self._account.permit(contact, permission, call.now, f"set to {permission} by PUT")
+            self._account.set_permission(contact, permission, call.now, f"set to {permission} by PUT")
         other_fields = {name: value for name, value in unpack(contact.fields).items() if name not in _CORE}
         contact.fields = pack(other_fields | fields)
         contact.updated = call.now
-        self._account.tell(contact, call.now, "replaced by PUT")
+        self._account.record_event(contact, call.now, "replaced by PUT")
         if isinstance(body.get("list_memberships"), list):
             for list_id in contact.lists:
-                self._account.take_off(contact, self._account.lists[list_id], call.now, "off the list by PUT")
+                self._account.remove_from_list(contact, self._account.lists[list_id], call.now, "off the list by PUT")
             self._join(call, contact, lists)
         return Reply.json(self._full(contact))
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /contacts/{contact_id}: gone from the account."""
+        """Handle DELETE /contacts/{contact_id}: delete the contact from the account."""
         contact = self._named(call)
         if contact.deleted is None:
             self.erase(call.facts, contact, call.now)
         return Reply(204)
 
     def erase(self, facts: dict[str, int], contact: Contact, now: float) -> None:
-        """Delete a contact, and let it be seen."""
+        """Delete a contact, and record that in the audit and in the request log.
+
+        Args:
+            facts: counts in the request log.
+            contact: the contact.
+            now: time of the change, in seconds since the epoch.
+        """
         facts["contacts_deleted"] = facts.get("contacts_deleted", 0) + 1
         self._account.audit.note("contact_deleted", contact.email, now)
         self._account.erase(contact, now)
 
     def sign_up(self, call: Call) -> Reply:
-        """Answer POST /contacts/sign_up_form: explicit, whatever it was (swagger 3.0.178)."""
+        """Handle POST /contacts/sign_up_form: the permission becomes explicit in any case (swagger 3.0.178)."""
         body = body_of(call)
         email = body.get("email_address")
         if not isinstance(email, str) or not is_email(email):
@@ -108,7 +114,7 @@ class ContactDesk:
         if contact is None:
             permission = "pending_confirmation" if confirm else "explicit"
             event = ((call.now, "created by sign-up form"),)
-            contact = self._account.enrol(email, permission, call.now, event)
+            contact = self._account.add_contact(email, permission, call.now, event)
             contact.opt_in_source = "Contact"
         else:
             if contact.deleted is not None:
@@ -116,7 +122,7 @@ class ContactDesk:
             call.count("permission_changed", int(contact.permission != "explicit"))
             if contact.permission == "unsubscribed":
                 call.count("consent_upgraded")
-            self._account.permit(contact, "explicit", call.now, "explicit by sign-up form")
+            self._account.set_permission(contact, "explicit", call.now, "explicit by sign-up form")
         contact.fields = pack(unpack(contact.fields) | fields)
         self._account.audit.note("sign_up_form", email, call.now)
         self._join(call, contact, lists)
@@ -125,7 +131,7 @@ class ContactDesk:
         return Reply.json({"contact_id": self._account.contact_id(contact), "action": action}, 201 if new else 200)
 
     def _welcome(self, call: Call, contact: Contact, *, new: bool, confirm: bool) -> None:
-        """Send what a sign-up sets off; the welcome mail is the product's default: assumed."""
+        """Send the mail that a sign-up triggers; assumed: the product sends a welcome mail by default."""
         if new and confirm:
             self._account.mail(contact, "confirmation", call.now)
         elif new and self._account.settings.sign_up_sends_welcome:
@@ -135,7 +141,7 @@ class ContactDesk:
         call.count("mails")
 
     def resubscribe(self, call: Call) -> Reply:
-        """Answer PUT /contacts/resubscribe/{contact_id}: a mail asks the person."""
+        """Handle PUT /contacts/resubscribe/{contact_id}: mail the person a request for confirmation."""
         contact = self._named(call)
         if contact.permission != "unsubscribed":
             raise api_refused(CONFLICT, "The contact is not unsubscribed", 409)
@@ -144,10 +150,10 @@ class ContactDesk:
         return Reply.json({})
 
     def counts(self, _call: Call) -> Reply:
-        """Answer GET /contacts/counts."""
-        held = Counter(c.permission for c in self._account.contacts if c.deleted is None)
-        named = {name: held[name] for name in ("explicit", "implicit", "unsubscribed")}
-        return Reply.json({"total": sum(held.values()), "pending": held["pending_confirmation"], **named})
+        """Handle GET /contacts/counts."""
+        counts = Counter(c.permission for c in self._account.contacts if c.deleted is None)
+        named = {name: counts[name] for name in ("explicit", "implicit", "unsubscribed")}
+        return Reply.json({"total": sum(counts.values()), "pending": counts["pending_confirmation"], **named})
 
     def _named(self, call: Call) -> Contact:
         contact = self._account.contact(call.params["contact"])
@@ -172,7 +178,7 @@ class ContactDesk:
         return address, str(wanted)
 
     def _fields(self, body: Json) -> Json:
-        """Bring the nested form of a contact into the flat one that is kept."""
+        """Convert a contact's nested JSON to the stored fields."""
         fields: Json = {name: body[name] for name in _CORE if body.get(name) is not None}
         names = {field.id: f"cf:{field.name}" for field in self._account.fields.values()}
         for row in _rows(body, "custom_fields"):
@@ -198,7 +204,7 @@ class ContactDesk:
 
     def _join(self, call: Call, contact: Contact, lists: list[ContactList]) -> None:
         for target in lists:
-            self._account.put_on(contact, target, call.now, f"added to list {target.name} through the API")
+            self._account.add_to_list(contact, target, call.now, f"added to list {target.name} through the API")
 
 
 def _rows(body: Json, name: str) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Constant Contact's error bodies: an array from the API, a bare object from the gateway."""
+"""Error bodies of Constant Contact: an array from the API, an object from the gateway."""
 
 from __future__ import annotations
 
@@ -14,27 +14,45 @@ UNSUPPORTED = "contacts.api.unsupported_media_type"
 
 
 def api_error(key: str, message: str, status: int = 400) -> Reply:
-    """Write an error of the API."""
+    """Build an error reply of the API.
+
+    Args:
+        key: value of `error_key`.
+        message: value of `error_message`.
+        status: HTTP status.
+    """
     return Reply.json([{"error_key": key, "error_message": message}], status)
 
 
 def api_refused(key: str, message: str, status: int = 400) -> RefusedError:
-    """Return the exception that ends a call with an error of the API."""
+    """Return the exception that rejects a call with an error of the API.
+
+    Args:
+        key: value of `error_key`.
+        message: value of `error_message`.
+        status: HTTP status.
+    """
     return RefusedError(api_error(key, message, status))
 
 
 def invalid(message: str) -> RefusedError:
-    """Return the exception for a request that breaks the schema."""
+    """Return the exception for a request that does not match the schema."""
     return api_refused(INVALID, message)
 
 
 def not_found() -> RefusedError:
-    """Return the exception for an id that nothing has."""
+    """Return the exception for an unknown id."""
     return api_refused(NOT_FOUND, "The requested resource was not found.", 404)
 
 
 def gateway_refused(key: str, message: str, status: int) -> RefusedError:
-    """Return the exception that ends a call with an error of the gateway."""
+    """Return the exception that rejects a call with an error of the gateway.
+
+    Args:
+        key: value of `error_key`.
+        message: value of `error_message`.
+        status: HTTP status.
+    """
     return RefusedError(Reply.json({"error_key": key, "error_message": message}, status))
 
 
@@ -44,5 +62,11 @@ def access_denied() -> RefusedError:
 
 
 def oauth_refused(error: str, description: str, status: int = 400) -> RefusedError:
-    """Return the exception for the token endpoint: OAuth's shape, without `error_key`."""
+    """Return the exception that rejects a call with an OAuth error, which has no `error_key`.
+
+    Args:
+        error: OAuth's error code.
+        description: value of `error_description`.
+        status: HTTP status.
+    """
     return RefusedError(Reply.json({"error": error, "error_description": description}, status))

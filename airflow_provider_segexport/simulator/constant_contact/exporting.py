@@ -1,4 +1,4 @@
-"""Export activities: a CSV file of contacts, kept as long as its activity."""
+"""Export activities: each writes a CSV file of contacts, which is kept as long as the activity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .records import ACTIVE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .activities import Activity, ActivityDesk
+    from .activities import Activity, ActivityRoutes
     from .records import Contact
     from .state import Account
 
@@ -25,8 +25,8 @@ Json = dict[str, object]
 
 _MOST_CONTACTS, _MOST_LISTS = 500, 50
 _STATUSES = ("active", "unsubscribed", "removed")  # export_contacts.html, read 2026-08
-# Fields: export_contacts.html, read 2026-08; those that the simulator has nothing for stay empty.
-# The words of a title row are assumed, and so is that the columns are named by the fields.
+# Fields: export_contacts.html, read 2026-08; fields that the simulator does not have are empty. Assumed: the titles,
+# and that columns are named by the fields by default.
 _FIELDS = {
     "first_name": "First name",
     "last_name": "Last name",
@@ -59,16 +59,16 @@ _FIELDS = {
 _DEPENDENT = ("email_optin_source", "email_optin_date", "email_optout_source", "email_optout_date")
 
 
-class ExportDesk:
-    """The export routes of one account."""
+class ExportRoutes:
+    """The export routes."""
 
-    def __init__(self, account: Account, activities: ActivityDesk) -> None:
+    def __init__(self, account: Account, activities: ActivityRoutes) -> None:
         self._account = account
         self._activities = activities
         self._files: dict[str, bytes] = {}
 
     def accept(self, call: Call) -> Reply:
-        """Answer POST /activities/contact_exports."""
+        """Handle POST /activities/contact_exports."""
         self._activities.check_room(call.now)
         body = body_of(call)
         pick = self._source(body)
@@ -90,7 +90,7 @@ class ExportDesk:
         return self._activities.created(made)
 
     def file(self, call: Call) -> Reply:
-        """Answer GET /contact_exports/{file_export_id}."""
+        """Handle GET /contact_exports/{file_export_id}."""
         export_id = call.params["file"]
         if self._activities.file(export_id) is None:
             self._files.pop(export_id, None)
@@ -115,9 +115,8 @@ class ExportDesk:
         lists = body["list_ids"]
         if not isinstance(lists, list) or not 1 <= len(lists) <= _MOST_LISTS:
             raise invalid(f"list_ids takes 1 to {_MOST_LISTS} ids")
-        held = [account.find_list(list_id) for list_id in lists]
-        sources = [source for source in held if source]
-        if len(sources) < len(held):
+        sources = [source for list_id in lists if (source := account.find_list(list_id))]
+        if len(sources) < len(lists):
             raise not_found()
         return lambda: (
             account.contacts[number]
@@ -150,7 +149,9 @@ class ExportDesk:
 
     def _row(self, contact: Contact, fields: Sequence[str]) -> list[object]:
         stored = unpack(contact.fields)
-        return [_BUILT[name](self._account, contact) if name in _BUILT else stored.get(name, "") for name in fields]
+        return [
+            _COMPUTED[name](self._account, contact) if name in _COMPUTED else stored.get(name, "") for name in fields
+        ]
 
 
 def _fits(contact: Contact, status: object) -> bool:
@@ -164,10 +165,10 @@ def _birthday(_account: Account, contact: Contact) -> str:
     return f"{stored['birthday_month']}/{stored['birthday_day']}" if "birthday_month" in stored else ""
 
 
-_BUILT: dict[str, Callable[[Account, Contact], str]] = {
+_COMPUTED: dict[str, Callable[[Account, Contact], str]] = {
     "contact_id": lambda account, contact: account.contact_id(contact),
     "email_address": lambda _, contact: contact.email,
-    "email_lists": lambda account, contact: ", ".join(account.lists[held].name for held in contact.lists),
+    "email_lists": lambda account, contact: ", ".join(account.lists[list_id].name for list_id in contact.lists),
     "phone_number": lambda _, contact: str(unpack(contact.fields).get("phone", "")),
     "birthday": _birthday,
     "created_at": lambda _, contact: iso(contact.created),

@@ -1,4 +1,4 @@
-"""The two import activities: JSON and CSV, cut where the vendor cuts them."""
+"""The two import activities, JSON and CSV. As at the vendor, rows above the limits are dropped silently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .rows import MOST_LISTS, RowImport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .activities import Activity, ActivityDesk
+    from .activities import Activity, ActivityRoutes
     from .records import ContactList
     from .rows import Row
     from .state import Account
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-class ImportDesk:
-    """The import routes of one account."""
+class ImportRoutes:
+    """The import routes."""
 
-    def __init__(self, account: Account, activities: ActivityDesk) -> None:
+    def __init__(self, account: Account, activities: ActivityRoutes) -> None:
         self._account = account
         self._activities = activities
 
     def json(self, call: Call) -> Reply:
-        """Answer POST /activities/contacts_json_import."""
+        """Handle POST /activities/contacts_json_import."""
         self._activities.check_room(call.now)
         try:
             body = call.json_object()
@@ -55,7 +55,7 @@ class ImportDesk:
         return self._accept(call, lists, taken, lambda: _json_rows(text, taken))
 
     def _check_columns(self, rows: Sequence[dict[str, object]]) -> None:
-        """Refuse an import with a custom field that does not exist."""
+        """Reject an import with a custom field that does not exist."""
         unknown = {name for row in rows for name in row if name.startswith("cf:")} - {
             f"cf:{name}" for name in self._account.fields
         }
@@ -63,7 +63,7 @@ class ImportDesk:
             raise invalid("Unrecognized property: a custom field does not exist")
 
     def csv(self, call: Call) -> Reply:
-        """Answer POST /activities/contacts_file_import."""
+        """Handle POST /activities/contacts_file_import."""
         self._activities.check_room(call.now)
         if not call.headers.get("content-type", "").startswith("multipart/form-data"):
             raise api_refused(UNSUPPORTED, "Content-Type must be multipart/form-data", 415)
@@ -76,7 +76,7 @@ class ImportDesk:
         given = parts["list_ids"].text(call.body) if "list_ids" in parts else ""
         lists = self.lists([text.strip() for text in given.split(",")], file=True)
         content, rows = self._file(call, part)
-        most = self._account.settings.max_import_rows - 1  # the header is one of the 40,000 lines
+        most = self._account.settings.max_import_rows - 1  # the header counts as one of the 40,000 lines
         taken = min(rows, most)
         if taken < rows:
             call.note(f"{rows - taken} of {counted(rows, 'row')} silently dropped")
@@ -84,7 +84,7 @@ class ImportDesk:
         return self._accept(call, lists, taken, lambda: _csv_rows(content, taken), part.file_name)
 
     def lists(self, list_ids: Sequence[object], *, file: bool = False) -> list[ContactList]:
-        """Return the lists named; the statuses for an unknown one are those the swagger declares."""
+        """Return the lists with these ids; reject an unknown id with the status that the swagger declares."""
         named = [list_id for list_id in list_ids if list_id != ""]
         if not 1 <= len(named) <= MOST_LISTS:
             raise invalid(f"list_ids takes 1 to {MOST_LISTS} list ids")
@@ -105,8 +105,8 @@ class ImportDesk:
         file_name: str = "",
     ) -> Reply:
         def work(activity: Activity, moment: float) -> None:
-            done = RowImport(self._account, [held for held in lists if held.deleted is None], moment)
-            done.take(read())
+            done = RowImport(self._account, [target for target in lists if target.deleted is None], moment)
+            done.apply(read())
             activity.errors = done.errors
             activity.status = self._counters(done)
             call.facts |= {what: number for what, number in done.facts.items() if number}
@@ -131,7 +131,7 @@ class ImportDesk:
         }
 
     def _within(self, body: bytes, rows: int) -> int:
-        """Count the contacts that lie whole in the first 4 MB (swagger 3.0.178)."""
+        """Return the number of contacts that are complete within the first 4 MB (swagger 3.0.178)."""
         most = self._account.settings.max_import_bytes
         if len(body) < most:
             return rows
@@ -149,7 +149,7 @@ class ImportDesk:
         return complete_rows
 
     def _file(self, call: Call, part: Part) -> tuple[bytes, int]:
-        """Return the part of the file that is read, and how many rows the whole file has."""
+        """Return the part of the file within the size limit, and its number of rows."""
         content = call.body[part.start : part.end]
         rows = sum(1 for row in csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")) if row) - 1
         most = self._account.settings.max_import_bytes

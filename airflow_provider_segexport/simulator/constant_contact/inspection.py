@@ -1,4 +1,4 @@
-"""The control API's views of an account, and its seeding of people."""
+"""Control API of the account: views of its audiences, seeding of people, and changes in the vendor's UI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .state import Account
 
 ALL, DELETED = "all-contacts", "deleted"
-_PLAIN_WORDS = {
+_STATUS_ALIASES = {
     "active": "implicit",
     "bounced": "temp_hold",
     "suppressed": "unsubscribed",
@@ -30,7 +30,14 @@ _LEFT = "left_list"
 
 
 def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url: str) -> Json:
-    """Tell a stranger what to fill into a connection form."""
+    """Return base URL, credentials, audiences, custom fields and settings.
+
+    Args:
+        account: the vendor's account.
+        tokens: the applications and their tokens.
+        first: first tokens by application name.
+        base_url: the vendor's URL prefix.
+    """
     keys = {key.name: _key(tokens, key, first[key.name]) for key in tokens.keys.values()}
     return {
         "base_url": base_url,
@@ -40,9 +47,9 @@ def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url:
         "keys": keys,
         "account": {"id": account.id, "organization_name": "Example Shop"},
         "audiences": [
-            {"id": held.id, "name": held.name, "members": len(held.members.numbers)}
-            for held in account.lists.values()
-            if held.deleted is None
+            {"id": contact_list.id, "name": contact_list.name, "members": len(contact_list.members.numbers)}
+            for contact_list in account.lists.values()
+            if contact_list.deleted is None
         ],
         "custom_fields": {field.name: field.kind for field in account.fields.values()},
         "views": [ALL, DELETED],
@@ -53,17 +60,17 @@ def describe(account: Account, tokens: Tokens, first: dict[str, Json], base_url:
 def _key(tokens: Tokens, key: ApiKey, first: Json) -> Json:
     secret = {} if tokens.is_public(key) else {"client_secret": key.client_secret}
     kind = "rotating" if tokens.is_rotating(key) else "long_lived"
-    live = [token for token, held in tokens.refresh.items() if held.key == key and held.live]
+    live = [token for token, issued in tokens.refresh.items() if issued.key == key and issued.live]
     shown = {**first, "refresh_token": live[-1]} if live else first
     return {"client_id": key.client_id, **secret, "refresh_tokens": kind, **shown}
 
 
 def audience(account: Account, audience_id: str) -> Audience:
-    """Show a list, all contacts, or the deleted ones."""
+    """Return a list, or the view of all contacts or of deleted contacts."""
     if audience_id in (ALL, DELETED):
-        held = [c for c in account.contacts if (c.deleted is None) == (audience_id == ALL)]
-        counts = dict(Counter(_status(contact) for contact in held))
-        return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, held))
+        contacts = [c for c in account.contacts if (c.deleted is None) == (audience_id == ALL)]
+        counts = dict(Counter(_status(contact) for contact in contacts))
+        return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, contacts))
     target = _list(account, audience_id)
     counts = {name: number for name, number in target.counts.items() if number}
     return Audience(
@@ -79,8 +86,8 @@ def _status(contact: Contact) -> str:
     return contact.permission if contact.deleted is None else "deleted"
 
 
-def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
-    for contact in held:
+def _people(account: Account, contacts: Iterable[Contact]) -> Iterator[Json]:
+    for contact in contacts:
         yield {
             "id": account.contact_id(contact),
             "email": contact.email,
@@ -98,22 +105,29 @@ def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
 def _list(account: Account, list_id: str) -> ContactList:
     target = account.find_list(list_id)
     if target is None:
-        names = ", ".join(f"{held.id} ({held.name})" for held in account.lists.values() if held.deleted is None)
+        names = ", ".join(f"{other.id} ({other.name})" for other in account.lists.values() if other.deleted is None)
         raise ControlError(f"no list {list_id!r}; there are: {names}, {ALL}, {DELETED}")
     return target
 
 
 def seed(account: Account, people: Sequence[Json], audience_id: str | None, now: float) -> int:
-    """Put people into the account and, with an audience, onto that list."""
+    """Add people to the account and, if `audience_id` is not None, to that list.
+
+    Args:
+        account: the vendor's account.
+        people: each with `email`, and optionally `status` and `fields`.
+        audience_id: id of the list; None adds them to the account only.
+        now: time of the change, in seconds since the epoch.
+    """
     target = None if audience_id is None else _list(account, audience_id)
     for row in people:
         email = row.get("email")
         if not isinstance(email, str) or not is_email(email):
             raise ControlError(f"not an address: {email!r}")
         given = str(row.get("status", "implicit"))
-        status = _PLAIN_WORDS.get(given, given)
+        status = _STATUS_ALIASES.get(given, given)
         if status not in (*PERMISSIONS, "deleted", _LEFT):
-            statuses = ", ".join([*_PLAIN_WORDS, *PERMISSIONS, "deleted"])
+            statuses = ", ".join([*_STATUS_ALIASES, *PERMISSIONS, "deleted"])
             raise ControlError(f"no status {given!r}; there are: {statuses}, {_LEFT}")
         if status == _LEFT and target is None:
             raise ControlError(f"people with the status {_LEFT} need an audience")
@@ -123,7 +137,7 @@ def seed(account: Account, people: Sequence[Json], audience_id: str | None, now:
 
 def _put(account: Account, target: ContactList | None, row: Json, status: str, now: float) -> None:
     email = str(row["email"])
-    contact = account.by_email.get(account.key(email)) or account.enrol(email, "implicit", now, ())
+    contact = account.by_email.get(account.key(email)) or account.add_contact(email, "implicit", now, ())
     fields = row.get("fields")
     if isinstance(fields, dict):
         unknown = {name[3:] for name in fields if name.startswith("cf:")} - account.fields.keys()
@@ -133,9 +147,9 @@ def _put(account: Account, target: ContactList | None, row: Json, status: str, n
     if contact.deleted is not None and status != "deleted":
         account.revive(contact, now)
     if target and status != "deleted":
-        account.put_on(contact, target, now, f"seeded on list {target.name}")
+        account.add_to_list(contact, target, now, f"seeded on list {target.name}")
     if status in PERMISSIONS:
-        account.permit(contact, status, now, f"seeded as {status}")
+        account.set_permission(contact, status, now, f"seeded as {status}")
     elif status == "deleted":
         account.erase(contact, now)
     elif target:
@@ -143,8 +157,15 @@ def _put(account: Account, target: ContactList | None, row: Json, status: str, n
 
 
 def leave(account: Account, contact: Contact, target: ContactList, now: float) -> None:
-    """Let a person leave one list by their own choice; the others keep them."""
-    account.take_off(contact, target, now, f"left list {target.name}")
+    """Remove a person from one list by their own choice; they stay on the other lists.
+
+    Args:
+        account: the vendor's account.
+        contact: the contact.
+        target: the list that the person leaves.
+        now: time of the change, in seconds since the epoch.
+    """
+    account.remove_from_list(contact, target, now, f"left list {target.name}")
     if target.id not in contact.left:
         contact.left = (*contact.left, target.id)
 
@@ -160,14 +181,14 @@ def change_address(account: Account, email: str, to: str, now: float) -> None:
     """
     contact = account.by_email.get(email.lower())
     if contact is None or not is_email(to):
-        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is not a valid address.")
     other = account.by_email.get(to.lower())
     if other is not None and other is not contact:
         lists = other.lists
         account.erase(other, now)
         for list_id in lists:
-            account.put_on(contact, account.lists[list_id], now, "merged")
+            account.add_to_list(contact, account.lists[list_id], now, "merged")
     del account.by_email[email.lower()]
     contact.email, contact.updated = to, now
     account.by_email[to.lower()] = contact
-    account.tell(contact, now, f"address changed from {email}")
+    account.record_event(contact, now, f"address changed from {email}")

@@ -1,4 +1,4 @@
-"""API keys (applications) and the tokens that were issued to them."""
+"""Applications, which the vendor calls API keys, and the tokens issued to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIGNATURE_DIGITS = 512  # a token has 1,000 to 1,200 characters: auth_overview.
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An application; its id is what the portal calls the API key."""
+    """An application; the vendor's portal calls its client id the API key."""
 
     name: str
     client_id: str
@@ -42,7 +42,7 @@ class Access:
 
 @dataclass(slots=True)
 class Refresh:
-    """A refresh token; it stays known after its end, so that its reuse is seen."""
+    """A refresh token, kept after it is invalid (`live` is false) so that its reuse is detected."""
 
     key: ApiKey
     scopes: tuple[str, ...]
@@ -52,7 +52,7 @@ class Refresh:
 
 @dataclass(slots=True)
 class Tokens:
-    """The keys of the account and all tokens, good and gone."""
+    """The applications of the account, and all tokens issued to them."""
 
     account: Account
     keys: dict[str, ApiKey] = field(default_factory=dict)
@@ -67,15 +67,22 @@ class Tokens:
         return key
 
     def is_public(self, key: ApiKey) -> bool:
-        """Whether the application has no secret to show."""
+        """Whether the application has no client secret."""
         return key.name in self.account.settings.public_keys
 
     def is_rotating(self, key: ApiKey) -> bool:
-        """Whether each refresh kills the earlier refresh tokens (community td-p/402882, 2026-08)."""
+        """Whether each refresh invalidates the earlier refresh tokens (community td-p/402882, 2026-08)."""
         return key.name not in self.account.settings.long_lived_keys
 
     def issue(self, key: ApiKey, scopes: Collection[str], now: float, keep: str | None = None) -> Json:
-        """Write tokens; `keep` is a refresh token that stays what it is."""
+        """Issue an access token and, if the scopes allow it, a refresh token; return the token endpoint's JSON.
+
+        Args:
+            key: the application.
+            scopes: scopes of the tokens.
+            now: time of issue.
+            keep: existing refresh token to return; None issues a new one if the scopes have `offline_access`.
+        """
         settings = self.account.settings
         wanted = tuple(scopes)
         access = self._access_token(key, wanted, now)
@@ -94,44 +101,52 @@ class Tokens:
         return issued
 
     def renew(self, key: ApiKey, token: str, now: float) -> Json:
-        """Refresh: a rotating key gets a new refresh token, and all its earlier ones are dead."""
+        """Issue new tokens for a refresh token. A rotating application gets a new one; its earlier ones are invalid.
+
+        Args:
+            key: the application.
+            token: the refresh token.
+            now: present time.
+        """
         issued = self.refresh.get(token)
         last = now - self.account.settings.refresh_unused_days * _DAY
         if issued is None or issued.key != key or not issued.live or issued.used <= last:
             if issued and issued.key == key and self.account.settings.reuse_revokes_all:
-                self.kill_refresh(key)
-            # wording: community td-p/332029, read 2026-08
+                self.revoke_refresh(key)
+            # The message is from community td-p/332029, read 2026-08.
             raise oauth_refused("invalid_grant", "The refresh token is unknown, invalid, or expired.")
         issued.used = now
         if not self.is_rotating(key):
             return self.issue(key, issued.scopes, now, keep=token)
-        self.kill_refresh(key)
+        self.revoke_refresh(key)
         return self.issue(key, issued.scopes, now)
 
-    def kill_refresh(self, key: ApiKey) -> int:
-        """End all refresh tokens of a key; returns how many."""
-        live = [held for held in self.refresh.values() if held.key == key and held.live]
-        for held in live:
-            held.live = False
+    def revoke_refresh(self, key: ApiKey) -> int:
+        """Invalidate all refresh tokens of an application; return their number."""
+        live = [
+            refresh_token for refresh_token in self.refresh.values() if refresh_token.key == key and refresh_token.live
+        ]
+        for refresh_token in live:
+            refresh_token.live = False
         return len(live)
 
     def check(self, token: str, now: float) -> Access:
-        """Return what a token allows; 401 for an unknown, expired or revoked one."""
+        """Return a valid access token; reject an unknown, expired or revoked one with 401."""
         issued = self.access.get(token)
         if issued is None or issued.ends <= now:
             raise gateway_refused("unauthorized", "Unauthorized", 401)
         return issued
 
     def expire(self, now: float) -> int:
-        """End every access token now; refresh tokens stay good."""
+        """Expire all access tokens; refresh tokens stay valid. Return the number of access tokens."""
         for token in self.access.values():
             token.ends = min(token.ends, now)
         return len(self.access)
 
     def revoke(self) -> int:
-        """End everything: the user took the permission back."""
-        for held in self.refresh.values():
-            held.live = False
+        """Revoke all tokens, as if the user withdrew their consent; return the number of access tokens."""
+        for refresh_token in self.refresh.values():
+            refresh_token.live = False
         number = len(self.access)
         self.access.clear()
         return number

@@ -1,4 +1,4 @@
-"""The routes about lists, custom fields and the account itself."""
+"""Routes of lists and custom fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .paging import page_link, page_size, position
 from .records import ContactList, CustomField
 
 if TYPE_CHECKING:
-    from .activities import Activity, ActivityDesk
+    from .activities import Activity, ActivityRoutes
     from .state import Account
 
 Json = dict[str, object]
@@ -33,34 +33,34 @@ _DELETE_ROWS = 100
 
 
 def body_of(call: Call) -> Json:
-    """Read an object from the body, or refuse it."""
+    """Return the body's object; reject a body that is not a JSON object."""
     try:
         return call.json_object()
     except BodyError:
         raise invalid("Unrecognized request body: not a JSON object") from None
 
 
-class ListDesk:
-    """The routes of one account below /contact_lists."""
+class ListRoutes:
+    """The routes below /contact_lists, and the activity that deletes lists."""
 
-    def __init__(self, account: Account, activities: ActivityDesk) -> None:
+    def __init__(self, account: Account, activities: ActivityRoutes) -> None:
         self._account = account
         self._activities = activities
 
     def all(self, call: Call) -> Reply:
-        """Answer GET /contact_lists."""
-        size = page_size(call, 500)  # the text says 500, the schema 1,000; swagger 3.0.178
+        """Handle GET /contact_lists."""
+        size = page_size(call, 500)  # swagger 3.0.178: the text says 500, the schema 1,000
         names = ("status", "name", "include_membership_count", "include_count")
         offset, filters = position(call, {name: call.query.get(name, "") for name in names})
         wanted = filters["status"].split(",") if filters["status"] else ["active"]
         matching = [
-            held
-            for held in self._account.lists.values()
-            if ("all" in wanted or ("active" if held.deleted is None else "deleted") in wanted)
-            and filters["name"] in ("", held.name)
+            contact_list
+            for contact_list in self._account.lists.values()
+            if ("all" in wanted or ("active" if contact_list.deleted is None else "deleted") in wanted)
+            and filters["name"] in ("", contact_list.name)
         ]
         count = filters["include_membership_count"]
-        body: Json = {"lists": [self._show(held, count) for held in matching[offset : offset + size]]}
+        body: Json = {"lists": [self._show(contact_list, count) for contact_list in matching[offset : offset + size]]}
         if filters["include_count"].lower() == "true":
             body["lists_count"] = len(matching)
         if offset + size < len(matching):
@@ -68,21 +68,21 @@ class ListDesk:
         return Reply.json(body)
 
     def single(self, call: Call) -> Reply:
-        """Answer GET /contact_lists/{list_id}."""
+        """Handle GET /contact_lists/{list_id}."""
         return Reply.json(self._show(self._named(call), call.query.get("include_membership_count", "")))
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /contact_lists."""
+        """Handle POST /contact_lists."""
         name = self._checked(body_of(call))
-        held = [other for other in self._account.lists.values() if other.deleted is None]
-        if len(held) >= _MOST_LISTS:
+        active_lists = [other for other in self._account.lists.values() if other.deleted is None]
+        if len(active_lists) >= _MOST_LISTS:
             raise invalid(f"The account has {_MOST_LISTS} lists")
         made = self._account.open_list(name, call.now)
         self._fill(made, body_of(call))
         return Reply.json(self._show(made, ""), 201)
 
     def change(self, call: Call) -> Reply:
-        """Answer PUT /contact_lists/{list_id}."""
+        """Handle PUT /contact_lists/{list_id}."""
         target, body = self._named(call), body_of(call)
         target.name = self._checked(body, target)
         self._fill(target, body)
@@ -90,13 +90,13 @@ class ListDesk:
         return Reply.json(self._show(target, ""))
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /contact_lists/{list_id}: the list goes, with all memberships."""
+        """Handle DELETE /contact_lists/{list_id}: delete the list with all memberships."""
         target = self._named(call)
         self._activities.check_room(call.now)
         return self._activities.created(self.drop(call, [target]), 202)
 
     def delete_many(self, call: Call) -> Reply:
-        """Answer POST /activities/list_delete."""
+        """Handle POST /activities/list_delete."""
         self._activities.check_room(call.now)
         ids = body_of(call).get("list_ids")
         if not isinstance(ids, list) or not 1 <= len(ids) <= _DELETE_ROWS:
@@ -128,7 +128,7 @@ class ListDesk:
         if not isinstance(name, str) or not 1 <= len(name.strip()) <= _NAME_LENGTH:
             raise invalid(f"name takes 1 to {_NAME_LENGTH} characters")
         same = (h for h in self._account.lists.values() if h.deleted is None and h is not itself)
-        if any(held.name.lower() == name.strip().lower() for held in same):
+        if any(contact_list.name.lower() == name.strip().lower() for contact_list in same):
             # the swagger declares 409 for POST only
             raise api_refused(CONFLICT, "Validation failed: name is already used", 400 if itself else 409)
         return name.strip()
@@ -139,42 +139,42 @@ class ListDesk:
         target.favorite = body.get("favorite") is True
 
     @staticmethod
-    def _show(held: ContactList, count: str) -> Json:
+    def _show(contact_list: ContactList, count: str) -> Json:
         if count not in ("", "all", "active"):
             raise invalid("include_membership_count does not have a valid value")
         shown: Json = {
-            "list_id": held.id,
-            "name": held.name,
-            "description": held.description,
-            "favorite": held.favorite,
-            "created_at": iso(held.created),
-            "updated_at": iso(held.updated),
+            "list_id": contact_list.id,
+            "name": contact_list.name,
+            "description": contact_list.description,
+            "favorite": contact_list.favorite,
+            "created_at": iso(contact_list.created),
+            "updated_at": iso(contact_list.updated),
         }
-        if held.deleted is not None:
-            shown["deleted_at"] = iso(held.deleted)
+        if contact_list.deleted is not None:
+            shown["deleted_at"] = iso(contact_list.deleted)
         if count:
-            shown["membership_count"] = held.active if count == "active" else len(held.members.numbers)
+            shown["membership_count"] = contact_list.active if count == "active" else len(contact_list.members.numbers)
         return shown
 
 
-class FieldDesk:
-    """The routes of one account below /contact_custom_fields."""
+class FieldRoutes:
+    """The routes below /contact_custom_fields."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
 
     def all(self, call: Call) -> Reply:
-        """Answer GET /contact_custom_fields."""
+        """Handle GET /contact_custom_fields."""
         size = page_size(call, 100)
         offset, filters = position(call, {})
-        held = list(self._account.fields.values())
-        body: Json = {"custom_fields": [_shown(field) for field in held[offset : offset + size]]}
-        if offset + size < len(held):
+        fields = list(self._account.fields.values())
+        body: Json = {"custom_fields": [_shown(field) for field in fields[offset : offset + size]]}
+        if offset + size < len(fields):
             body["_links"] = page_link("contact_custom_fields", offset + size, size, filters)
         return Reply.json(body)
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /contact_custom_fields."""
+        """Handle POST /contact_custom_fields."""
         body = body_of(call)
         label, kind = body.get("label"), body.get("type")
         if not isinstance(label, str) or not 1 <= len(label.strip()) <= _LABEL_LENGTH:
@@ -200,7 +200,7 @@ class FieldDesk:
         return Reply.json(_shown(made), 201)
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /contact_custom_fields/{custom_field_id} with 204 (swagger 3.0.178)."""
+        """Handle DELETE /contact_custom_fields/{custom_field_id}; the reply is 204 (swagger 3.0.178)."""
         named = [field for field in self._account.fields.values() if field.id == call.params["field"]]
         if not named:
             raise not_found()

@@ -1,4 +1,4 @@
-"""Activities over contacts that exist: onto lists, off lists, out of the account."""
+"""Activities on existing contacts: add them to lists, remove them from lists, delete them from the account."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from .records import ACTIVE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .activities import Activity, ActivityDesk
-    from .contacts import ContactDesk
+    from .activities import Activity, ActivityRoutes
+    from .contacts import ContactRoutes
     from .records import Contact, ContactList
     from .state import Account
 
 Json = dict[str, object]
 
-_MOST_CONTACTS, _MOST_LISTS = 500, 50  # descriptions in swagger 3.0.178 (its maxItems 0 is a slip)
+_MOST_CONTACTS, _MOST_LISTS = 500, 50  # descriptions in swagger 3.0.178, whose maxItems of 0 is an error
 _SOURCES = ("contact_ids", "list_ids", "all_active_contacts")
 _UNSIMULATED = ("tag_ids", "engagement_level", "segment_id", "new_subscriber")
 
 
-class MembershipDesk:
-    """The routes of one account below /activities that take a source of contacts."""
+class MembershipRoutes:
+    """The routes below /activities that select existing contacts."""
 
-    def __init__(self, account: Account, activities: ActivityDesk, contacts: ContactDesk) -> None:
+    def __init__(self, account: Account, activities: ActivityRoutes, contacts: ContactRoutes) -> None:
         self._account = account
         self._activities = activities
         self._contacts = contacts
 
     def add(self, call: Call) -> Reply:
-        """Answer POST /activities/add_list_memberships; the unsubscribed stay off (assumed)."""
+        """Handle POST /activities/add_list_memberships; assumed: unsubscribed contacts are not added."""
         account = self._account
 
         def work(contact: Contact, target: ContactList, moment: float) -> bool:
             if contact.permission == "unsubscribed" or len(contact.lists) >= _MOST_LISTS:
                 return False
-            return account.put_on(contact, target, moment, f"added to list {target.name} by activity")
+            return account.add_to_list(contact, target, moment, f"added to list {target.name} by activity")
 
         return self._change(call, work, "added")
 
     def remove(self, call: Call) -> Reply:
-        """Answer POST /activities/remove_list_memberships: membership only, never permission."""
+        """Handle POST /activities/remove_list_memberships; permissions are unchanged."""
         account = self._account
 
         def work(contact: Contact, target: ContactList, moment: float) -> bool:
-            return account.take_off(contact, target, moment, f"removed from list {target.name} by activity")
+            return account.remove_from_list(contact, target, moment, f"removed from list {target.name} by activity")
 
         return self._change(call, work, "removed")
 
     def delete(self, call: Call) -> Reply:
-        """Answer POST /activities/contact_delete: out of the account, as a job."""
+        """Handle POST /activities/contact_delete: an activity deletes the contacts from the account."""
         self._activities.check_room(call.now)
         body = body_of(call)
         pick = self._source(body, ("contact_ids", "list_ids"))
@@ -100,7 +100,7 @@ class MembershipDesk:
         return self._activities.created(self._activities.accept(call, len(pick()), status, done))
 
     def _source(self, given: Json, supported: tuple[str, ...]) -> Callable[[], list[Contact]]:
-        """Return how the contacts are found, when the activity runs; unknown ids are passed over."""
+        """Return a function that selects the contacts when the activity runs; unknown ids are ignored."""
         named = [name for name in (*supported, *_UNSIMULATED) if given.get(name)]
         if len(named) != 1 or named[0] in _UNSIMULATED:
             raise invalid(f"exactly one source is required, of those simulated: {', '.join(supported)}")
@@ -111,7 +111,7 @@ class MembershipDesk:
         if named[0] == "list_ids":
             sources = [self._list(list_id) for list_id in _ids(given, "list_ids", _MOST_LISTS)]
             return lambda: _united(account, sources)
-        return lambda: [held for held in account.contacts if held.deleted is None and held.permission in ACTIVE]
+        return lambda: [c for c in account.contacts if c.deleted is None and c.permission in ACTIVE]
 
     def _list(self, list_id: str) -> ContactList:
         target = self._account.find_list(list_id)

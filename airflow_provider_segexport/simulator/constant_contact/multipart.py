@@ -1,4 +1,4 @@
-"""Reading a multipart form: where each part lies in the body."""
+"""Parser of multipart forms; it returns the position of each part, so that large files are not copied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: its file name and the bytes of the body that are its content."""
+    """One part: its file name, and the start and end of its content in the body, in bytes."""
 
     file_name: str
     start: int
@@ -26,7 +26,7 @@ class Part:
 
 
 def read_parts(call: Call) -> dict[str, Part]:
-    """Return the parts by name; the last of a name wins."""
+    """Return the parts by name; of several parts with the same name, the last is used."""
     boundary = _parameter("content-type", call.headers["content-type"], "boundary")
     if not boundary:
         raise invalid("The multipart boundary is missing")

@@ -1,4 +1,4 @@
-"""The authorization server: authorize, token, device/authorize."""
+"""OAuth authorization server with the endpoints authorize, token and device/authorize, and the activation page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PAGE = (
 
 @dataclass(slots=True)
 class Code:
-    """An authorization code on its way back to the application."""
+    """An authorization code that the application has not exchanged yet."""
 
     key: ApiKey
     scopes: tuple[str, ...]
@@ -42,18 +42,18 @@ class Code:
 
 @dataclass(slots=True)
 class Device:
-    """A device that waits for its user."""
+    """A device code; `decision` is `authorization_pending` until the user approves or denies it."""
 
     key: ApiKey
     scopes: tuple[str, ...]
     user_code: str
     ends: float
-    verdict: str = "authorization_pending"
+    decision: str = "authorization_pending"
     polled: float = 0.0
 
 
 class AuthorizationServer:
-    """The three endpoints of one account."""
+    """The OAuth endpoints of the account."""
 
     def __init__(self, tokens: Tokens, base_url: Callable[[], str]) -> None:
         self._tokens = tokens
@@ -63,7 +63,7 @@ class AuthorizationServer:
         self._windows: dict[str, RollingWindow] = {}
 
     def authorize(self, call: Call) -> Reply:
-        """Answer GET authorize: the user agrees at once, and the code goes to the redirect URI."""
+        """Handle GET authorize: the user consents at once; redirect to the application with the code."""
         key = self._key(call.query.get("client_id"))
         target = call.query.get("redirect_uri")
         if call.query.get("response_type") != "code" or not target:
@@ -75,11 +75,11 @@ class AuthorizationServer:
         scopes = self._scopes(call.query.get("scope"))
         self._codes[code] = Code(key, scopes, target, challenge, call.now + _CODE_SECONDS)
         state = {"state": call.query["state"]} if "state" in call.query else {}
-        joint = "&" if "?" in target else "?"
-        return Reply(302, headers={"location": target + joint + urlencode({"code": code, **state})})
+        separator = "&" if "?" in target else "?"
+        return Reply(302, headers={"location": target + separator + urlencode({"code": code, **state})})
 
     def device(self, call: Call) -> Reply:
-        """Answer POST device/authorize; parameters in body or query (device_flow.html, 2026-08)."""
+        """Handle POST device/authorize; parameters are in body or query (device_flow.html, 2026-08)."""
         settings = self._tokens.account.settings
         given = {**call.query, **call.form()}
         key = self._key(given.get("client_id"))
@@ -87,7 +87,7 @@ class AuthorizationServer:
         letters = "".join(_LETTERS[ids.number(0, len(_LETTERS) - 1)] for _ in range(8))
         made = Device(key, self._scopes(given.get("scope")), letters, call.now + settings.device_seconds)
         if settings.approve_devices:
-            made.verdict = "approved"
+            made.decision = "approved"
         code = ids.hex(43)
         self._devices[code] = made
         page = f"{self._base_url()}/activate"
@@ -103,7 +103,7 @@ class AuthorizationServer:
         )
 
     def activate(self, call: Call) -> Reply:
-        """Answer GET and POST of the page that the device's user is sent to."""
+        """Handle GET and POST of the page on which the user approves a device."""
         code = call.query.get("user_code", "")
         is_issued = any(device.user_code == code for device in self._devices.values())
         if call.method == "POST" and is_issued:
@@ -112,19 +112,19 @@ class AuthorizationServer:
         text = f"A device shows {code} and asks to use this account." if is_issued else "Unknown code."
         return Reply.text(_PAGE.format(text, code if is_issued else ""), 200 if is_issued else 404, "text/html")
 
-    def decide(self, details: Json, verdict: str) -> list[str]:
-        """Let the user of one device, or of all that wait, say yes or no."""
+    def decide(self, details: Json, decision: str) -> list[str]:
+        """Approve or deny the device with `user_code`, or all pending ones; return their user codes."""
         wanted = details.get("user_code")
-        waiting = [held for held in self._devices.values() if held.verdict == "authorization_pending"]
-        chosen = [held for held in waiting if wanted in (None, held.user_code)]
+        waiting = [device for device in self._devices.values() if device.decision == "authorization_pending"]
+        chosen = [device for device in waiting if wanted in (None, device.user_code)]
         if not chosen:
-            raise ControlError(f"no device waits with user_code {wanted!r}")
-        for held in chosen:
-            held.verdict = verdict
-        return [held.user_code for held in chosen]
+            raise ControlError(f"no device is pending with user_code {wanted!r}")
+        for device in chosen:
+            device.decision = decision
+        return [device.user_code for device in chosen]
 
     def token(self, call: Call) -> Reply:
-        """Answer POST token."""
+        """Handle POST token."""
         form = call.form()
         grant = form.get("grant_type", "")
         key = self._client(call, form, strict=grant != _DEVICE_GRANT)
@@ -153,18 +153,21 @@ class AuthorizationServer:
             raise oauth_refused("invalid_grant", "The device code is invalid or has expired.")
         if device.ends <= now:
             raise oauth_refused("expired_token", "The device code has expired.")
-        if device.verdict == "authorization_pending":
+        if device.decision == "authorization_pending":
             early = now - device.polled < self._tokens.account.settings.device_interval
             device.polled = now
-            error = "slow_down" if early else device.verdict
+            error = "slow_down" if early else device.decision
             raise oauth_refused(error, "The device authorization is pending. Please try again later.")
         del self._devices[device_code]
-        if device.verdict != "approved":
+        if device.decision != "approved":
             raise oauth_refused("access_denied", "The user denied the device.")
         return Reply.json(self._tokens.issue(key, device.scopes, now))
 
     def _client(self, call: Call, form: dict[str, str], *, strict: bool) -> ApiKey:
-        """Find out which application calls: Basic for a confidential one, client_id for a public one."""
+        """Return the calling application: Basic credentials for a confidential one, `client_id` for a public one.
+
+        With `strict` false, `client_id` is also sufficient for a confidential application.
+        """
         scheme, _, value = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             client_id, secret = _basic(value)
@@ -190,7 +193,7 @@ class AuthorizationServer:
         return wanted
 
     def _check_rate(self, key: ApiKey, now: float) -> None:
-        """One call a second (community, user 1384049, read 2026-08); counted by key: assumed."""
+        """Reject more than one call a second (community, user 1384049, read 2026-08), assumed to be per application."""
         limit = self._tokens.account.settings.token_calls_per_second
         if limit is None:
             return

@@ -1,4 +1,4 @@
-"""Cursors: opaque text that holds position, page size and filters."""
+"""Pages and cursors; a cursor encodes position, page size and filters."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DEFAULT_SIZE = 50  # swagger 3.0.178, read 2026-08
 
 
 def page_size(call: Call, most: int) -> int:
-    """Read `limit`, or take it from the cursor."""
+    """Return the page size from the cursor or from `limit`; reject a limit above `most`."""
     if "cursor" in call.query:
-        size = _open(call.query["cursor"]).get("size")
+        size = _decode(call.query["cursor"]).get("size")
         return size if isinstance(size, int) else _DEFAULT_SIZE
     text = call.query.get("limit", str(_DEFAULT_SIZE))
     if not text.isdigit() or not 1 <= int(text) <= most:
@@ -27,28 +27,41 @@ def page_size(call: Call, most: int) -> int:
 
 
 def position(call: Call, filters: dict[str, str], start: int = 0) -> tuple[int, dict[str, str]]:
-    """Return where a page begins, and the filters, which a cursor carries along."""
+    """Return the position at which the page starts, and the filters; a cursor overrides both.
+
+    Args:
+        call: the request.
+        filters: filters of a call without cursor.
+        start: position of the first page.
+    """
     if "cursor" not in call.query:
         return start, filters
-    held = _open(call.query["cursor"])
-    at, carried = held.get("at"), held.get("filters")
-    if not isinstance(at, int) or not isinstance(carried, dict):
+    content = _decode(call.query["cursor"])
+    cursor_position, cursor_filters = content.get("at"), content.get("filters")
+    if not isinstance(cursor_position, int) or not isinstance(cursor_filters, dict):
         raise invalid("cursor does not have a valid value")
-    return at, {**filters, **carried}
+    return cursor_position, {**filters, **cursor_filters}
 
 
-def page_link(path: str, at: int, size: int, filters: dict[str, str]) -> dict[str, object]:
-    """Write `_links` with the next page: relative, as the vendor's (guide pages, read 2026-08)."""
-    held = {"at": at, "size": size, "filters": filters}
-    cursor = base64.urlsafe_b64encode(json.dumps(held, separators=(",", ":")).encode()).decode()
+def page_link(path: str, position: int, size: int, filters: dict[str, str]) -> dict[str, object]:
+    """Return `_links` with a relative URL of the next page, as the vendor's (guide pages, read 2026-08).
+
+    Args:
+        path: path below `/v3`.
+        position: position of the next page.
+        size: page size.
+        filters: filters to continue with.
+    """
+    content = {"at": position, "size": size, "filters": filters}
+    cursor = base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode()
     return {"next": {"href": f"/v3/{path}?cursor={cursor.rstrip('=')}"}}
 
 
-def _open(cursor: str) -> dict[str, object]:
+def _decode(cursor: str) -> dict[str, object]:
     try:
-        held = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
-        held = None
-    if not isinstance(held, dict):
+        content = None
+    if not isinstance(content, dict):
         raise invalid("cursor does not have a valid value")
-    return held
+    return content

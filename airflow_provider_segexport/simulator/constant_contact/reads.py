@@ -1,4 +1,4 @@
-"""Contacts as the API shows them, one or in pages."""
+"""Reading of contacts: the JSON of one contact, and pages of contacts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ _PARTS = {"street": "street", "city": "city", "state": "state", "zip": "postal_c
 
 
 def contact_of(account: Account, contact: Contact, include: Iterable[str]) -> Json:
-    """Show a contact; sub-resources only when they are asked for."""
+    """Return the JSON of a contact, with the sub-resources that `include` lists.
+
+    Args:
+        account: the vendor's account.
+        contact: the contact.
+        include: names of the sub-resources to include.
+    """
     fields = unpack(contact.fields)
     shown: Json = {
         "contact_id": account.contact_id(contact),
@@ -50,7 +56,7 @@ def contact_of(account: Account, contact: Contact, include: Iterable[str]) -> Js
     for name in include:
         if name == "list_memberships" and not contact.lists and account.settings.no_list == "left_out":
             continue
-        shown[name] = _PARTS_OF[name](account, contact, fields)
+        shown[name] = _SHOW_SUBRESOURCE[name](account, contact, fields)
     return shown
 
 
@@ -96,7 +102,7 @@ def _nothing(_account: Account, _contact: Contact, _fields: Json) -> object:
     return []
 
 
-_PARTS_OF: dict[str, Callable[[Account, Contact, Json], object]] = {
+_SHOW_SUBRESOURCE: dict[str, Callable[[Account, Contact, Json], object]] = {
     "custom_fields": _custom_fields,
     "list_memberships": lambda _account, contact, _fields: list(contact.lists),
     "taggings": _nothing,
@@ -107,7 +113,7 @@ _PARTS_OF: dict[str, Callable[[Account, Contact, Json], object]] = {
 
 
 def includes(text: str) -> list[str]:
-    """Read the names of sub-resources."""
+    """Return the names of sub-resources in the query parameter `include`; reject unknown names."""
     names = [name for name in text.split(",") if name]
     if not set(names) <= set(_SUBRESOURCES):
         raise invalid("include does not have a valid value")
@@ -115,7 +121,7 @@ def includes(text: str) -> list[str]:
 
 
 class Reader:
-    """Pages of one account; a listing that had to be searched for is kept while nothing changes."""
+    """Reads pages of contacts. The result of a search is cached until the account changes."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -123,7 +129,7 @@ class Reader:
         self._counted: tuple[object, int] = (None, 0)
 
     def page(self, call: Call) -> Reply:
-        """Answer GET /contacts."""
+        """Handle GET /contacts."""
         for name in _UNSIMULATED:
             if name in call.query:
                 call.note(f"the filter {name} is not simulated")
@@ -144,11 +150,11 @@ class Reader:
         return Reply.json(body)
 
     def _numbers(self, filters: dict[str, str], after: int, fits: Callable[[Contact], bool]) -> Iterable[int]:
-        """Yield, in ascending order, the numbers above `after` of those who fit."""
+        """Return the numbers above `after` of the contacts that match, in ascending order."""
         contacts = self._account.contacts
         if "email" in filters:
-            held = self._account.by_email.get(self._account.key(filters["email"]))
-            return [held.number] if held and held.number > after and fits(held) else []
+            contact = self._account.by_email.get(self._account.key(filters["email"]))
+            return [contact.number] if contact and contact.number > after and fits(contact) else []
         names = self._list_ids(filters)
         dated = any(name in filters for name in _DATES)
         if len(names) == 1 and not dated:
@@ -163,12 +169,12 @@ class Reader:
         wanted = (self._account.version, tuple(sorted(filters.items())))
         if self._cache[0] != wanted:
             names = self._list_ids(filters)
-            held = self._account.lists
+            lists = self._account.lists
             numbers: Iterable[int] = range(len(self._account.contacts))
             if "optout_after" in filters or "optout_before" in filters:
                 numbers = sorted(self._account.opted_out)
             elif names:
-                numbers = sorted({number for name in names for number in held[name].members.numbers})
+                numbers = sorted({number for name in names for number in lists[name].members.numbers})
             wanted_lists, contacts = set(names), self._account.contacts
             matches = [number for number in numbers if fits(contacts[number])]
             self._cache = (wanted, [n for n in matches if not names or wanted_lists & set(contacts[n].lists)])
@@ -188,7 +194,7 @@ class Reader:
 
     @staticmethod
     def _test(filters: dict[str, str]) -> Callable[[Contact], bool]:
-        """Return whether a contact fits status and dates; without a status all but the deleted do (assumed)."""
+        """Return a function that checks status and dates; assumed: without `status`, all but deleted contacts match."""
         wanted = set(filter(None, filters.get("status", "").split(",")))
         if not wanted <= set(_STATUSES):
             raise invalid("status does not have a valid value")

@@ -1,4 +1,4 @@
-"""The things that a Constant Contact account holds: contact, list, custom field."""
+"""Records of a Constant Contact account: contact, list and custom field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ACTIVE = frozenset({"explicit", "implicit"})  # "active (mailable)", swagger 3.0
 
 
 class Contact:
-    """A person; `number` counts from 0 and is the root of the contact id."""
+    """A person. `number` is the position in `Account.contacts`, from which the contact id is derived."""
 
     __slots__ = (
         "created",
@@ -60,7 +60,7 @@ class ContactList:
 
     @property
     def active(self) -> int:
-        """Count the members who may be mailed."""
+        """The number of mailable members."""
         return sum(self.counts[permission] for permission in ACTIVE)
 
 
@@ -78,5 +78,5 @@ class CustomField:
 
     @property
     def name(self) -> str:
-        """The name that imports use: the label with blanks as underscores."""
+        """The name in imports: the label with underscores instead of spaces."""
         return self.label.replace(" ", "_")

@@ -1,4 +1,4 @@
-"""Applies each row of an import to the account."""
+"""Applies the rows of an import activity to the account."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Shape = tuple[str, ...]
 Row = tuple[Shape, "Sequence[object]"]
 
-MOST_LISTS = 50  # a contact; swagger 3.0.178, read 2026-08
+MOST_LISTS = 50  # per contact; swagger 3.0.178, read 2026-08
 
 
 class RowImport:
-    """Applies the rows of one activity."""
+    """Applies the rows of one import activity, and counts the results."""
 
     def __init__(self, account: Account, lists: Sequence[ContactList], now: float) -> None:
         self._account = account
@@ -31,7 +31,7 @@ class RowImport:
         self._now = now
         self._plans: dict[Shape, Plan] = {}
         self._events = [f"added to list {target.name} by import" for target in lists]
-        self._born = ((now, "created by import"), *((now, event) for event in self._events))
+        self._first_events = ((now, "created by import"), *((now, event) for event in self._events))
         self._list_ids = tuple(target.id for target in lists)
         self.rows = 0
         self.people = 0
@@ -39,8 +39,8 @@ class RowImport:
         self.unknown: Counter[str] = Counter()
         self.errors: list[str] = []
 
-    def take(self, rows: Iterable[Row]) -> None:
-        """Apply rows: of those with one address the last wins, silently (td-p/278498, 2026-08)."""
+    def apply(self, rows: Iterable[Row]) -> None:
+        """Apply the rows; of several with one address, silently only the last (td-p/278498, 2026-08)."""
         last: dict[str, tuple[int, Plan, Sequence[object], str]] = {}
         for line, (shape, values) in enumerate(rows, start=self._account.settings.first_line):
             self.rows += 1
@@ -68,9 +68,9 @@ class RowImport:
     def _fields(self, read: Plan, values: Sequence[object]) -> dict[str, object]:
         if read.unknown:
             self.unknown.update(read.unknown)
-            strange = [name for name in read.unknown if name.startswith("cf:")]
-            if strange and self._account.settings.unknown_custom_field == "error":
-                raise ValueProblem(f"Unknown custom field {strange[0]}")
+            unknown_custom = [name for name in read.unknown if name.startswith("cf:")]
+            if unknown_custom and self._account.settings.unknown_custom_field == "error":
+                raise ValueProblem(f"Unknown custom field {unknown_custom[0]}")
         if read.custom > MOST_CUSTOM_FIELDS:
             raise ValueProblem(f"More than {MOST_CUSTOM_FIELDS} custom fields")
         return read.read(values, self._account)
@@ -79,7 +79,7 @@ class RowImport:
         self.facts["correctable" if problem.correctable else "errors"] += 1
         most = self._account.settings.max_activity_errors
         if most is None or len(self.errors) < most:
-            # the form `Line 355: Invalid email` is v2's (php-sdk#145, read 2026-08)
+            # The form `Line 355: Invalid email` is that of API v2 (php-sdk#145, read 2026-08).
             self.errors.append(f"Line {line}: {problem.text}")
 
     def _apply(self, key: str, email: str, fields: dict[str, object]) -> None:
@@ -90,9 +90,9 @@ class RowImport:
             self._update(existing, fields)
 
     def _create(self, email: str, fields: dict[str, object]) -> None:
-        """New: implicit, added by the account (import_contacts.html, read 2026-08)."""
+        """Create a contact: permission implicit, added by the account (import_contacts.html, read 2026-08)."""
         permission = self._account.settings.new_permission
-        contact = self._account.enrol(email, permission, self._now, self._born)
+        contact = self._account.add_contact(email, permission, self._now, self._first_events)
         contact.fields = pack(fields)
         contact.lists = self._list_ids
         for target in self._lists:
@@ -102,24 +102,24 @@ class RowImport:
         self._welcome(contact)
 
     def _update(self, contact: Contact, fields: dict[str, object]) -> None:
-        """Existing: the properties that are sent change, the permission does not."""
+        """Update a contact: only the values that are sent change; the permission does not."""
         account, now = self._account, self._now
         if contact.deleted is not None:
             account.revive(contact, now)
             self.facts["revived"] += 1
-        account.tell(contact, now, "updated by import")
+        account.record_event(contact, now, "updated by import")
         contact.updated = now
         contact.fields = pack({k: v for k, v in (unpack(contact.fields) | fields).items() if v != ""})
         self.facts["updated"] += 1
         if contact.permission == "unsubscribed":
-            self.facts["cannot_add"] += 1  # never added to a list: import_contacts.html, 2026-08
+            self.facts["cannot_add"] += 1  # unsubscribed contacts are never added: import_contacts.html, 2026-08
             return
         if len(set(contact.lists) | set(self._list_ids)) > MOST_LISTS:
             raise ValueProblem(f"Contact is on {MOST_LISTS} lists")
         for target, event in zip(self._lists, self._events, strict=True):
-            # who left only this list is added again: contacts_sync.html, read 2026-08
+            # A person who left only this list is added again: contacts_sync.html, read 2026-08.
             self.facts["rejoined"] += target.id in contact.left
-            if account.put_on(contact, target, now, event):
+            if account.add_to_list(contact, target, now, event):
                 self._welcome(contact)
 
     def _welcome(self, contact: Contact) -> None:

@@ -17,7 +17,7 @@ PRIVILEGES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits are the published ones; None switches a limit off."""
+    """The default limits are the published ones; None disables a limit."""
 
     calls_per_second: int | None = 4
     calls_per_day: int | None = 10_000

@@ -1,4 +1,4 @@
-"""A Constant Contact account: who is in it, on which lists, and the damage done to it."""
+"""State of a Constant Contact account: contacts, lists, custom fields, activities, and an audit of damage."""
 
 from __future__ import annotations
 
@@ -20,21 +20,28 @@ _MOST_EVENTS = 10_000
 
 
 class Audit:
-    """Events that a careful client never causes, with counts and the first ones in full."""
+    """Events that a correct export never causes: counts by kind, and the first 10,000 events in full."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.events: list[dict[str, object]] = []
 
     def note(self, kind: str, email: str, now: float, detail: str = "") -> None:
-        """Remember one deed."""
+        """Record an event.
+
+        Args:
+            kind: kind of event.
+            email: address of the contact, or name of the list.
+            now: time of the event.
+            detail: details of the event.
+        """
         self.counts[kind] += 1
         if len(self.events) < _MOST_EVENTS:
             self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 
 class Account:
-    """An account as it is after sign-up and some clicks."""
+    """A new account with three empty lists and the default custom fields."""
 
     def __init__(self, seed: int, settings: Settings, now: float) -> None:
         self.settings = settings
@@ -46,7 +53,7 @@ class Account:
         self.contacts: list[Contact] = []
         self.by_email: dict[str, Contact] = {}
         self.opted_out: set[int] = set()
-        self.version = 0  # moves on with every change, so that a listing knows that it is stale
+        self.version = 0  # increases with every change; cached listings of an older version are stale
         self.lists: dict[str, ContactList] = {}
         self.fields: dict[str, CustomField] = {}
         self.audit = Audit()
@@ -60,15 +67,15 @@ class Account:
             self.add_field(CustomField(self.ids.guid(), label, kind, now, dict(METADATA.get(kind, {}))))
 
     def key(self, email: str) -> str:
-        """Return what addresses are compared by."""
+        """Return the key under which an address is compared: lower case, unless `email_case` is `keep`."""
         return email.lower() if self.settings.email_case == "ignore" else email
 
     def contact_id(self, contact: Contact) -> str:
-        """Write a contact's id."""
+        """Return a contact's id."""
         return f"{self._first + contact.number:08x}{self._suffix}"
 
     def contact(self, contact_id: str) -> Contact | None:
-        """Find a contact by id, also a deleted one."""
+        """Return the contact with this id, also if it is deleted, or None."""
         if contact_id[8:] != self._suffix:
             return None
         try:
@@ -77,8 +84,15 @@ class Account:
             return None
         return self.contacts[number] if 0 <= number < len(self.contacts) else None
 
-    def enrol(self, email: str, permission: str, now: float, history: History) -> Contact:
-        """Create a contact."""
+    def add_contact(self, email: str, permission: str, now: float, history: History) -> Contact:
+        """Create a contact.
+
+        Args:
+            email: the address.
+            permission: permission of the new contact.
+            now: time of creation.
+            history: first events of the contact.
+        """
         self.version += 1
         contact = Contact(len(self.contacts), email, permission, now, history)
         self.contacts.append(contact)
@@ -92,48 +106,75 @@ class Account:
         return made
 
     def add_field(self, field: CustomField) -> None:
-        """Define a custom field."""
+        """Add a custom field."""
         self.fields[field.name] = field
 
     def find_list(self, list_id: object) -> ContactList | None:
-        """Return a list that is not deleted."""
+        """Return the list with this id, or None if it does not exist or is deleted."""
         target = self.lists.get(list_id) if isinstance(list_id, str) else None
         return target if target and target.deleted is None else None
 
-    def put_on(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
-        """Add a contact to a list; False when they were there."""
+    def add_to_list(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
+        """Add a contact to a list; return False if it was a member.
+
+        Args:
+            contact: the contact.
+            target: the list.
+            now: time of the change, in seconds since the epoch.
+            event: description for the contact's history.
+        """
         if target.id in contact.lists:
             return False
         target.members.add(contact.number)
         target.counts[contact.permission] += 1
         contact.lists = self._shared((*contact.lists, target.id))
         if target.id in contact.left:
-            contact.left = tuple(held for held in contact.left if held != target.id)
+            contact.left = tuple(list_id for list_id in contact.left if list_id != target.id)
             self.audit.note("rejoined_list", contact.email, now, target.name)
             event += ", which the person had left"
-        self.tell(contact, now, event)
+        self.record_event(contact, now, event)
         return True
 
-    def tell(self, contact: Contact, now: float, event: str) -> None:
-        """Add to a contact's history; histories alike are one object."""
+    def record_event(self, contact: Contact, now: float, event: str) -> None:
+        """Add an event to a contact's history; contacts with the same history share one object, to save memory.
+
+        Args:
+            contact: the contact.
+            now: time of the event.
+            event: description of the event.
+        """
         self.version += 1
         history = (*contact.history, (now, event))
         contact.history = self._histories.setdefault(history, history)
 
-    def take_off(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
-        """Remove a contact from one list; permission and other lists stay."""
+    def remove_from_list(self, contact: Contact, target: ContactList, now: float, event: str) -> bool:
+        """Remove a contact from one list; permission and other lists are unchanged. Return False for a non-member.
+
+        Args:
+            contact: the contact.
+            target: the list.
+            now: time of the change, in seconds since the epoch.
+            event: description for the contact's history.
+        """
         if target.id not in contact.lists:
             return False
         target.members.remove(contact.number)
         target.counts[contact.permission] -= 1
-        contact.lists = self._shared(tuple(held for held in contact.lists if held != target.id))
-        self.tell(contact, now, event)
+        contact.lists = self._shared(tuple(list_id for list_id in contact.lists if list_id != target.id))
+        self.record_event(contact, now, event)
         if not contact.lists and self.settings.no_list == "gone":
             contact.deleted = contact.updated = now
         return True
 
-    def permit(self, contact: Contact, permission: str, now: float, event: str) -> None:
-        """Change what the account may send to a contact."""
+    def set_permission(self, contact: Contact, permission: str, now: float, event: str) -> None:
+        """Change a contact's permission.
+
+        Args:
+            contact: the contact.
+            permission: the new permission.
+            now: time of the change, in seconds since the epoch.
+            event: description for the contact's history.
+        """
         if contact.permission == "unsubscribed" and permission in ACTIVE:
             self.audit.note("consent_upgraded", contact.email, now, event)
             event += ", was unsubscribed"
@@ -146,34 +187,40 @@ class Account:
             self.opted_out.discard(contact.number)
         else:
             self.opted_out.add(contact.number)
-        self.tell(contact, now, event)
+        self.record_event(contact, now, event)
         if permission == "unsubscribed" and not self.settings.unsubscribed_keep_lists:
             for list_id in contact.lists:
-                self.take_off(contact, self.lists[list_id], now, "off the list by unsubscribing")
+                self.remove_from_list(contact, self.lists[list_id], now, "off the list by unsubscribing")
 
     def erase(self, contact: Contact, now: float) -> None:
-        """Delete a contact: off all lists, revivable under the same id."""
+        """Delete a contact and its memberships; it can be restored with the same id."""
         for list_id in contact.lists:
-            self.take_off(contact, self.lists[list_id], now, "off the list by deletion")
+            self.remove_from_list(contact, self.lists[list_id], now, "off the list by deletion")
         contact.deleted = contact.updated = now
-        self.tell(contact, now, "deleted")
+        self.record_event(contact, now, "deleted")
 
     def revive(self, contact: Contact, now: float) -> None:
-        """Bring a deleted contact back, without lists and with the former permission."""
+        """Restore a deleted contact, without lists and with its former permission."""
         contact.deleted = None
-        self.tell(contact, now, "revived")
+        self.record_event(contact, now, "revived")
 
     def mail(self, contact: Contact, kind: str, now: float) -> None:
-        """Note a mail that the real vendor would send now."""
+        """Record a mail that the real vendor would send now.
+
+        Args:
+            contact: the contact.
+            kind: kind of mail.
+            now: time of the mail.
+        """
         self.mails[kind] += 1
         self.audit.note("mail", contact.email, now, kind)
-        self.tell(contact, now, f"mail: {kind}")
+        self.record_event(contact, now, f"mail: {kind}")
 
     def drop_list(self, target: ContactList, now: float) -> int:
-        """Delete a list with its memberships; returns how many it had."""
+        """Delete a list with its memberships; return the number of memberships."""
         members = list(target.members.numbers)
         for number in members:
-            self.take_off(self.contacts[number], target, now, f"list {target.name} deleted")
+            self.remove_from_list(self.contacts[number], target, now, f"list {target.name} deleted")
         target.deleted = target.updated = now
         self.audit.note("list_deleted", target.name, now, f"{counted(len(members), 'member')}")
         return len(members)

@@ -1,4 +1,4 @@
-"""Constant Contact: the account behind its API and authorization paths."""
+"""The simulated Constant Contact: its API and OAuth routes, access checks and control actions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from . import inspection
 from .access import AccessCheck
-from .activities import ActivityDesk
-from .contacts import ContactDesk
+from .activities import ActivityRoutes
+from .contacts import ContactRoutes
 from .errors import INVALID, NOT_FOUND, api_error, oauth_refused
-from .exporting import ExportDesk
-from .importing import ImportDesk
+from .exporting import ExportRoutes
+from .importing import ImportRoutes
 from .keys import Tokens
-from .lists import FieldDesk, ListDesk
-from .memberships import MembershipDesk
+from .lists import FieldRoutes, ListRoutes
+from .memberships import MembershipRoutes
 from .oauth import AuthorizationServer
 from .reads import Reader
 from .settings import PRIVILEGES, Settings
@@ -40,7 +40,7 @@ _LISTS_READ, _LISTS_WRITE = "contact_data contacts:lists:read", "contact_data co
 
 
 class ConstantContact(Vendor):
-    """One account, one user, three applications: main, public and long_lived."""
+    """Constant Contact with one account, one user and three applications: main, public and long_lived."""
 
     name = "constant_contact"
 
@@ -54,27 +54,27 @@ class ConstantContact(Vendor):
         self.first = {key.name: self.tokens.issue(key, scopes, now) for key in keys}
         self.access = AccessCheck(self.tokens)
         self.server = AuthorizationServer(self.tokens, lambda: self.base_url)
-        self.activities = ActivityDesk(self.account)
-        self.imports = ImportDesk(self.account, self.activities)
-        self.contacts = ContactDesk(self.account)
-        self.memberships = MembershipDesk(self.account, self.activities, self.contacts)
-        self.exports = ExportDesk(self.account, self.activities)
-        self.lists = ListDesk(self.account, self.activities)
-        self.fields = FieldDesk(self.account)
+        self.activities = ActivityRoutes(self.account)
+        self.imports = ImportRoutes(self.account, self.activities)
+        self.contacts = ContactRoutes(self.account)
+        self.memberships = MembershipRoutes(self.account, self.activities, self.contacts)
+        self.exports = ExportRoutes(self.account, self.activities)
+        self.lists = ListRoutes(self.account, self.activities)
+        self.fields = FieldRoutes(self.account)
         self.reader = Reader(self.account)
         super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start again."""
+        """Change settings by name; rate limit windows restart."""
         self.account.settings = changed(self.account.settings, settings)
-        self.access.renew()
+        self.access.restart_windows()
 
     def settle(self) -> None:
-        """Do the activities that have come due."""
+        """Finish the activities that are due."""
         self.account.jobs.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
-        """List the paths; the tag is the scope and the privilege that a call needs."""
+        """Return the routes; the tag has the scope and the privilege that a call needs."""
         return (*self._oauth_routes(), *self._activity_routes(), *self._contact_routes(), *self._list_routes())
 
     def _oauth_routes(self) -> Sequence[Route]:
@@ -130,7 +130,13 @@ class ConstantContact(Vendor):
         )
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check the token, the limits of its key, then scope and privilege. By the settings, headers report limits."""
+        """Check the token, the rate limits of its application, then scope and privilege.
+
+        Args:
+            call: the request.
+            route: the matching route; its tag has the scope and the privilege.
+            headers: receives the rate limit headers, if the settings ask for them.
+        """
         if self.account.settings.rate_headers:
             headers |= {"X-RateLimit-Limit": "10000", "X-RateLimit-Remaining": "9999", "X-RateLimit-Reset": "60"}
         if route.tag != _OPEN:
@@ -139,36 +145,36 @@ class ConstantContact(Vendor):
             self.access.check_rights(access, route.tag)
 
     def not_found(self, _call: Call) -> Reply:
-        """Answer a path that the vendor does not have."""
+        """Return the reply for a path that does not exist."""
         return api_error(NOT_FOUND, "The requested resource was not found.", 404)
 
     def refuse(self, call: Call) -> Reply:
-        """Answer 400, as for a body that breaks the schema."""
+        """Return status 400, as for a body that does not match the schema."""
         if call.path.startswith(OAUTH):
             return oauth_refused("invalid_request", "The request is malformed.").reply
         return api_error(INVALID, "import_data must be an array of contacts")
 
     def describe(self) -> Json:
-        """Tell a stranger what to fill into a connection form."""
+        """Return base URL, credentials, audiences, custom fields and settings."""
         return inspection.describe(self.account, self.tokens, self.first, self.base_url)
 
     def audience(self, audience_id: str) -> Audience:
-        """Return a list or one of the account-wide views."""
+        """Return a list, or one of the account-wide views."""
         return inspection.audience(self.account, audience_id)
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
-        """Seed people, in one of the vendor's permissions or in plain words."""
+        """Seed people with a permission of the vendor or a vendor-neutral status."""
         return inspection.seed(self.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
-        """List the control actions."""
+        """Return the vendor's own control actions by name."""
         now = self.context.clock.now()
         return {
             "approve_device": lambda details: self.server.decide(details, "approved"),
             "deny_device": lambda details: self.server.decide(details, "denied"),
             "expire_tokens": lambda _: self.tokens.expire(now),
             "revoke_tokens": lambda _: self.tokens.revoke(),
-            "revoke_refresh_tokens": lambda details: self.tokens.kill_refresh(self._key(details)),
+            "revoke_refresh_tokens": lambda details: self.tokens.revoke_refresh(self._key(details)),
             "authorize": lambda details: self.tokens.issue(self._key(details), self._scopes(details), now),
             "spend": self._spend,
             "script_jobs": self._script_jobs,
@@ -192,14 +198,14 @@ class ConstantContact(Vendor):
         raise ControlError("scopes is a list of names")
 
     def _spend(self, details: Json) -> object:
-        """Take calls out of a key's day, as another user of the key does."""
+        """Count calls of other clients of the application."""
         calls = details.get("calls")
         if not isinstance(calls, int):
             raise ControlError('spend takes {"calls": 9000, "key": "main"}')
         return self.access.spend(self._key(details), calls, self.context.clock.now())
 
     def _script_jobs(self, details: Json) -> object:
-        """Give the next activities one list of states each; every poll moves one on."""
+        """Assign scripted states to the next activities; each poll returns the next state."""
         scripts = details.get("scripts")
         if not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
             raise ControlError('script_jobs takes {"scripts": [["initialized", "completed"], ..]}')
@@ -208,7 +214,7 @@ class ConstantContact(Vendor):
 
     def _unsubscribe(self, details: Json) -> object:
         contact = self._person(details)
-        self.account.permit(contact, "unsubscribed", self.context.clock.now(), "unsubscribed by the person")
+        self.account.set_permission(contact, "unsubscribed", self.context.clock.now(), "unsubscribed by the person")
         return contact.permission
 
     def _leave_list(self, details: Json) -> object:
@@ -219,7 +225,7 @@ class ConstantContact(Vendor):
         return list(contact.left)
 
     def _change_address(self, details: Json) -> object:
-        """Change a contact's address as a colleague does in the vendor's UI."""
+        """Change a contact's address, as a user does in the vendor's UI."""
         email, to = str(details.get("email", "")), str(details.get("to", ""))
         inspection.change_address(self.account, email, to, self.context.clock.now())
         return to

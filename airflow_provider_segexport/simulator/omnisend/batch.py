@@ -1,4 +1,4 @@
-"""One batch with what became of its items, and the failures that a script gives to items."""
+"""A batch with the results of its items, and scripted failures of items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED = -1
 
 @dataclass(slots=True)
 class ItemFault:
-    """A scripted failure: of one address, or of each `every`th item, `times` times."""
+    """A scripted failure of items with an address, or of every `every`th item; it applies `times` times."""
 
     status: int = 503
     email: str | None = None
@@ -25,22 +25,26 @@ class ItemFault:
     times: int = 1
     seen: int = 0
 
-    def strikes(self, item: object) -> bool:
-        """Tell whether this item fails."""
+    def applies_to(self, item: object) -> bool:
+        """Whether this item fails; counts the item and the failure."""
         if self.times < 1:
             return False
         if self.email is not None:
-            hit = json.dumps(self.email) in json.dumps(item)
+            fails = json.dumps(self.email) in json.dumps(item)
         else:
             self.seen += 1
-            hit = self.seen % (self.every or 1) == 0
-        self.times -= hit
-        return hit
+            fails = self.seen % (self.every or 1) == 0
+        self.times -= fails
+        return fails
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch; `outcomes` has twice a contact's number, plus one if it is new, for each item done."""
+    """A batch and its results.
+
+    `body` is the compressed request. `outcomes` has a number for each processed item: `FAILED`, or twice the contact's
+    number, plus one if the contact is new. `failures` has status and problem by index of the item.
+    """
 
     job: Job
     total: int

@@ -1,4 +1,4 @@
-"""Batches: up to 100 contacts, accepted whole, applied later one by one, reported item by item."""
+"""Batches of up to 100 contacts: accepted as a unit, applied later one item at a time, and reported by item."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _MOST, _DEFAULT = 250, 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-class BatchDesk:
-    """The routes of one brand below /batches."""
+class BatchRoutes:
+    """The routes below /batches. `faults` and `stops` are scripted failures of items and early ends of batches."""
 
     def __init__(self, account: Account, reader: Reader) -> None:
         self._account = account
         self._reader = reader
-        self._held: dict[str, Batch] = {}
+        self._batches: dict[str, Batch] = {}
         self.faults: list[ItemFault] = []
         self.stops: deque[int] = deque()
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /batches."""
+        """Handle POST /batches."""
         settings = self._account.settings
         body = body_of(call)
         errors = []
@@ -63,19 +63,19 @@ class BatchDesk:
         facts, notes = call.facts, call.notes
 
         def work(moment: float) -> str:
-            return self._apply(self._held[batch_id], moment, facts, notes)
+            return self._apply(self._batches[batch_id], moment, facts, notes)
 
         seconds = settings.start_seconds + settings.job_seconds + settings.job_seconds_per_row * len(items)
         job = self._account.batches.add(batch_id, call.now, seconds, work, settings.job_states)
         packed = zlib.compress(call.body, 1)
         stop_after = self.stops.popleft() if self.stops else None
         origin = str(body.get("origin", "api"))
-        self._held[batch_id] = Batch(job, len(items), packed, origin, seconds, stop_after)
+        self._batches[batch_id] = Batch(job, len(items), packed, origin, seconds, stop_after)
         call.count("rows", len(items))
         return Reply.json({"batchID": batch_id, "totalCount": len(items)}, 201)
 
     def _apply(self, batch: Batch, moment: float, facts: dict[str, int], notes: list[str]) -> str:
-        """Do the items; returns `stopped` when there were too many errors, or when a script says so."""
+        """Apply the items; return `finished`, or `stopped` after too many errors or at a scripted stop."""
         upsert = Upsert(self._account, moment, "batch")
         most = self._account.settings.stop_after_errors
         state = "finished"
@@ -85,7 +85,7 @@ class BatchDesk:
                 state = "stopped"
                 break
             try:
-                self._strike(item)
+                self._apply_faults(item)
                 contact, new = upsert.post(item)
                 batch.outcomes.append(2 * contact.number + new)
             except Problem as problem:
@@ -98,17 +98,17 @@ class BatchDesk:
         ]
         return state
 
-    def _strike(self, item: object) -> None:
+    def _apply_faults(self, item: object) -> None:
         for fault in self.faults:
-            if fault.strikes(item):
+            if fault.applies_to(item):
                 raise Problem(fault.status, "Please try again later.")
 
     def single(self, call: Call) -> Reply:
-        """Answer GET /batches/{batchID}."""
+        """Handle GET /batches/{batchID}."""
         return Reply.json(self._show(self._named(call), call.now))
 
     def items(self, call: Call) -> Reply:
-        """Answer GET /batches/{batchID}/items: in no promised order, without those not processed."""
+        """Handle GET /batches/{batchID}/items: the processed items, in no particular order."""
         batch = self._named(call)
         shown = self._show(batch, call.now)
         errors: list[Json] = []
@@ -133,29 +133,29 @@ class BatchDesk:
         return Reply.json({**shown, "errors": errors, "responses": responses})
 
     def all(self, call: Call) -> Reply:
-        """Answer GET /batches, newest first (the order is assumed)."""
+        """Handle GET /batches, newest first (the order is assumed)."""
         self._check_query(call)
         self._forget(call.now)
         offset, limit = int(call.query.get("offset", "0")), int(call.query.get("limit", str(_DEFAULT)))
-        matching = self._fitting(call)
-        cut = list(islice(matching, offset, offset + limit + 1))
-        more, cut = len(cut) > limit, cut[:limit]
+        matching = self._matching(call)
+        page = list(islice(matching, offset, offset + limit + 1))
+        more, page = len(page) > limit, page[:limit]
         paging: dict[str, object] = {"limit": limit, "offset": offset}
         if more:
             paging["next"] = self._link(call, offset + limit)
         if offset:
             paging["previous"] = self._link(call, max(0, offset - limit))
-        return Reply.json({"batches": [self._show(batch, call.now) for batch in cut], "paging": paging})
+        return Reply.json({"batches": [self._show(batch, call.now) for batch in page], "paging": paging})
 
-    def _fitting(self, call: Call) -> Iterator[Batch]:
+    def _matching(self, call: Call) -> Iterator[Batch]:
         status, first, last = (call.query.get(name) for name in ("status", "dateFrom", "dateTo"))
         if call.query["endpoint"] != "contacts":
             return
-        for batch in reversed(self._held.values()):
+        for batch in reversed(self._batches.values()):
             day = iso(batch.job.begun)[:10]
             if (first and day < first) or (last and day > last):
                 continue
-            if status is None or self._look(batch, call.now) == status:
+            if status is None or self._state(batch, call.now) == status:
                 yield batch
 
     @staticmethod
@@ -179,24 +179,24 @@ class BatchDesk:
             raise invalid(*errors)
 
     def _link(self, call: Call, offset: int) -> str:
-        """Write a full address, as in the OpenAPI's example; the other filters are carried along."""
+        """Return an absolute URL, as in the OpenAPI's example, with the filters of the request."""
         query = {**call.query, "offset": str(offset)}
         return f"{self._account.base_url()}/api/batches?" + "&".join(f"{k}={v}" for k, v in query.items())
 
     def _named(self, call: Call) -> Batch:
         self._forget(call.now)
-        batch = self._held.get(call.params["batch"])
+        batch = self._batches.get(call.params["batch"])
         if batch is None:
             raise Problem(404, f"Batch '{call.params['batch']}' not found.")
         return batch
 
-    def _look(self, batch: Batch, now: float) -> str:
-        job = self._account.batches.look(batch.job.id, now) or batch.job
+    def _state(self, batch: Batch, now: float) -> str:
+        job = self._account.batches.poll(batch.job.id, now) or batch.job
         timed = job.state == "pending" and not job.script and job.due < float("inf")
         return "inProgress" if timed and now >= job.begun + self._account.settings.start_seconds else job.state
 
     def _show(self, batch: Batch, now: float) -> Json:
-        state = self._look(batch, now)
+        state = self._state(batch, now)
         job = batch.job
         shown: Json = {
             "batchID": job.id,
@@ -219,11 +219,11 @@ class BatchDesk:
         return self._reader.show(self._account.contacts[number], now)
 
     def _forget(self, now: float) -> None:
-        """Drop what is older than 7 days (batches page of v3, read 2026-08), oldest first."""
+        """Delete finished batches that are older than 7 days (batches page of v3, read 2026-08)."""
         oldest = now - self._account.settings.batch_days * _DAY
-        while self._held:
-            batch = next(iter(self._held.values()))
+        while self._batches:
+            batch = next(iter(self._batches.values()))
             if batch.job.begun > oldest or batch.job.active:
                 return
-            del self._held[batch.job.id]
+            del self._batches[batch.job.id]
             self._account.batches.forget(batch.job.id)

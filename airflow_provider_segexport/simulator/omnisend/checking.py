@@ -1,4 +1,4 @@
-"""Checks of a contact; the response lists all errors at once (responses page, read 2026-08)."""
+"""Validation of a contact; the response lists all errors (responses page, read 2026-08)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]
 _BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _SCALARS = frozenset({str, int, float, bool})
-_NAME_LENGTH = 128  # of custom properties, the official plugin's; read 2026-08
+_NAME_LENGTH = 128  # of a custom property's name, as in the official plugin; read 2026-08
 CONTACT_MEMBERS = frozenset(
     (*TEXTS, "identifiers", "gender", "birthdate", "countryCode", "tags", "customProperties", "createdAt")
 )
@@ -43,12 +43,12 @@ def _birthdate(value: object) -> bool:
 
 
 def is_moment(value: object) -> bool:
-    """Tell whether a value is an RFC 3339 timestamp."""
+    """Whether a value is an RFC 3339 timestamp."""
     return isinstance(value, str) and _MOMENT.fullmatch(value) is not None and is_day_or_moment(value)
 
 
 def is_day_or_moment(value: str) -> bool:
-    """Tell whether a text is a date or a timestamp, as a filter may have it."""
+    """Whether a text is a date or a timestamp, the two forms that filters allow."""
     try:
         datetime.fromisoformat(value)
     except ValueError:
@@ -70,13 +70,19 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str, str]] = {
 
 
 def check_contact(item: object, tag_length: int, *, identified: bool = True) -> Json:
-    """Return a contact that may be applied; raises all that is wrong with it."""
+    """Return a valid contact; raise a `Problem` with all errors of an invalid one.
+
+    Args:
+        item: the contact.
+        tag_length: maximum length of a tag.
+        identified: require `identifiers`.
+    """
     if not isinstance(item, dict):
         raise invalid(FieldError("", "invalid_type", "Must be an object"))
     errors: list[FieldError] = []
     for name, value in item.items():
         if name in _TEXTS and type(value) is str:
-            continue  # nearly all values of nearly all contacts
+            continue  # a fast path for most values
         form = _FORMS.get(name)
         if form and value is not None and not form[0](value):
             errors.append(FieldError(name, form[1], form[2]))
@@ -112,7 +118,7 @@ def _check_identifiers(identifiers: object, errors: list[FieldError]) -> None:
 
 
 def is_phone(value: object) -> bool:
-    """Tell whether a value is a number in E.164 format."""
+    """Whether a value is a phone number in E.164 format."""
     return isinstance(value, str) and _PHONE.fullmatch(value) is not None
 
 
@@ -134,7 +140,7 @@ def _check_channels(row: Json, at: str, errors: list[FieldError]) -> None:
 
 
 def _check_consent(consent: object, at: str, errors: list[FieldError]) -> None:
-    """Note what does not fit: four texts, of which one is a time."""
+    """Add the errors of a consent, which has four strings; one of them is a timestamp."""
     if not isinstance(consent, dict):
         errors.append(FieldError(at, "invalid_type", "Must be an object"))
         return
@@ -147,7 +153,14 @@ def _check_consent(consent: object, at: str, errors: list[FieldError]) -> None:
 
 
 def check_tags(tags: object, errors: list[FieldError], length: int, *, least: int = 1) -> None:
-    """Note what is wrong with a list of tags."""
+    """Add the errors of a list of tags to `errors`.
+
+    Args:
+        tags: the value to check.
+        errors: receives the errors.
+        length: maximum length of a tag.
+        least: minimum number of tags.
+    """
     if not isinstance(tags, list) or not least <= len(tags) <= MOST_TAGS:
         errors.append(FieldError("tags", "invalid_length", f"Must have {least} to {MOST_TAGS} items"))
         return

@@ -1,4 +1,4 @@
-"""The routes about single contacts, and the tagging of many."""
+"""Routes of single contacts, and of adding tags to and removing them from many contacts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .upserting import Upsert
 if TYPE_CHECKING:
     from .reads import Reader
     from .records import Contact
-    from .segments import SegmentDesk
+    from .segments import SegmentRoutes
     from .state import Account
 
 Json = dict[str, object]
@@ -23,31 +23,31 @@ _MOST_SELECTED = 250  # of each kind; contacts OpenAPI 2026-03-15, read 2026-08
 _SELECTORS = ("emails", "contactIDs", "phones")
 
 
-class ContactDesk:
-    """The routes of one brand below /contacts that write or name one contact."""
+class ContactRoutes:
+    """The routes below /contacts, without the listing."""
 
-    def __init__(self, account: Account, segments: SegmentDesk, reader: Reader) -> None:
+    def __init__(self, account: Account, segments: SegmentRoutes, reader: Reader) -> None:
         self._account = account
         self._segments = segments
         self._reader = reader
 
     def show(self, call: Call) -> Reply:
-        """Answer GET /contacts/{id}."""
+        """Handle GET /contacts/{id}."""
         return Reply.json(self._reader.show(self._by_id(call), call.now))
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /contacts: 201 for a new contact, 200 for one that was there."""
+        """Handle POST /contacts; the status is 201 for a new contact and 200 for an existing one."""
         upsert = Upsert(self._account, call.now, "POST")
         contact, new = upsert.post(body_of(call))
-        self._tell(call, upsert)
+        self._log_counts(call, upsert)
         return Reply.json(self._reader.show(contact, call.now), 201 if new else 200)
 
     def patch(self, call: Call) -> Reply:
-        """Answer PATCH /contacts/{id}."""
+        """Handle PATCH /contacts/{id}."""
         return self._patch(call, self._by_id(call))
 
     def patch_by_email(self, call: Call) -> Reply:
-        """Answer PATCH /contacts?email=."""
+        """Handle PATCH /contacts?email=."""
         email = call.query.get("email")
         if not email:
             raise wrong("email", "Email is required", "required")
@@ -59,19 +59,19 @@ class ContactDesk:
     def _patch(self, call: Call, contact: Contact) -> Reply:
         upsert = Upsert(self._account, call.now, "PATCH")
         upsert.patch(contact, body_of(call))
-        self._tell(call, upsert)
+        self._log_counts(call, upsert)
         return Reply.json(self._reader.show(contact, call.now))
 
     def add_tags(self, call: Call) -> Reply:
-        """Answer POST /contacts/tags."""
+        """Handle POST /contacts/tags."""
         return self._tags(call, add=True)
 
     def remove_tags(self, call: Call) -> Reply:
-        """Answer DELETE /contacts/tags."""
+        """Handle DELETE /contacts/tags."""
         return self._tags(call, add=False)
 
     def _tags(self, call: Call, *, add: bool) -> Reply:
-        """Accept the work; it is done later, without a job to ask for (contacts OpenAPI)."""
+        """Accept a tag change. The vendor applies it later, and has no job to poll (contacts OpenAPI)."""
         account = self._account
         selected, tags = self._selected(body_of(call))
         facts, notes = call.facts, call.notes
@@ -106,7 +106,7 @@ class ContactDesk:
         segment_id = body.get("segmentID")
         if segment_id:
             selected["segmentID"] = segment_id
-            if segment_id not in self._segments.held:
+            if segment_id not in self._segments.by_id:
                 errors.append(FieldError("segmentID", "not_found", "Segment does not exist"))
         if not selected:
             errors.append(FieldError("emails", "required", "At least one selector is required"))
@@ -117,23 +117,23 @@ class ContactDesk:
         return selected, tags
 
     def _pick(self, selected: Json, now: float) -> list[Contact]:
-        """Return the union of all selectors; who is unknown is passed over."""
+        """Return the contacts that any selector matches; unknown ones are ignored."""
         account = self._account
         contacts: dict[int, Contact] = {}
         for name, values in selected.items():
             if name == "segmentID":
-                segment = self._segments.held.get(str(values))
+                segment = self._segments.by_id.get(str(values))
                 numbers = self._segments.members(segment, now) if segment else ()
-                held: list[Contact | None] = [account.contacts[number] for number in numbers]
+                candidates: list[Contact | None] = [account.contacts[number] for number in numbers]
             elif not isinstance(values, list):
                 continue
             elif name == "emails":
-                held = [account.by_email.get(account.key(value)) for value in values]
+                candidates = [account.by_email.get(account.key(value)) for value in values]
             elif name == "phones":
-                held = [account.by_phone.get(value) for value in values]
+                candidates = [account.by_phone.get(value) for value in values]
             else:
-                held = [account.contact(value) for value in values]
-            contacts |= {contact.number: contact for contact in held if contact}
+                candidates = [account.contact(value) for value in values]
+            contacts |= {contact.number: contact for contact in candidates if contact}
         return list(contacts.values())
 
     def _by_id(self, call: Call) -> Contact:
@@ -143,6 +143,6 @@ class ContactDesk:
         return contact
 
     @staticmethod
-    def _tell(call: Call, upsert: Upsert) -> None:
+    def _log_counts(call: Call, upsert: Upsert) -> None:
         call.facts |= dict(upsert.facts)
         call.notes += [f"unknown field {name!r} ignored" for name in upsert.unknown]

@@ -1,4 +1,4 @@
-"""Omnisend's error bodies: RFC 9457 problems."""
+"""Error bodies of Omnisend: RFC 9457 problems."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _INSTANCE = "urn:omnisend:request:"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with a request."""
+    """An error of one field of a request."""
 
     field: str
     code: str
     message: str
 
     def as_json(self) -> Json:
-        """Show it as the vendor does."""
+        """Return the vendor's JSON of the error."""
         return {"field": self.field, "code": self.code, "message": self.message}
 
 
 class Problem(Exception):
-    """Ends a call, or one item of a batch, with an error response."""
+    """The vendor rejects a call, or one item of a batch, with an error response."""
 
     def __init__(
         self, status: int, detail: str = "", errors: Sequence[FieldError] = (), retry_after: int | None = None
@@ -56,7 +56,7 @@ class Problem(Exception):
         self.retry_after = retry_after
 
     def as_json(self, trace: str) -> Json:
-        """Write the problem's body; `trace` names the request. A 401 has neither detail nor instance (recorded)."""
+        """Return the problem's body; `trace` is an id of the request. A 401 has no detail or instance (recorded)."""
         kind, title = _TITLES.get(self.status, ("problem", "Problem"))
         body: Json = {"type": _TYPES + kind, "title": title, "status": self.status}
         if self.detail:
@@ -68,12 +68,12 @@ class Problem(Exception):
         return body
 
     def reply(self, trace: str) -> Reply:
-        """Answer a call with it."""
+        """Return the problem as a reply."""
         kind = {"content-type": "application/problem+json"}
         return Reply.json(self.as_json(trace), self.status, kind)
 
     def refusal(self, trace: str) -> RefusedError:
-        """Return the exception that ends a call."""
+        """Return the exception that rejects a call with the problem."""
         return RefusedError(self.reply(trace))
 
 
@@ -83,5 +83,11 @@ def invalid(*errors: FieldError) -> Problem:
 
 
 def wrong(name: str, message: str, code: str = "invalid_format") -> Problem:
-    """Return the problem of a request with one wrong field."""
+    """Return the problem of a request with one invalid field.
+
+    Args:
+        name: path of the field.
+        message: error message.
+        code: error code.
+    """
     return invalid(FieldError(name, code, message))

@@ -1,4 +1,4 @@
-"""The control API's views of a brand, and its seeding of people."""
+"""Control API of the brand: views of its audiences, seeding of people, and changes in the vendor's UI."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .state import Account
 
 ALL, OTHER = "all-contacts", "other-store"
-TAGS = ("Customers", "Newsletter", "Lapsed")  # shown as audiences from the start; a tag needs no making
-_PLAIN_WORDS = {
+TAGS = ("Customers", "Newsletter", "Lapsed")  # shown as audiences from the start; a tag need not be created
+_STATUS_ALIASES = {
     "active": "subscribed",
     "suppressed": "unsubscribed",
     "bounced": "unsubscribed",
@@ -31,7 +31,13 @@ _OWN = (*TEXTS, "gender", "birthdate", "countryCode")
 
 
 def describe(account: Account, keys: dict[str, str], base_url: str) -> Json:
-    """Tell a stranger what to fill into a connection form."""
+    """Return base URL, credentials, audiences, custom fields and settings.
+
+    Args:
+        account: the brand.
+        keys: API keys by name.
+        base_url: the vendor's URL prefix.
+    """
     names = dict.fromkeys((*TAGS, *account.tags))
     members = {name: len(account.tags[name].numbers) if name in account.tags else 0 for name in names}
     return {
@@ -48,18 +54,18 @@ def describe(account: Account, keys: dict[str, str], base_url: str) -> Json:
 
 
 def audience(account: Account, audience_id: str) -> Audience:
-    """Show the people with a tag (none for a tag that was never used), or all people."""
+    """Return the people with a tag (none for an unused tag), or all people of the brand."""
     if audience_id in (ALL, OTHER):
-        held = [contact for contact in account.contacts if not contact.deleted]
+        contacts = [contact for contact in account.contacts if not contact.deleted]
     else:
         tagged = account.tags.get(audience_id)
-        held = [account.contacts[number] for number in tagged.after(-1)] if tagged else []
-    counts = dict(Counter(contact.status for contact in held))
-    return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, held))
+        contacts = [account.contacts[number] for number in tagged.after(-1)] if tagged else []
+    counts = dict(Counter(contact.status for contact in contacts))
+    return Audience(audience_id, audience_id, counts, dict(account.mails), lambda: _people(account, contacts))
 
 
-def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
-    for contact in held:
+def _people(account: Account, contacts: Iterable[Contact]) -> Iterator[Json]:
+    for contact in contacts:
         yield {
             "id": account.contact_id(contact),
             "email": contact.email,
@@ -76,17 +82,24 @@ def _people(account: Account, held: Iterable[Contact]) -> Iterator[Json]:
 
 
 def seed(account: Account, people: Sequence[Json], tag: str | None, now: float) -> int:
-    """Put people into the brand and, with an audience, give them that tag."""
+    """Add people to the brand and, if `tag` is not None, add the tag to them.
+
+    Args:
+        account: the brand.
+        people: each with `email`, and optionally `status` and `fields`.
+        tag: tag to add; None for none.
+        now: time of the change, in seconds since the epoch.
+    """
     for row in people:
         email = row.get("email")
         if not isinstance(email, str) or not is_email(email):
             raise ControlError(f"not an address: {email!r}")
         given = str(row.get("status", "subscribed"))
-        status = _PLAIN_WORDS.get(given, given)
+        status = _STATUS_ALIASES.get(given, given)
         if status not in (*STATUSES, "deleted"):
-            statuses = ", ".join([*_PLAIN_WORDS, *STATUSES])
+            statuses = ", ".join([*_STATUS_ALIASES, *STATUSES])
             raise ControlError(f"no status {given!r}; there are: {statuses}, deleted")
-        contact = account.by_email.get(account.key(email)) or account.enrol(email, now, ())
+        contact = account.by_email.get(account.key(email)) or account.add_contact(email, now, ())
         fields = row.get("fields")
         if isinstance(fields, dict):
             contact.fields = pack({n if n in _OWN else CUSTOM + n: value for n, value in fields.items()})
@@ -95,7 +108,7 @@ def seed(account: Account, people: Sequence[Json], tag: str | None, now: float) 
         if status == "deleted":
             account.erase(contact, now)
         else:
-            account.enter(contact, status, now, now, f"seeded as {status}")
+            account.set_status(contact, status, now, now, f"seeded as {status}")
     return len(people)
 
 
@@ -110,7 +123,7 @@ def change_address(account: Account, email: str, to: str, now: float) -> None:
     """
     contact = account.by_email.get(account.key(email))
     if contact is None or not is_email(to):
-        raise ControlError(f"No contact has the address {email!r}, or {to!r} is no address.")
+        raise ControlError(f"No contact has the address {email!r}, or {to!r} is not a valid address.")
     other = account.by_email.get(account.key(to))
     if other is not None and other is not contact:
         tags = other.tags
@@ -119,4 +132,4 @@ def change_address(account: Account, email: str, to: str, now: float) -> None:
     del account.by_email[account.key(email)]
     contact.email, contact.updated = to, now
     account.by_email[account.key(to)] = contact
-    account.tell(contact, now, f"address changed from {email}")
+    account.record_event(contact, now, f"address changed from {email}")

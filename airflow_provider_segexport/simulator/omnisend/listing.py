@@ -1,4 +1,4 @@
-"""Pages of anything that can be ordered: where a page begins, how it goes on, what its cursors say."""
+"""Pages of an ordered listing, with cursors in both directions."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _FIRST: dict[str, Key] = {"number": (-inf, -inf), "name": ("", -inf)}
 
 
 class Sorted:
-    """Keys in ascending order, read from any key on."""
+    """Keys in ascending order."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
 
     def after(self, key: Key) -> Iterator[Key]:
         """Yield the higher keys, ascending."""
-        return (self._keys[at] for at in range(bisect_right(self._keys, key), len(self._keys)))
+        return (self._keys[index] for index in range(bisect_right(self._keys, key), len(self._keys)))
 
     def before(self, key: Key) -> Iterator[Key]:
         """Yield the lower keys, descending."""
-        return (self._keys[at] for at in range(bisect_left(self._keys, key) - 1, -1, -1))
+        return (self._keys[index] for index in range(bisect_left(self._keys, key) - 1, -1, -1))
 
 
 class ByNumber:
-    """Members in the order of their numbers, which is that of creation."""
+    """Members in the order of their numbers, which is the order of creation."""
 
     def __init__(self, members: Members) -> None:
         self._members = members
@@ -57,7 +57,7 @@ class ByNumber:
 
 
 class AllNumbers:
-    """All numbers below a count."""
+    """All contact numbers below a count."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -80,18 +80,29 @@ def _number(key: Key) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A page request. With a cursor, filters and order come from the cursor."""
+    """A request for a page. With a cursor, filters and order are those of the cursor.
+
+    `cursor_key` is the key at which the page starts, or None for the first page.
+    """
 
     filters: dict[str, str]
     sort: str
     descending: bool
     limit: int
-    at: Key | None
+    cursor_key: Key | None
     backwards: bool
 
     @classmethod
     def read(cls, call: Call, filters: Collection[str], sorts: Sequence[str], most: int, default: int) -> Request:
-        """Read the query; unknown parameters and changed filters are refused (vendor page, 2026-08)."""
+        """Parse the query; reject unknown parameters, and filters that differ from the cursor's (vendor page, 2026-08).
+
+        Args:
+            call: the request.
+            filters: names of the supported filters.
+            sorts: names of the supported sort keys; the first is the default.
+            most: maximum page size.
+            default: default page size.
+        """
         parameters = {*filters, "limit", "after", "before", "sort", "direction"}
         errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in parameters]
         limit = call.query.get("limit", str(default))
@@ -111,25 +122,26 @@ class Request:
         cursor = call.query.get("before", call.query.get("after"))
         if cursor is None:
             return cls(given, order["sort"], order["direction"] == "desc", int(limit), None, backwards)
-        held, at = _open(cursor)
+        cursor_query, cursor_key = _decode(cursor)
         sent = {**given, **{name: call.query[name] for name in order if name in call.query}}
-        if any(held.get(name) != value for name, value in sent.items()):
+        if any(cursor_query.get(name) != value for name, value in sent.items()):
             raise wrong("after", "Filters and order cannot change between pages", "invalid_cursor")
-        remaining = {name: value for name, value in held.items() if name not in order}
-        return cls(remaining, held["sort"], held["direction"] == "desc", int(limit), at, backwards)
+        cursor_filters = {name: value for name, value in cursor_query.items() if name not in order}
+        descending = cursor_query["direction"] == "desc"
+        return cls(cursor_filters, cursor_query["sort"], descending, int(limit), cursor_key, backwards)
 
     def page(self, view: View) -> tuple[list[Key], Json]:
-        """Return the keys of the page and its `paging`."""
+        """Return the keys of the page, and the response's `paging`."""
         kind = "name" if self.sort == "name" else "number"
         towards_lower = self.descending != self.backwards
-        start = self.at or (_LAST if towards_lower else _FIRST)[kind]
+        start = self.cursor_key or (_LAST if towards_lower else _FIRST)[kind]
         walk = view.before(start) if towards_lower else view.after(start)
         keys = list(islice(walk, self.limit + 1))
         more, keys = len(keys) > self.limit, keys[: self.limit]
         if self.backwards:
             keys.reverse()
         following = bool(keys) and (more or self.backwards)
-        preceding = bool(keys) and (more if self.backwards else self.at is not None)
+        preceding = bool(keys) and (more if self.backwards else self.cursor_key is not None)
         cursors = {
             "after": self._cursor(keys[-1]) if following else None,
             "before": self._cursor(keys[0]) if preceding else None,
@@ -138,15 +150,15 @@ class Request:
 
     def _cursor(self, key: Key) -> str:
         direction = "desc" if self.descending else "asc"
-        held = {"at": list(key), "held": {**self.filters, "sort": self.sort, "direction": direction}}
-        return base64.urlsafe_b64encode(json.dumps(held).encode()).decode().rstrip("=")
+        content = {"key": list(key), "query": {**self.filters, "sort": self.sort, "direction": direction}}
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
-def _open(cursor: str) -> tuple[dict[str, str], Key]:
+def _decode(cursor: str) -> tuple[dict[str, str], Key]:
     try:
-        value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        first, second = value["at"]
-        held = {str(name): str(text) for name, text in value["held"].items()}
+        content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        first, second = content["key"]
+        query = {str(name): str(text) for name, text in content["query"].items()}
     except (binascii.Error, ValueError, TypeError, KeyError, AttributeError):
         raise wrong("after", "Cursor is invalid", "invalid_cursor") from None
-    return held, (first, second)
+    return query, (first, second)

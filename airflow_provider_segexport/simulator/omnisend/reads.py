@@ -1,4 +1,4 @@
-"""Contacts as the API shows them, one or in pages."""
+"""Reading of contacts: the JSON of one contact, and pages of contacts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .records import CUSTOM, STATUSES
 if TYPE_CHECKING:
     from .listing import Key, View
     from .records import Contact
-    from .segments import SegmentDesk
+    from .segments import SegmentRoutes
     from .state import Account
 
 Json = dict[str, object]
@@ -29,15 +29,15 @@ _NO_MEMBERS = Members()
 
 
 class Reader:
-    """Pages of one brand; a listing that had to be searched for is kept while nothing changes."""
+    """Reads contacts of one brand. The result of a search is cached until the brand changes."""
 
-    def __init__(self, account: Account, segments: SegmentDesk) -> None:
+    def __init__(self, account: Account, segments: SegmentRoutes) -> None:
         self._account = account
         self._segments = segments
         self._cache: tuple[object, View] = (None, Sorted(()))
 
     def show(self, contact: Contact, now: float) -> Json:
-        """Show a contact; fields that it does not have are left out (assumed)."""
+        """Return the JSON of a contact; assumed: fields without a value are left out."""
         account = self._account
         fields = unpack(contact.fields)
         email = {"status": contact.status, "statusChangedAt": iso(contact.changed)}
@@ -70,7 +70,7 @@ class Reader:
         }
 
     def page(self, call: Call) -> Reply:
-        """Answer GET /contacts."""
+        """Handle GET /contacts."""
         request = Request.read(call, _FILTERS, ("createdAt", "updatedAt"), _MOST, _DEFAULT)
         _check_filters(request.filters)
         keys, paging = request.page(self._view(request, call.now))
@@ -92,27 +92,29 @@ class Reader:
         return self._cache[1]
 
     def _state(self, filters: dict[str, str], now: float) -> str:
-        segment = self._segments.held.get(filters.get("segmentID", ""))
+        segment = self._segments.by_id.get(filters.get("segmentID", ""))
         return segment.status(now) if segment else ""
 
     def _search(self, request: Request, now: float) -> list[Key]:
         account, filters = self._account, request.filters
-        held = account.contacts
+        candidates = account.contacts
         if "email" in filters:
             contact = account.by_email.get(account.key(filters["email"]))
-            held = [contact] if contact else []
+            candidates = [contact] if contact else []
         elif "phone" in filters:
             contact = account.by_phone.get(filters["phone"])
-            held = [contact] if contact else []
+            candidates = [contact] if contact else []
         elif "tag" in filters:
-            held = [account.contacts[number] for number in account.tags.get(filters["tag"], _NO_MEMBERS).after(-1)]
+            candidates = [
+                account.contacts[number] for number in account.tags.get(filters["tag"], _NO_MEMBERS).after(-1)
+            ]
         elif "segmentID" in filters:
-            segment = self._segments.held.get(filters["segmentID"])
-            held = [account.contacts[n] for n in self._segments.members(segment, now)] if segment else []
+            segment = self._segments.by_id.get(filters["segmentID"])
+            candidates = [account.contacts[n] for n in self._segments.members(segment, now)] if segment else []
         since = _seconds(filters["updatedAtFrom"]) if "updatedAtFrom" in filters else None
         keys: list[Key] = [
             (contact.updated if request.sort == "updatedAt" else contact.number, contact.number)
-            for contact in held
+            for contact in candidates
             if not contact.deleted
             and filters.get("status") in (None, contact.status)
             and (since is None or contact.updated >= since)

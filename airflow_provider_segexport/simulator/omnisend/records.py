@@ -1,15 +1,18 @@
-"""A person at Omnisend: identifiers, channels, tags, properties."""
+"""The record of a contact: identifiers, channels, tags and properties."""
 
 from __future__ import annotations
 
 from airflow_provider_segexport.simulator.people import NO_FIELDS, Fields, History
 
 STATUSES = ("subscribed", "unsubscribed", "nonSubscribed")  # contacts OpenAPI 2026-03-15, read 2026-08
-CUSTOM = "customProperties."  # before the names of custom properties among a contact's fields
+CUSTOM = "customProperties."  # prefix of custom properties in `Contact.fields`
 
 
 class Contact:
-    """A person; `number` counts from 0 and is the root of the contact id."""
+    """A person. `number` is the position in `Account.contacts`, from which the contact id is derived.
+
+    `changed` is the date of `status`. `sms` has the status of the SMS channel and its date.
+    """
 
     __slots__ = (
         "changed",
@@ -31,7 +34,7 @@ class Contact:
         self.number = number
         self.email = email
         self.phones: tuple[str, ...] = ()
-        self.status = "nonSubscribed"  # of a new contact without channels: assumed
+        self.status = "nonSubscribed"  # assumed for a new contact without channels
         self.changed = now
         self.sms: tuple[str, float] = ("nonSubscribed", now)
         self.fields: Fields = NO_FIELDS

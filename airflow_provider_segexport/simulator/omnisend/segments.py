@@ -1,4 +1,4 @@
-"""Dynamic segments: built a while after they were asked for, and then always up to date."""
+"""Dynamic segments: ready some seconds after they are created, and always up to date from then on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEXTS = ("firstName", "lastName", "gender", "country", "state", "city", "addres
 
 
 def body_of(call: Call) -> Json:
-    """Read an object from the body, or refuse it."""
+    """Return the body's object; reject a body that is not a JSON object."""
     try:
         return call.json_object()
     except BodyError:
@@ -36,7 +36,7 @@ def body_of(call: Call) -> Json:
 
 @dataclass(slots=True)
 class Segment:
-    """A segment with its rules, as they were sent and as they are tested."""
+    """A segment. `groups` has the rules as sent, `fits` checks a contact, `ready` is the time when it is built."""
 
     id: str
     number: int
@@ -52,16 +52,16 @@ class Segment:
         return "ready" if now >= self.ready else "building"
 
 
-class SegmentDesk:
-    """The routes of one brand below /segments."""
+class SegmentRoutes:
+    """The routes below /segments."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.held: dict[str, Segment] = {}
+        self.by_id: dict[str, Segment] = {}
         self._cache: dict[str, tuple[int, Sequence[int]]] = {}
 
     def members(self, segment: Segment, now: float) -> Sequence[int]:
-        """Return the members of a segment in ascending order; none while it is building (assumed)."""
+        """Return the members' numbers in ascending order; assumed: none while the segment is built."""
         if segment.status(now) == "building":
             return ()
         version, numbers = self._cache.get(segment.id, (-1, ()))
@@ -71,36 +71,36 @@ class SegmentDesk:
         return numbers
 
     def of(self, contact: Contact, now: float) -> list[str]:
-        """Name the segments that a contact is in."""
-        return [s.id for s in self.held.values() if s.status(now) == "ready" and s.fits(contact)]
+        """Return the ids of the segments that have the contact as a member."""
+        return [s.id for s in self.by_id.values() if s.status(now) == "ready" and s.fits(contact)]
 
     def all(self, call: Call) -> Reply:
-        """Answer GET /segments."""
+        """Handle GET /segments."""
         request = Request.read(call, (), ("createdAt", "name"), _MOST_ON_PAGE, _ON_PAGE)
         by_name = request.sort == "name"
-        keys = {((s.name if by_name else s.number), s.number): s for s in self.held.values()}
+        keys = {((s.name if by_name else s.number), s.number): s for s in self.by_id.values()}
         page_keys, paging = request.page(Sorted(sorted(keys)))
         return Reply.json({"segments": [self._show(keys[key], call.now) for key in page_keys], "paging": paging})  # type: ignore[index]
 
     def single(self, call: Call) -> Reply:
-        """Answer GET /segments/{segmentID}."""
+        """Handle GET /segments/{segmentID}."""
         return Reply.json(self._show(self._named(call), call.now))
 
     def statistics(self, call: Call) -> Reply:
-        """Answer GET /segments/{segmentID}/statistics."""
+        """Handle GET /segments/{segmentID}/statistics."""
         return Reply.json({"contactsCount": len(self.members(self._named(call), call.now))})
 
     def create(self, call: Call) -> Reply:
-        """Answer POST /segments."""
+        """Handle POST /segments."""
         name, groups, fits = self._read(body_of(call))
         ready = call.now + self._account.settings.segment_seconds
         segment_id = self._account.ids.hex(24)
-        made = Segment(segment_id, len(self.held), name, groups, fits, call.now, call.now, ready)
-        self.held[segment_id] = made
+        made = Segment(segment_id, len(self.by_id), name, groups, fits, call.now, call.now, ready)
+        self.by_id[segment_id] = made
         return Reply.json(self._show(made, call.now), 201)
 
     def change(self, call: Call) -> Reply:
-        """Answer PUT /segments/{segmentID}; 409 while it is building."""
+        """Handle PUT /segments/{segmentID}; 409 while it is building."""
         segment = self._settled(call, "updated")
         segment.name, segment.groups, segment.fits = self._read(body_of(call))
         segment.updated, segment.ready = call.now, call.now + self._account.settings.segment_seconds
@@ -108,8 +108,8 @@ class SegmentDesk:
         return Reply.json(self._show(segment, call.now))
 
     def delete(self, call: Call) -> Reply:
-        """Answer DELETE /segments/{segmentID}; 409 while it is building."""
-        del self.held[self._settled(call, "deleted").id]
+        """Handle DELETE /segments/{segmentID}; 409 while it is building."""
+        del self.by_id[self._settled(call, "deleted").id]
         call.count("segments_deleted")
         return Reply(204)
 
@@ -120,7 +120,7 @@ class SegmentDesk:
         return segment
 
     def _named(self, call: Call) -> Segment:
-        segment = self.held.get(call.params["segment"])
+        segment = self.by_id.get(call.params["segment"])
         if segment is None:
             raise Problem(404, f"Segment '{call.params['segment']}' not found.")
         return segment
@@ -175,7 +175,7 @@ def _condition(condition: Json, at: str) -> Callable[[Contact], bool]:
 
 
 def _filter(row: Json, at: str) -> Callable[[Contact], bool]:
-    """Return the test of one filter; those simulated are tags, status, texts and custom properties."""
+    """Return a function that checks one filter; only tags, status, texts and custom properties are simulated."""
     name, operator, value = row.get("property"), row.get("operator"), row.get("value")
     wanted = {str(item) for item in (value if isinstance(value, list) else [value])}
     if name == "subscriptionStatus" and operator == "equals":

@@ -10,7 +10,7 @@ PERMISSIONS = ("contacts.read", "contacts.write", "segments.read", "segments.wri
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits are the published ones; None switches a limit off."""
+    """The default limits are the published ones; None disables a limit."""
 
     calls_per_minute: int | None = 400
     tag_calls_per_minute: int | None = 60

@@ -1,4 +1,4 @@
-"""One brand with all its routes."""
+"""A brand (a store) with its routes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .access import VERSION, AccessCheck, ApiKey
-from .batches import BatchDesk
-from .contacts import ContactDesk
+from .batches import BatchRoutes
+from .contacts import ContactRoutes
 from .reads import Reader
-from .segments import SegmentDesk
+from .segments import SegmentRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class Shop:
-    """The desks of one brand."""
+    """The routes, access checks and state of one brand."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.access = AccessCheck(account)
-        self.segments = SegmentDesk(account)
+        self.segments = SegmentRoutes(account)
         self.reader = Reader(account, self.segments)
-        self.contacts = ContactDesk(account, self.segments, self.reader)
-        self.batches = BatchDesk(account, self.reader)
+        self.contacts = ContactRoutes(account, self.segments, self.reader)
+        self.batches = BatchRoutes(account, self.reader)
 
     def key(self, permissions: Sequence[str] | None = None) -> ApiKey:
-        """Make an API key: the brand's id, a hyphen, a secret."""
+        """Create an API key, which has the form `<brand id>-<secret>`."""
         return ApiKey(f"{self.account.id}-{self.account.ids.hex(32)}", permissions)
 
     def brand(self, _call: Call) -> Reply:
-        """Answer GET /brands/current."""
+        """Handle GET /brands/current."""
         return Reply.json(
             {
                 "brandID": self.account.id,

@@ -23,20 +23,27 @@ _MOST_EVENTS = 10_000
 
 @dataclass(slots=True)
 class Audit:
-    """Events that a careful client never causes, with counts and the first ones in full."""
+    """Events that a correct export never causes: counts by kind, and the first 10,000 events in full."""
 
     counts: Counter[str] = field(default_factory=Counter)
     events: list[dict[str, object]] = field(default_factory=list)
 
     def note(self, kind: str, email: str, now: float, detail: str = "") -> None:
-        """Remember one deed."""
+        """Record an event.
+
+        Args:
+            kind: kind of event.
+            email: address of the contact, or name of the list.
+            now: time of the event.
+            detail: details of the event.
+        """
         self.counts[kind] += 1
         if len(self.events) < _MOST_EVENTS:
             self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 
 class Account:
-    """A brand, which is a store."""
+    """A new, empty brand (a store)."""
 
     def __init__(self, ids: Ids, name: str, settings: Settings, now: float, base_url: Callable[[], str]) -> None:
         self.settings = settings
@@ -51,7 +58,7 @@ class Account:
         self.by_phone: dict[str, Contact] = {}
         self.erased = 0
         self.tags: dict[str, Members] = {}
-        self.version = 0  # moves on with every change, so that a listing knows that it is stale
+        self.version = 0  # increases with every change; cached listings of an older version are stale
         self.audit = Audit()
         self.mails: Counter[str] = Counter()
         self.batches = Jobs(running="inProgress", done="finished", waiting="pending")
@@ -60,20 +67,20 @@ class Account:
         self._histories: dict[History, History] = {}
 
     def settle(self, now: float) -> None:
-        """Do the work that has come due."""
+        """Finish the jobs that are due."""
         self.batches.settle(now)
         self.taggings.settle(now)
 
     def key(self, email: str) -> str:
-        """Return what addresses are compared by."""
+        """Return the key under which an address is compared: lower case, unless `email_case` is `keep`."""
         return email.lower() if self.settings.email_case == "ignore" else email
 
     def contact_id(self, contact: Contact) -> str:
-        """Write a contact's id."""
+        """Return a contact's id."""
         return f"{self._prefix}{contact.number:08x}"
 
     def contact(self, contact_id: str) -> Contact | None:
-        """Find a contact by id."""
+        """Return the contact with this id, or None."""
         if contact_id[:16] != self._prefix:
             return None
         try:
@@ -83,8 +90,14 @@ class Account:
         contact = self.contacts[number] if 0 <= number < len(self.contacts) else None
         return contact if contact and not contact.deleted else None
 
-    def enrol(self, email: str, now: float, history: History) -> Contact:
-        """Create a contact; the address may be empty."""
+    def add_contact(self, email: str, now: float, history: History) -> Contact:
+        """Create a contact.
+
+        Args:
+            email: the address; may be empty.
+            now: time of creation.
+            history: first events of the contact.
+        """
         self.version += 1
         contact = Contact(len(self.contacts), email, now, history)
         self.contacts.append(contact)
@@ -92,52 +105,84 @@ class Account:
             self.by_email[self.key(email)] = contact
         return contact
 
-    def tell(self, contact: Contact, now: float, event: str) -> None:
-        """Add to a contact's history; histories alike are one object."""
+    def record_event(self, contact: Contact, now: float, event: str) -> None:
+        """Add an event to a contact's history; contacts with the same history share one object, to save memory.
+
+        Args:
+            contact: the contact.
+            now: time of the event.
+            event: description of the event.
+        """
         self.version += 1
         history = (*contact.history, (now, event))
         contact.history = self._histories.setdefault(history, history)
 
     def tag(self, contact: Contact, names: Iterable[str], now: float) -> None:
-        """Add tags; those that are there stay where they are."""
+        """Add tags to a contact; existing tags keep their position.
+
+        Args:
+            contact: the contact.
+            names: the tags.
+            now: time of the change, in seconds since the epoch.
+        """
         new = [name for name in dict.fromkeys(names) if name not in contact.tags]
         for name in new:
             tagged = self.tags.get(name)
             if tagged is None:
                 tagged = self.tags[name] = Members()
             tagged.add(contact.number)
-            self.tell(contact, now, f"tagged {name!r}")
+            self.record_event(contact, now, f"tagged {name!r}")
         if new:
             tags = (*contact.tags, *new)
             contact.tags = self._tag_sets.setdefault(tags, tags)
             contact.updated = now
 
     def untag(self, contact: Contact, names: Iterable[str], now: float) -> bool:
-        """Remove tags; status and everything else stay. False when there was none of them."""
-        gone = set(names) & set(contact.tags)
-        for name in sorted(gone):
+        """Remove tags from a contact, and nothing else; return False if it had none of them.
+
+        Args:
+            contact: the contact.
+            names: the tags.
+            now: time of the change, in seconds since the epoch.
+        """
+        removed = set(names) & set(contact.tags)
+        for name in sorted(removed):
             self.tags[name].remove(contact.number)
-            self.tell(contact, now, f"untagged {name!r}")
-        if gone:
-            tags = tuple(name for name in contact.tags if name not in gone)
+            self.record_event(contact, now, f"untagged {name!r}")
+        if removed:
+            tags = tuple(name for name in contact.tags if name not in removed)
             contact.tags = self._tag_sets.setdefault(tags, tags)
             contact.updated = now
-        return bool(gone)
+        return bool(removed)
 
-    def enter(self, contact: Contact, status: str, moment: float, now: float, event: str) -> None:
-        """Change the status of the email channel, as of `moment`."""
-        was = contact.status
-        if status != was:
-            event = f"{event}, was {was}"
+    def set_status(self, contact: Contact, status: str, moment: float, now: float, event: str) -> None:
+        """Set the status of the email channel and its date.
+
+        Args:
+            contact: the contact.
+            status: the new status.
+            moment: date of the status, in seconds since the epoch.
+            now: time of the change, in seconds since the epoch.
+            event: description for the contact's history.
+        """
+        previous = contact.status
+        if status != previous:
+            event = f"{event}, was {previous}"
             contact.updated = now
         contact.status, contact.changed = status, moment
-        self.tell(contact, now, event)
+        self.record_event(contact, now, event)
 
     def mail(self, contact: Contact, kind: str, now: float) -> None:
-        """Note a mail that the real vendor would send now."""
+        """Record a mail that the real vendor would send now.
+
+        Args:
+            contact: the contact.
+            kind: kind of mail.
+            now: time of the mail.
+        """
         self.mails[kind] += 1
         self.audit.note("mail", contact.email, now, kind)
-        self.tell(contact, now, f"mail: {kind}")
+        self.record_event(contact, now, f"mail: {kind}")
 
     def erase(self, contact: Contact, now: float) -> None:
         """Delete a contact as in the vendor's UI; the API cannot delete contacts."""
@@ -147,4 +192,4 @@ class Account:
         self.by_email.pop(self.key(contact.email), None)
         for phone in contact.phones:
             self.by_phone.pop(phone, None)
-        self.tell(contact, now, "deleted")
+        self.record_event(contact, now, "deleted")

@@ -1,4 +1,4 @@
-"""Applies one contact of a request: matching by identifiers, the changes, and an audit of damage."""
+"""Applies the contacts of a request: matches by identifiers, updates or creates, and audits damage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN = frozenset((*TEXTS, "gender", "birthdate", "countryCode"))
 
 
 class Upsert:
-    """Applies contacts to an account and remembers what happened."""
+    """Applies contacts to a brand, and counts the results and the unknown fields."""
 
     def __init__(self, account: Account, now: float, how: str) -> None:
         self._account = account
@@ -32,7 +32,7 @@ class Upsert:
         self.unknown: Counter[str] = Counter()
 
     def post(self, item: object) -> tuple[Contact, bool]:
-        """Create or update by email, else by phone; returns the contact and whether it is new."""
+        """Create or update a contact, matched by email or else by phone; return it, and whether it is new."""
         account = self._account
         row = check_contact(item, account.settings.tag_length)
         identifiers = row["identifiers"]
@@ -42,11 +42,11 @@ class Upsert:
         contact = account.by_email.get(account.key(emails[0])) if emails else account.by_phone.get(phones[0])
         new = contact is None
         if contact is None:
-            contact = account.enrol(emails[0] if emails else "", self._now, self._created)
+            contact = account.add_contact(emails[0] if emails else "", self._now, self._created)
             contact.status = account.settings.new_status
             self.facts["created"] += 1
         else:
-            account.tell(contact, self._now, self._updated)
+            account.record_event(contact, self._now, self._updated)
             contact.updated = self._now
             self.facts["updated"] += 1
         self._fill(contact, row, named, new=new)
@@ -68,7 +68,7 @@ class Upsert:
                 account.by_email.pop(account.key(contact.email), None)
                 contact.email = value
                 account.by_email[account.key(value)] = contact
-        account.tell(contact, self._now, self._updated)
+        account.record_event(contact, self._now, self._updated)
         contact.updated = self._now
         self.facts["updated"] += 1
         self._fill(contact, row, named, new=False)
@@ -93,7 +93,7 @@ class Upsert:
             self._account.tag(contact, tags, self._now)
 
     def _phone(self, contact: Contact, phone: str) -> None:
-        """Add a number; a number of another contact is ignored (contacts page, read 2026-08)."""
+        """Add a phone number; one that another contact has is ignored (contacts page, read 2026-08)."""
         if self._account.by_phone.setdefault(phone, contact) is contact and phone not in contact.phones:
             contact.phones = (*contact.phones, phone)
 
@@ -116,14 +116,14 @@ class Upsert:
             contact.fields = pack(given)
 
     def _property(self, value: object) -> object:
-        """Store a property; no page says whether decimals keep their type."""
+        """Return the value to store; whether decimals keep their type is not documented."""
         kind = self._account.settings.property_values
         if isinstance(value, float) and kind == "reject":
             raise wrong("customProperties", "Must be a whole number", "invalid_value")
         return str(value) if isinstance(value, float) and kind == "text" else value
 
     def _consent(self, contact: Contact, identifier: Json) -> None:
-        """Keep a consent; without a time it is of now (contacts OpenAPI 2026-03-15)."""
+        """Add a consent; without `createdAt` it has the present time (contacts OpenAPI 2026-03-15)."""
         consent = identifier["consent"]
         if not isinstance(consent, dict):
             return
@@ -134,7 +134,7 @@ class Upsert:
         self.facts["consents"] += 1
 
     def _channels(self, contact: Contact, identifier: Json, *, new: bool) -> None:
-        """Apply statuses: the latest date wins, no channels leave everything alone (contacts page)."""
+        """Apply statuses: the one with the latest date counts; without channels they are unchanged (contacts page)."""
         channels = identifier.get("channels")
         for name, channel in channels.items() if isinstance(channels, dict) else ():
             moment = self._now
@@ -154,7 +154,7 @@ class Upsert:
             self.facts["status_ignored"] += 1
             return
         self.facts["status_sent"] += 1
-        account.enter(contact, status, moment, now, f"{status} through the API")
+        account.set_status(contact, status, moment, now, f"{status} through the API")
         if was == status or (new and status != "subscribed"):
             return
         kind = "consent_upgraded" if was == "unsubscribed" else f"set_{status}"
@@ -162,7 +162,7 @@ class Upsert:
         account.audit.note(kind, contact.email, now, f"{was} -> {status}")
 
     def _welcome(self, contact: Contact, *, new: bool) -> None:
-        """Send the welcome mail that `sendWelcomeMessage`, true unless it is sent as false, sets off."""
+        """Send the welcome mail. The caller checks `sendWelcomeMessage`, which is true unless it is sent as false."""
         settings = self._account.settings
         due = new or (contact.status == "subscribed" and contact.changed == self._now)
         if settings.welcome_for == "subscribed":

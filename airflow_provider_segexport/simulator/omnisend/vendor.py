@@ -1,4 +1,4 @@
-"""Omnisend: two brands behind one API; the key selects the brand."""
+"""The simulated Omnisend: two brands behind one API; the API key selects the brand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POOLS = ("all", "tags", "segment_reads", "segment_writes")
 
 
 class Omnisend(Vendor):
-    """The store that the keys main and read_only open, and the one of the key other_store."""
+    """Omnisend with two stores: one of the keys main and read_only, the other of the key other_store."""
 
     name = "omnisend"
 
@@ -54,19 +54,19 @@ class Omnisend(Vendor):
         super().__init__(context)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Change settings by name; quota windows start again."""
+        """Change settings by name; rate limit windows restart."""
         wanted = changed(self.shop.account.settings, settings)
         for shop in (self.shop, self.other):
             shop.account.settings = wanted
-            shop.access.renew()
+            shop.access.restart_windows()
 
     def settle(self) -> None:
-        """Do the batches and taggings that have come due."""
+        """Finish the batches and tag changes that are due."""
         for shop in (self.shop, self.other):
             shop.account.settle(self.context.clock.now())
 
     def routes(self) -> Sequence[Route]:
-        """List the paths; the tag is the permission and the pool of the call limit."""
+        """Return the routes; the tag has the permission and the rate limit pool."""
         people, contact_path = f"{API}/contacts", f"{API}/contacts/{{contact}}"
         batches, batch = f"{API}/batches", f"{API}/batches/{{batch}}"
         segments, segment = f"{API}/segments", f"{API}/segments/{{segment}}"
@@ -97,7 +97,7 @@ class Omnisend(Vendor):
         )
 
     def _route(self, method: str, template: str, rule: Rule, tag: str) -> Route:
-        """Wrap a rule: the brand follows from the key, and what goes wrong is a problem."""
+        """Return a route whose handler calls `rule` with the brand of the API key, and replies with its `Problem`."""
 
         def handler(call: Call) -> Reply:
             try:
@@ -108,7 +108,13 @@ class Omnisend(Vendor):
         return Route(method, template, handler, tag)
 
     def admit(self, call: Call, route: Route, headers: dict[str, str]) -> None:
-        """Check version, key, permission and limits. Headers report limits if the settings say so."""
+        """Check key, version, rate limits, permission and body size.
+
+        Args:
+            call: the request.
+            route: the matching route; its tag has the permission and the rate limit pool.
+            headers: receives the rate limit headers, if the settings ask for them.
+        """
         if self.shop.account.settings.rate_headers:
             headers |= {"X-RateLimit-Limit": "400", "X-RateLimit-Remaining": "399", "X-RateLimit-Reset": "60"}
         permission, pool = route.tag.split()
@@ -135,15 +141,15 @@ class Omnisend(Vendor):
         return f"00000000-0000-4000-8000-{self._calls:012x}"
 
     def not_found(self, call: Call) -> Reply:
-        """Answer a path that the vendor does not have."""
+        """Return the reply for a path that does not exist."""
         return Problem(404, f"{call.method} {call.path} not found.").reply(self._trace())
 
     def refuse(self, _call: Call) -> Reply:
-        """Answer 400, as for a body that breaks the schema."""
+        """Return status 400, as for a body that does not match the schema."""
         return wrong("items", "Must be an array", "invalid_type").reply(self._trace())
 
     def describe(self) -> Json:
-        """Tell a stranger what to fill into a connection form."""
+        """Return base URL, credentials, audiences, custom fields and settings."""
         keys = {name: key.value for name, (_, key) in self.keys.items()}
         return inspection.describe(self.shop.account, keys, self.base_url)
 
@@ -153,11 +159,11 @@ class Omnisend(Vendor):
         return inspection.audience(shop.account, audience_id)
 
     def people(self, people: Sequence[Json], audience_id: str | None) -> int:
-        """Seed people, in one of the vendor's statuses or in plain words."""
+        """Seed people with a status of the vendor or a vendor-neutral one."""
         return inspection.seed(self.shop.account, people, audience_id, self.context.clock.now())
 
     def actions(self) -> dict[str, Callable[[Json], object]]:
-        """List the control actions."""
+        """Return the vendor's own control actions by name."""
         account = self.shop.account
         return {
             "spend": self._spend,
@@ -171,14 +177,14 @@ class Omnisend(Vendor):
         }
 
     def _spend(self, details: Json) -> object:
-        """Take calls out of a pool, as other users of the brand do."""
+        """Count calls of other clients of the brand."""
         calls, pool = details.get("calls"), details.get("pool", "all")
         if not isinstance(calls, int) or pool not in _POOLS:
             raise ControlError(f'spend takes {{"calls": 300, "pool": "all"}}; pools are: {", ".join(_POOLS)}')
         return self.shop.access.spend(calls, str(pool), self.context.clock.now())
 
     def _script_jobs(self, details: Json) -> object:
-        """Give the next batches one list of states each; every poll moves one on."""
+        """Assign scripted states to the next batches; each poll returns the next state."""
         scripts = details.get("scripts")
         if not isinstance(scripts, list) or not all(isinstance(item, list) for item in scripts):
             raise ControlError('script_jobs takes {"scripts": [["pending", "finished"], ..]}')
@@ -186,7 +192,7 @@ class Omnisend(Vendor):
         return len(scripts)
 
     def _stop_batches(self, details: Json) -> object:
-        """Let the next batches stop after so many items each; an empty list ends that."""
+        """Stop each of the next batches after a number of items; an empty list cancels the planned stops."""
         after = details.get("after")
         if not isinstance(after, list) or not all(type(number) is int for number in after):
             raise ControlError('stop_batches takes {"after": [10, 0]}: items done before the stop')
@@ -196,22 +202,22 @@ class Omnisend(Vendor):
         return len(self.shop.batches.stops)
 
     def _fail_items(self, details: Json) -> object:
-        """Let items of batches fail: of one address, or every nth, so many times."""
+        """Make items of batches fail: those with an address, or every nth item, a number of times."""
         self.shop.batches.faults.append(changed(ItemFault(), details))
         return len(self.shop.batches.faults)
 
     def _change_address(self, details: Json) -> object:
-        """Change a contact's address as a colleague does in the vendor's UI."""
+        """Change a contact's address, as a user does in the vendor's UI."""
         email, to = str(details.get("email", "")), str(details.get("to", ""))
         inspection.change_address(self.shop.account, email, to, self.context.clock.now())
         return to
 
     def _enter(self, details: Json, status: str) -> object:
-        """Let a person subscribe or unsubscribe by their own choice."""
+        """Set a person's status, as if they had subscribed or unsubscribed themselves."""
         account, email = self.shop.account, str(details.get("email", ""))
         contact = account.by_email.get(account.key(email))
         if contact is None:
             raise ControlError(f"No contact has the address {email!r}.")
         now = self.context.clock.now()
-        account.enter(contact, status, now, now, f"{status} by the person")
+        account.set_status(contact, status, now, now, f"{status} by the person")
         return status
