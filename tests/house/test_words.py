@@ -26,7 +26,7 @@ FOLDERS = ("airflow_provider_segexport", "benchmarks", "compose", "dags", "scrip
 SOURCES = sorted(path for folder in FOLDERS for path in (REPO / folder).rglob("*.py"))
 OWN = {Path(__file__).resolve(), Path(words.__file__).resolve()}
 TESTS = sorted(path for path in (REPO / "tests").rglob("*.py") if path not in OWN)
-CORE = [path for path in SOURCES if path.is_relative_to(PACKAGE) and "simulator" not in path.parts]
+PRODUCT = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
 MIN_DOCUMENTED_ARGUMENTS = 3
 """A function with fewer arguments explains them in its first line."""
 WORD = re.compile(r"[A-Za-z]+")
@@ -160,7 +160,7 @@ def test_names_and_prose_use_plain_words():
 def test_public_functions_document_their_arguments():
     """A public function of three or more arguments describes each in its docstring: `name: unit, range, None`."""
     missing = defaultdict(list)
-    for path in CORE:
+    for path in PRODUCT:
         missing[room(path)] += undocumented(path)
     assert [] == above_allowance(missing, ALLOWED_UNDOCUMENTED)
 
