@@ -15,7 +15,9 @@ def command_lines():
     """Command line and environment of this process and its children, as the process list shows them."""
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
-            yield " ".join([*process.cmdline(), *process.environ().values()])
+            yield " ".join(process.cmdline())
+        with contextlib.suppress(psutil.Error):  # denied for Airflow's tasks, unless root asks
+            yield " ".join(process.environ().values())
 
 
 def readable(temporary):
