@@ -1,1 +1,1 @@
-"""The HTTP client: retries, limits on responses, OAuth and calls in flight."""
+"""The HTTP client: retries, response limits, OAuth2 logins and concurrent calls."""

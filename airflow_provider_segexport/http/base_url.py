@@ -1,4 +1,4 @@
-"""Builds the base URL of a connection from its host, port and schema, and says whether it leads to this machine."""
+"""Builds the base URL of a connection from its host, port and schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMES = frozenset({"", "http", "https"})
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether the host of a URL is this machine, as the simulator's is: `localhost` or a loopback address."""
+    """Return whether the host of a URL is `localhost` or a loopback address, as for the simulator."""
     host = urlsplit(url).hostname or ""
     with suppress(ValueError):
         return ip_address(host).is_loopback
@@ -25,7 +25,7 @@ def is_loopback(url: str) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """Return a field of a connection as a trimmed text; empty if it is null."""
+    """Return a field of a connection as trimmed text; empty if it is None."""
     return "" if value is None else trimmed(str(value))
 
 
@@ -33,7 +33,7 @@ def base_url(conn_id: str, host: str | None, port: int | None, schema: str | Non
     """Return the base URL that an administrator set.
 
     Args:
-        conn_id: the connection, for error messages.
+        conn_id: id of the connection, for error messages.
         host: a bare host, or a URL with scheme, port or path; None or empty: the vendor's own base URL applies.
         port: ignored if it is None, 80 or 443 (the form's default), or if `host` has a port or path of its own.
         schema: `http`, `https` or empty (https). It must agree with a scheme in `host`.
@@ -42,7 +42,7 @@ def base_url(conn_id: str, host: str | None, port: int | None, schema: str | Non
         A URL with a scheme and without a trailing slash; empty if no host is set.
 
     Raises:
-        InvalidConnection: these fields make no URL, or hold a query or credentials.
+        InvalidConnection: the fields do not form a URL, or contain a query or credentials.
     """
     text, scheme = text_of(host), text_of(schema).lower()
     if scheme not in SCHEMES or (scheme == "http" and not text) or ("://" in text and not _fits(text, scheme)):
@@ -67,7 +67,7 @@ def base_url(conn_id: str, host: str | None, port: int | None, schema: str | Non
 
 
 def scheme_of(schema: str | None, vendor: Vendor) -> str:
-    """Return a connection's schema; empty if it is an API path, which a connection URI puts there."""
+    """Return a connection's schema; empty if it is an API path, because a connection URI stores its path there."""
     text = text_of(schema)
     return "" if f"/{text.strip('/').lower()}" in vendor.api_paths else text
 
@@ -78,9 +78,9 @@ def _fits(host: str, scheme: str) -> bool:
 
 
 def without_path(api: str, vendor: Vendor) -> str:
-    """Return the base URL without the API path that each call adds, if an administrator has copied it too.
+    """Return the base URL without the API path that each call adds, because an administrator may have copied the path.
 
-    A short path, such as `/v3`, may be a gateway's own. It is removed only from a host of the vendor's domain.
+    A short path such as `/v3` may belong to a gateway, so it is removed only from a host in the vendor's domain.
     """
     is_vendor_domain = _domain(api) == _domain(vendor.base_url)
     for path in vendor.api_paths:

@@ -11,20 +11,20 @@ from urllib.parse import urlsplit
 from airflow_provider_segexport.storage.calls import MAX_FAILED, MAX_LATEST, Call, CallGroup, Calls
 
 PLAIN_PART = re.compile(r"[a-z]+(?:[_-][a-z]+)*(?:\.json)?|v[0-9](?:\.[0-9])?")
-"""A part of a path that a vendor's documentation has as it is: words, or the API's version."""
+"""Matches a path segment that is the same in all calls of an endpoint: lower-case words, or the API's version."""
 
 MAX_PART_CHARS = 32
-"""Characters of a part that is stored. The longest in `vendors/` is `remove_list_memberships` with 23."""
+"""Maximum length of a stored path segment. The longest in `vendors/` is `remove_list_memberships` with 23."""
 
 MAX_PATH_PARTS = 12
 
 
 @lru_cache(maxsize=2048)
 def shown_path(url: str) -> str:
-    """Return the path of a URL without query, in which `{id}` replaces each part that is not made of lower-case words.
+    """Return the path of a URL, with `{id}` in place of each segment that is not made of lower-case words.
 
     Ids and addresses contain a digit, a dot or an @, and they may belong to a person. Ids of lists and jobs look the
-    same, so they are replaced, too.
+    same, so they are replaced too.
     """
     parts = urlsplit(url).path.split("/")[1 : MAX_PATH_PARTS + 1]
     return "/" + "/".join(
@@ -57,7 +57,7 @@ class CallLog:
                 self._failed.append(call)
 
     def take(self) -> Calls:
-        """Return the calls so far, and begin again."""
+        """Return the calls since the last `take`, and clear the log."""
         with self._lock:
             groups = sorted(self._groups.items(), key=lambda item: -item[1][0])
             calls = Calls(

@@ -49,9 +49,9 @@ class Traffic:
     """Counts what a run has sent.
 
     Attributes:
-        calls: attempts, first ones and retries.
+        calls: attempts, including retries.
         bytes_sent: bytes of request bodies.
-        retries: attempts after the first one of a call.
+        retries: attempts after the first attempt of a call.
         wait_s: seconds spent waiting, for the rate limit and between attempts.
     """
 
@@ -66,7 +66,7 @@ class RetryLimits:
     """How long the worker itself waits for a vendor.
 
     Attributes:
-        attempts: attempts of one call.
+        attempts: maximum attempts of one call.
         max_wait_s: the longest wait in seconds. If the vendor asks for more, the call fails and the caller decides.
     """
 
@@ -81,27 +81,27 @@ class CallLimiter(Protocol):
         """Wait until the call may be sent, and return the seconds waited."""
 
     def record_response(self, request: Request, response: Response | None) -> None:
-        """Learn from a response; None if the call got none."""
+        """Update the counts from a response; None if the call got no response."""
 
     def remaining(self) -> int | None:
-        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        """Return the remaining calls by the daily limit and the vendor's report; None if the account has neither."""
 
     def close(self) -> None:
-        """Close the store of counts."""
+        """Close the rate limit store."""
 
 
 class Sender:
-    """Sends requests. Retries what may succeed later, with jitter or after the wait that the vendor asks for.
+    """Sends requests. Retries calls that may succeed later, with jitter or after the wait that the vendor asks for.
 
     Threads may share it.
 
     Args:
-        session: makes a configured session; called once for each thread.
-        vendor: reads from a response whether and when to retry; its limits bound each response.
+        session: creates a configured session; called once for each thread.
+        vendor: its `retry_hint` decides whether and when to retry; its limits bound each response.
         retry_limits: attempts and longest wait of one call.
         renew_auth: called with a 401; returns whether the session now has new credentials to try.
         rate_limiter: called before each attempt and with each response; closed with the sender.
-        check_writable: called before the first call that changes something; raises if this process may not.
+        check_writable: called before the first call that changes something; raises if this process may not make it.
         sleep: waits for seconds.
         clock: returns epoch seconds.
         call_log: records each attempt.
@@ -135,7 +135,7 @@ class Sender:
         self._lock = threading.Lock()
         self._jitter = wait_random_exponential(multiplier=1, max=self._limits.max_wait_s)
         self._budget = RetryBudget()
-        self._retrying = Retrying(  # its state of a call is thread-local
+        self._retrying = Retrying(  # thread-safe: the state of a call is thread-local
             stop=stop_after_attempt(self._limits.attempts),
             retry=retry_if_exception(self._is_retried_here),
             wait=self._retry_wait_s,
@@ -146,7 +146,7 @@ class Sender:
         self.traffic = Traffic()
 
     def __call__(self, request: Request) -> Response:
-        """Send a request, with retries, and return the response; raises the error of the last attempt."""
+        """Send a request, with retries, and return the response; raise the error of the last attempt if all fail."""
         check = self._check_writable if request.changes else None
         if check is not None:
             check()
@@ -156,7 +156,7 @@ class Sender:
         return response
 
     def remaining_quota(self) -> int | None:
-        """Return the calls that the account has left; None if nothing limits or reports them."""
+        """Return the account's remaining calls; None if it has neither a daily limit nor a vendor's report."""
         return self._rate_limiter.remaining() if self._rate_limiter is not None else None
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class Sender:
         return float(self._jitter(state)) if retry_after_s is None else retry_after_s
 
     def _spend_budget(self, state: RetryCallState) -> None:
-        """Fail if the task's retry budget is exhausted, so that a vendor that is down gets few retries."""
+        """Spend the task's retry budget; raise if it is exhausted, so that an unavailable vendor gets few retries."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, VendorUnavailable) and not self._budget.spend():
             raise VendorUnavailable(
@@ -222,7 +222,7 @@ class Sender:
         return response
 
     def _attempt_once(self, request: Request) -> Response:
-        """Make an attempt that is not repeated unless the vendor says that it has not processed it (429)."""
+        """Make an attempt that is repeated only if the vendor says that it has not processed the call (429)."""
         try:
             return self._attempt(request)
         except VendorUnavailable as error:
@@ -253,7 +253,7 @@ class Sender:
         try:
             prepared = self._prepare(session, request)
             transport = self._preparer.transport(session, request.url)
-            fencing.check_fence()  # the last step: rate limit, waits between attempts and login renewal come before
+            fencing.check_fence()  # the last step: after rate limit waits, retry waits and login renewal
             with self._lock:
                 self.traffic.calls += 1
                 self.traffic.bytes_sent += len(request.body or b"")
@@ -261,10 +261,10 @@ class Sender:
         except requests_errors.InvalidHeader as error:  # the request's own headers are checked when it is prepared
             raise broken_response(error, request.url) from None
         except requests_errors.RequestException as error:
-            raise translate_error(error, request.url) from None  # its message holds the query, or a header's value
+            raise translate_error(error, request.url) from None  # its message contains the query or a header's value
         except ValueError:  # a malformed URL, or a host name that DNS cannot hold
             raise InvalidConnection(
-                "The base URL holds characters that a URL cannot hold. To fix: correct the base URL of the connection."
+                "The base URL contains characters that no URL allows. To fix: correct the base URL of the connection."
             ) from None
         headers = {name.lower(): value for name, value in raw.headers.items()}
         return Response(raw.status_code, headers, body, redact_url(request.url))

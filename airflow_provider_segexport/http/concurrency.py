@@ -1,4 +1,4 @@
-"""Adapts the number of concurrent calls to the vendor: as few as keep it busy.
+"""Adapts the number of concurrent calls to the vendor: the fewest that keep it busy.
 
 If the vendor responds before the next batch is ready, more threads would only wait for each other to compute. The
 measure is therefore how long the main thread waits for a response, not how long a call takes.
@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SLOW_RESPONSE_S = 0.01
-"""If the main thread waits longer than this for a response, there is time for one more concurrent call. A vendor across
-the internet takes tens of milliseconds."""
+"""If the main thread waits longer than this for a response, in seconds, the limit may increase by one. A call over the
+internet takes tens of milliseconds."""
 
 FAST_RESPONSES_TO_SHRINK = 16
-"""So many responses in a row for each concurrent call must come faster before the limit decreases by one."""
+"""Consecutive faster responses, for each concurrent call, after which the limit decreases by one."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class AdaptiveConcurrency:
     """Limits the calls in flight, and returns completed calls in the order of their completion.
 
     Attributes:
-        limit: calls that may be in flight at a time.
+        limit: maximum calls in flight.
     """
 
     limit: int = 1
@@ -46,9 +46,9 @@ class AdaptiveConcurrency:
         return call
 
     def completed(self, max_limit: int) -> Iterator[Future[Any]]:
-        """Yield the completed calls; wait for the first one.
+        """Yield the completed calls; wait for the first.
 
-        Yields nothing if that wait is long and the limit could be raised instead, to `max_limit` at most.
+        If that wait exceeds `SLOW_RESPONSE_S` and the limit is below `max_limit`, raise the limit and yield nothing.
         """
         try:
             first = self._completed.get(timeout=SLOW_RESPONSE_S)

@@ -23,32 +23,30 @@ log = logging.getLogger(__name__)
 
 SUCCESS = range(200, 300)
 MAX_PARSED_BYTES = 20_000
-"""A JSON body up to this size is parsed to find out whether it is complete. Of a longer one, only the end is checked:
-parsing it twice would cost more, and almost every cut shows there."""
+"""A JSON body up to this size is parsed to check that it is complete. For a longer body only the end is checked,
+because parsing it twice would be expensive and the end shows almost every truncation."""
 
 JSON_ENDS = (b"}", b"]")
 WAIT_HEADERS = frozenset({"retry-after", "x-ratelimit-reset", "x-rate-limit-reset"})
 """Headers in which the vendors' APIs say how long to wait."""
 
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_.~:-]*")
-"""A segment of a path that holds no email address, encoded or not: an id or the name of a resource."""
+"""Matches a path segment without an email address, encoded or not: an id or the name of a resource."""
 
 
 def redact_url(url: str) -> str:
-    """Return a URL for logs: without query and credentials, and with `***` for path segments that may hold an email."""
+    """Return a URL for logs, without query and credentials, with `***` for segments that may contain an email."""
     scheme, separator, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     path = "/".join(segment if _SAFE_SEGMENT.fullmatch(segment) else "***" for segment in path.split("/"))
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
-IF_IT_REPEATS = (
-    "To fix: if it happens again and again, check the network and any proxy between this worker and the vendor."
-)
+IF_IT_REPEATS = "To fix: if it happens repeatedly, check the network and any proxy between this worker and the vendor."
 
 
 def translate_error(error: requests_errors.RequestException, url: str) -> SegexportError:
-    """Return this package's error for an exception of requests."""
+    """Return this package's error for an exception of the library requests."""
     where = redact_url(url)
     match error:
         case requests_errors.SSLError():
@@ -79,15 +77,15 @@ def translate_error(error: requests_errors.RequestException, url: str) -> Segexp
 
 
 def broken_response(error: Exception, url: str) -> VendorUnavailable:
-    """Return the error for a response that was cut off, or that is no HTTP."""
+    """Return the error for a response that was truncated, or that is not HTTP."""
     return VendorUnavailable(f"The call to {redact_url(url)} broke off ({type(error).__name__}). {IF_IT_REPEATS}")
 
 
 def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
-    """Bound the wait that a vendor asks for.
+    """Limit the wait that a vendor asks for.
 
     Args:
-        error: the error that the response means. A wait that cannot be read is removed from it, and logged.
+        error: the error for the response. A wait that cannot be parsed is removed from it, and logged.
         response: the response.
 
     Returns:
@@ -107,7 +105,7 @@ def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
 
 
 def _span(seconds: float) -> str:
-    """Return a span of more than a day as text. Centuries mean that the vendor used another unit."""
+    """Return a duration of more than a day as text. Centuries mean that the vendor used another unit."""
     days = seconds / 86_400
     return f"{days:,.1f} {noun(days, 'day')}" if days < 36_500 else "more than 100 years"  # noqa: PLR2004 - a century
 
@@ -122,7 +120,7 @@ def incomplete_response(response: Response) -> VendorUnavailable | None:
     content_type = response.headers.get("content-type", "")
     if "html" in content_type or ("json" in content_type and not _is_complete(response.body)):
         return VendorUnavailable(
-            f"{response.url} answered {response.status} with {media_type(content_type)} that is no complete "
+            f"{response.url} answered {response.status} with {media_type(content_type)} that is not a complete "
             f"response. {IF_IT_REPEATS}"
         )
     return None
@@ -135,7 +133,7 @@ def _is_complete(body: bytes) -> bool:
     try:
         parse_json(body)
     except UnusableJson:
-        return True  # complete, and the code that reads it reports what is wrong
+        return True  # complete; the code that reads it reports the error
     except ValueError:
         return False
     return True

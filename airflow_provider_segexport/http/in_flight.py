@@ -17,17 +17,17 @@ class InFlight:
     """The state of the sending loop.
 
     Attributes:
-        batches: the plan's batches; one whose job runs already comes with that job's id.
-        waiting: batches to send before the next of `batches`, such as parts of a rejected one.
+        batches: the plan's batches. A batch whose job is already running has that job's id with it.
+        waiting: batches to send before the next of `batches`, such as parts of a rejected batch.
         running: calls that send a batch.
         jobs: import jobs without a result, by job id.
-        ended: ids of jobs that have ended and whose result has not been read.
-        collecting: calls that read the result of a job, with its id.
+        ended: ids of jobs that have ended, but whose result has not been read.
+        collecting: calls that read the result of a job, with the job's id.
         poll: the call that reads the states of jobs while batches are sent.
-        polled: the jobs were polled since the last of them ended. One poll suffices until half of them have ended.
+        polled: the jobs were polled since the last job ended. No further poll is needed until half of them have ended.
         concurrency: how many calls may be in flight.
-        exhausted: `batches` has no more.
-        slots_full: the vendor's error when it accepted no further job; None again when one of ours ends.
+        exhausted: `batches` has no more batches.
+        slots_full: the vendor's error if it accepts no further job; None again after one of the run's jobs has ended.
     """
 
     batches: Iterator[Batch | tuple[Batch, str]]
@@ -43,7 +43,7 @@ class InFlight:
     slots_full: JobSlotsFull | None = None
 
     def next(self) -> Batch | None:
-        """Return the next batch to send; None if there is none, or if the next batch's job was adopted instead."""
+        """Return the next batch to send; None if there is none, or if the next batch has a job, which is adopted."""
         if self.waiting:
             return self.waiting.popleft()
         entry = None if self.exhausted else next(self.batches, None)
@@ -57,7 +57,7 @@ class InFlight:
         return None
 
     def adopt(self) -> bool:
-        """Adopt the jobs that run already and send no batch any more; returns whether any work was left."""
+        """Adopt the jobs that are already running, and drop all other batches; return whether any work was left."""
         work_left = bool(self.waiting or self.jobs)
         self.waiting.clear()
         while not self.exhausted:

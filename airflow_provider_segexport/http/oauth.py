@@ -1,4 +1,4 @@
-"""Keeps an OAuth2 login: turns a refresh token into a valid access token, renewed by one process at a time."""
+"""Provides a valid access token for an OAuth2 login. One process at a time renews it."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from airflow_provider_segexport.model import Response
 from airflow_provider_segexport.vendors.auth import OAuthToken
 
 RENEW_BEFORE_EXPIRY_S = 120.0
-"""An access token that expires within this time is renewed before it is used."""
+"""An access token that expires within these seconds is renewed before it is used."""
 
 MIN_RENEWAL_INTERVAL_S = 1.0
-"""Seconds between two renewals: Constant Contact's token endpoint takes one call a second."""
+"""Minimum seconds between two renewals: Constant Contact's token endpoint accepts one call a second."""
 
 JUST_RENEWED_S = 10.0
-"""A 401 within this time after a renewal belongs to a call that was sent with the previous token."""
+"""A 401 within these seconds after a renewal belongs to a call that was sent with the previous token."""
 
 
 MAX_RENEWALS = 3
-"""Renewals at most, if the process is suspended during each and loses the lock."""
+"""Maximum attempts to renew a login, if the process is suspended during each and loses the lock."""
 
 
 class TokenStore(Protocol):
     """Stores a renewed login, so that a task on another machine can use it."""
 
     def load(self) -> tuple[OAuthToken, str] | None:
-        """Return the stored login and the fingerprint of the refresh token that it began with; None without one."""
+        """Return the stored login and the fingerprint of its first refresh token; None if no login is stored."""
 
     def save(self, token: OAuthToken, fingerprint: str) -> None:
         """Store a login. When this returns, every machine can read it."""
 
     def lock(self) -> AbstractContextManager[Callable[[], None]]:
-        """Return a lock that one process of all machines can hold, with a check that raises `LockLost`."""
+        """Return a lock that only one process on all machines can hold, with a check that raises `LockLost`."""
 
 
 def token_fingerprint(refresh_token: str) -> str:
-    """Return a hash that identifies a login. A new refresh token in the connection makes the stored login void."""
+    """Return a hash that identifies a login. A new refresh token in the connection invalidates the stored login."""
     return hashlib.sha256(refresh_token.encode()).hexdigest()[:16]
 
 
 class Bearer(AuthBase):
     """Authenticates requests with an access token.
 
-    A vendor may accept a refresh token only once. The new pair is therefore stored before it is used, and a process
-    that waited for the lock first checks whether another one has renewed the token. A process that was suspended since
-    sends no refresh token without the lock, and does not overwrite a pair that another one has stored.
+    A vendor may accept a refresh token only once. The new pair of tokens is therefore stored before it is used, and a
+    process that waited for the lock first checks whether another process has renewed the token. A process that lost the
+    lock while it was suspended sends no refresh token, and does not overwrite a pair that another process has stored.
 
     Args:
         initial_refresh_token: the refresh token of the Airflow connection.
         store: stores the login.
         refresh: exchanges a refresh token at the vendor.
-        is_expired: whether a 401 means that the access token has expired.
+        is_expired: returns whether a 401 means that the access token has expired.
         on_secret: called with each new secret, to mask it.
         clock: returns epoch seconds.
         sleep: waits for seconds.
@@ -85,7 +85,7 @@ class Bearer(AuthBase):
         self._sleep = sleep
         self._token: OAuthToken | None = None
         self._own: OAuthToken | None = None
-        """The last pair that the vendor gave to this process. It may be newer than the stored one."""
+        """The last pair of tokens that the vendor returned to this process. It may be newer than the stored pair."""
         self._is_stored = False
         """Whether the token in use came from the store, and this process has not renewed it."""
 
@@ -112,13 +112,13 @@ class Bearer(AuthBase):
         return token.access_token
 
     def renew(self, response: Response) -> bool:
-        """Handle a 401: renew the access token, and return whether there is a new one to try."""
+        """Handle a 401: renew the access token, and return whether there is a new token to try."""
         if not self._is_expired(response):
             if not self._is_stored:
                 return False
-            self._token = self._restart()  # the vendor does not know the stored token
+            self._token = self._restart()  # the vendor rejects the stored token
             return True
-        # Calls that were in flight with the old token come back after the first of them has renewed it.
+        # Calls that were sent with the old token get a 401 after the first of them has already renewed it.
         if self._token is None or not 0 <= self._clock() - self._token.renewed_at <= JUST_RENEWED_S:
             self._token = self._renew(self._token)
         return True
@@ -137,14 +137,14 @@ class Bearer(AuthBase):
         return self._locked(lambda check: self._renew_locked(old, check))
 
     def _restart(self) -> OAuthToken:
-        """Renew the login without the stored token, which the vendor does not know."""
+        """Renew the login without the stored token, because the vendor rejects it."""
         return self._locked(lambda check: self._exchange([self._own], self._load(), check))
 
     def _locked(self, renew: Callable[[Callable[[], None]], OAuthToken]) -> OAuthToken:
         for _ in range(MAX_RENEWALS):
             with suppress(LockLost), self._store.lock() as check:
                 return renew(check)
-        raise RetryableError("The login was not renewed, because this process lost the lock on it again and again.")
+        raise RetryableError("The login was not renewed, because this process repeatedly lost its lock.")
 
     def _renew_locked(self, old: OAuthToken | None, check: Callable[[], None]) -> OAuthToken:
         stored = self._load()
@@ -152,7 +152,7 @@ class Bearer(AuthBase):
         if stored is not None and is_newer and stored.expires_at > self._clock() + RENEW_BEFORE_EXPIRY_S:
             self._is_stored = True
             return stored  # another process has renewed it
-        if stored is not None:  # at most the interval, because another machine's clock may be ahead
+        if stored is not None:  # wait at most the interval, because another machine's clock may be ahead
             wait_s = stored.renewed_at + MIN_RENEWAL_INTERVAL_S - self._clock()
             self._sleep(max(0.0, min(wait_s, MIN_RENEWAL_INTERVAL_S)))
         return self._exchange([stored, self._own], stored, check)
@@ -163,7 +163,7 @@ class Bearer(AuthBase):
         """Exchange the first refresh token that the vendor accepts, and store the new pair before it is used.
 
         Args:
-            tokens: pairs whose refresh tokens are tried before the connection's.
+            tokens: pairs whose refresh tokens are tried before the connection's refresh token.
             stored: the pair in the store.
             check: raises if this process no longer holds the lock.
         """
@@ -171,16 +171,16 @@ class Bearer(AuthBase):
         *others, last = dict.fromkeys([*own, self._initial_refresh_token])
         with fenced_also(check):
             for refresh_token in others:
-                with suppress(AuthenticationFailed):  # void; the next one may be valid
+                with suppress(AuthenticationFailed):  # invalid; the next refresh token may be valid
                     return self._save(self._refresh(refresh_token), stored)
             return self._save(self._refresh(last), stored)
 
     def _save(self, new: OAuthToken, stored: OAuthToken | None) -> OAuthToken:
-        """Store a new pair, unless another process has stored one since; return the pair to use.
+        """Store a new pair, unless another process has stored a pair since; return the pair to use.
 
         Args:
-            new: the pair.
-            stored: the pair in the store when this process began.
+            new: the new pair.
+            stored: the pair that was in the store before the exchange.
         """
         self._mask(new)
         latest = self._load()

@@ -1,7 +1,7 @@
-"""Withholds the log messages of libraries, because they may hold personal data or secrets.
+"""Withholds the log messages of libraries, because they may contain personal data or secrets.
 
-urllib3 logs URLs, which hold email addresses in the vendors' APIs; botocore logs bodies and signed headers. A filter on
-their loggers would miss loggers that are created later and child loggers with handlers of their own. The text is
+urllib3 logs URLs, which contain email addresses in the vendors' APIs. botocore logs bodies and signed headers. A filter
+on their loggers would miss loggers that are created later, and child loggers with separate handlers. The text is
 therefore replaced in the log record factory.
 """
 
@@ -38,18 +38,18 @@ LIBRARIES = frozenset(
         "urllib3",
     }
 )
-"""Top-level logger names of libraries that are passed an email address, a row or a credential."""
+"""Top-level logger names of libraries that receive email addresses, rows or credentials."""
 
 _PROBE = "urllib3"
 _lock = threading.Lock()
 _open_blocks = 0
 _last_seen: Callable[..., logging.LogRecord] | None = None
-"""The log record factory that was found to withhold, so that it is not tried at every call."""
+"""The last log record factory that was checked, so that it is not checked again at every call."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Withhold the messages of those libraries, at every level and in every thread, until the block ends."""
+    """Withhold the messages of `LIBRARIES`, at every level and in every thread, until the block ends."""
     global _open_blocks, _last_seen  # noqa: PLW0603 - logging is global to the process, too
     with _lock:
         _open_blocks += 1
@@ -78,5 +78,5 @@ def _withholding(make: Callable[..., logging.LogRecord]) -> Callable[..., loggin
 
 
 def _withholds(make: Callable[..., logging.LogRecord]) -> bool:
-    """Return whether a factory withholds already. Another library may have replaced ours with its own."""
+    """Return whether a factory already withholds messages. Another library may have replaced this module's factory."""
     return "probe" not in make(_PROBE, logging.DEBUG, "", 0, "probe", (), None).getMessage()

@@ -1,7 +1,7 @@
-"""Reads a response within limits: total seconds, bytes on the wire, bytes after decompression.
+"""Reads a response within limits: total seconds, bytes on the wire, and bytes after decompression.
 
-The session's read timeout is a limit between two reads of the socket: a server that sends one byte a second never
-reaches it. Each read of the socket, headers included, therefore gets the time that is left for the whole response.
+The session's read timeout applies only between two reads of the socket, so a server that sends one byte a second never
+reaches it. The timeout of each read, including the headers, is therefore the time that is left for the entire response.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from airflow_provider_segexport.http.errors import IF_IT_REPEATS, broken_respons
 from airflow_provider_segexport.vendors.base import ResponseLimits
 
 READ_BYTES = 2**20
-"""Bytes of a body per read. The default of requests is 10,240, which takes forty reads for a dotdigital report."""
+"""Bytes of a body per read. The default of the library requests, 10,240, needs forty reads for a dotdigital report."""
 
 MIB = 2**20
 
 
 class LimitedSocketReader(io.RawIOBase):
-    """Reads a socket as a file, for at most so many seconds and bytes in all.
+    """Reads a socket as a file, within limits for total seconds and bytes.
 
     Args:
         sock: the connected socket; each read sets its timeout, and the next request resets it.
         raw: the unbuffered file of that socket, which owns a reference to it.
-        limits: seconds and bytes of the response.
+        limits: the limits for the response.
         clock: returns monotonic seconds.
 
     Raises:
-        VendorUnavailable: the time is over. A retry may succeed.
-        UnexpectedResponse: more bytes came than the limit allows.
+        VendorUnavailable: the time has elapsed. A retry may succeed.
+        UnexpectedResponse: the response has more bytes than the limit allows.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LimitedSocketReader(io.RawIOBase):
                 count: int = self._raw.readinto(buffer)
             except TimeoutError:
                 if self._ends_at > self._clock():
-                    raise  # the timeout between two reads, which requests reports
+                    raise  # the timeout between two reads, which the library requests reports
             else:
                 self._bytes += count
                 if self._bytes > self._limits.wire_bytes:
@@ -87,13 +87,13 @@ class LimitedSocketReader(io.RawIOBase):
 
 
 class _FencedConnection(HTTPConnection):
-    """A connection that checks again, before it sends a part of a request, whether this writer is still the newest.
+    """A connection that checks the fencing token again before it sends each part of a request.
 
-    The check follows connecting, which may take seconds with a proxy and TLS.
+    The check comes after connecting, because connecting through a proxy and TLS may take seconds.
     """
 
     def send(self, data: Any) -> None:
-        """Send a part of a request, if this writer is still the newest."""
+        """Send a part of a request, if this run still holds the lease."""
         if self.sock is None and self.auto_open:
             self.connect()
         recheck_fence()
@@ -102,10 +102,10 @@ class _FencedConnection(HTTPConnection):
 
 @lru_cache
 def pool_classes(limits: ResponseLimits) -> dict[str, type[HTTPConnectionPool]]:
-    """Return connection pool classes by URL scheme. Their connections read responses within these limits."""
+    """Return connection pool classes by URL scheme. Their connections apply the limits to each response."""
 
     class LimitedResponse(http.client.HTTPResponse):
-        """A response that is read within the limits, beginning with its status line."""
+        """A response that is read within the limits, from the status line on."""
 
         def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
             super().__init__(sock, *args, **options)
@@ -142,18 +142,18 @@ def _limit_adapter(adapter: HTTPAdapter, classes: dict[str, type[HTTPConnectionP
 
 
 def read_body(response: requests.Response, limits: ResponseLimits, url: str) -> bytes:
-    """Read a whole body and return it decompressed.
+    """Read an entire body and return it decompressed.
 
-    urllib3 2.6 and later decompress at most as many bytes as one read asks for, so an endless body is detected one read
-    beyond the limit.
+    urllib3 2.6 and later decompress at most the number of bytes that one read requests. An endless body is therefore
+    detected after one read beyond the limit.
 
     Args:
-        response: opened as a stream.
-        limits: of the response.
-        url: of the request, for errors.
+        response: the response, opened as a stream.
+        limits: the limits for the response.
+        url: URL of the request, for errors.
 
     Raises:
-        VendorUnavailable: the response is no HTTP, for example because a chunk has a negative size.
+        VendorUnavailable: the response is not valid HTTP, for example because a chunk has a negative size.
         UnexpectedResponse: the body is longer than the limit after decompression.
     """
     parts: list[bytes] = []
@@ -174,7 +174,7 @@ def _parts(response: requests.Response, url: str) -> Iterator[bytes]:
     try:
         yield from response.iter_content(READ_BYTES)
     except Exception as error:
-        response.close()  # with its socket, whose next bytes are not the next response
+        response.close()  # close the socket too, because its next bytes are not the next response
         if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
             raise broken_response(error, url) from None
         raise

@@ -1,4 +1,4 @@
-"""Locks a key across machines that share nothing but a store of texts, such as Airflow Variables.
+"""Locks a key across machines that share only a store of texts, such as Airflow Variables.
 
 Such a store has no compare-and-set: the last writer wins. A process therefore writes its claim, waits until a
 simultaneous write of another process would be visible, and reads the claim again. If it still names this process, the
@@ -36,15 +36,15 @@ class TextStore(Protocol):
         """Delete a text, if it exists."""
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys with a prefix, as far as the store can list them."""
+        """Return the keys with a prefix; empty if the store cannot list keys."""
 
 
 class LockLost(Superseded):
-    """The process was suspended for so long that another one may hold its lock. No attempt of the call is repeated."""
+    """The process was suspended for so long that another process may hold its lock. The call is not retried."""
 
 
 def file_locks() -> pathlib.Path:
-    """Return the folder of this machine's lock files, which belongs to this user alone."""
+    """Return the folder of this machine's lock files. Only this user can access it."""
     return own_folder("segexport-locks")
 
 
@@ -58,8 +58,8 @@ class VariableLock:
         sleep: waits for seconds.
         locks: the folder of this machine's lock files.
         hold_s: seconds until a claim expires, because its process may have died.
-        write_visibility_s: more seconds than two overlapping writes need to become visible.
-        timeout_s: seconds to wait for the lock.
+        write_visibility_s: seconds after which two overlapping writes are visible to both processes.
+        timeout_s: maximum seconds to wait for the lock.
     """
 
     store: TextStore
@@ -75,11 +75,11 @@ class VariableLock:
         """Hold the lock of a key until the block ends.
 
         Yields:
-            A function that returns if this process still holds the lock, and else raises `LockLost`: the claim has
-            expired while the process was suspended.
+            A check that raises `LockLost` if this process no longer holds the lock, because the claim expired while the
+            process was suspended.
 
         Raises:
-            RetryableError: another machine holds it for longer than `timeout_s`.
+            RetryableError: another machine holds the lock for longer than `timeout_s`.
         """
 
         def check() -> None:

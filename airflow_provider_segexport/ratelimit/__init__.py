@@ -1,1 +1,1 @@
-"""The vendor's rate limits, counted for all tasks that share an account."""
+"""Counts the calls to vendor accounts against their rate limits, across all tasks that share an account."""

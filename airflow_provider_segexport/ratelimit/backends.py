@@ -20,9 +20,9 @@ def account_key(vendor: str, base_url: str, account: str) -> str:
     """Return the key of an account in the store: a hash, because `account` may hold a credential.
 
     Args:
-        vendor: the vendor's name, which the key begins with.
-        base_url: the API that the account lives at.
-        account: what identifies the account there, such as its login or API key.
+        vendor: the vendor's name, which is the beginning of the key.
+        base_url: base URL of the account's API.
+        account: identifies the account at that API, such as its login or API key.
     """
     return f"{vendor}-{hashlib.blake2b(f'{base_url}|{account}'.encode(), digest_size=10).hexdigest()}"
 
@@ -37,7 +37,7 @@ def open_store(
         account: the account's key in the store, from `account_key`.
         limits: the rates to count against.
         backfill: leave a part of every window to scheduled runs.
-        machine: whose clocks are read; None if the times that callers pass can be trusted, as in a test.
+        machine: the machine whose clocks are read; None to use the times that callers pass, as in a test.
 
     Returns:
         The store. It connects when the first call is counted.
@@ -65,7 +65,7 @@ def open_store(
             return PostgresQuotaStore(url, account, limits, backfill=backfill, machine=machine)
         case other:
             raise InvalidConnection(
-                f"`[segexport] rate_limit_store` begins with {other}://, which is no rate limit store. To fix: name a "
-                "folder that all workers of the machine can write to, or a redis://, rediss:// or postgresql:// URL, "
+                f"`[segexport] rate_limit_store` begins with {other}://, which is not a rate limit store. To fix: name "
+                "a folder that all workers of the machine can write to, or a redis://, rediss:// or postgresql:// URL, "
                 "which several machines can share."
             )

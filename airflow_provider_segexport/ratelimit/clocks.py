@@ -1,7 +1,7 @@
-"""The time of a rate limit store, whatever the clocks of the machines that use it say.
+"""The time of a rate limit store, independent of errors in the clocks of the machines that use it.
 
-A server reports its own time in each transaction. An SQLite file has no clock, so it keeps a time of its own. That time
-passes as fast as the machines' uptime.
+A server reports its time in each transaction. An SQLite file has no clock, so it stores a time that advances with the
+uptime of the machines.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from functools import cache
 from pathlib import Path
 
 MAX_SKEW_S = 7200.0
-"""Seconds by which the wall clocks of two machines may differ, without an effect on the counts of sliding windows."""
+"""Seconds by which the wall clocks of two machines may differ without an effect on the counts of sliding windows."""
 
 REMEASURE_S = 86_400.0
 """Seconds after which a machine's wall clock is compared with its uptime again."""
 
 MAX_DAY_LEAD_S = 93_600.0
-"""Times of a daily limit that are further ahead than these 26 hours are ignored: a clock that is off by more than a day
-must not stop the account until its day comes."""
+"""Times of a daily limit that are more than 26 hours ahead are ignored, because a clock that is more than a day fast
+must not stop the account until that day."""
 
 ROUNDING_S = 1e-5
-"""Offsets that differ by less than these seconds are equal. Epoch seconds are exact to about a microsecond."""
+"""Offsets that differ by fewer seconds are equal. Epoch seconds are exact to about a microsecond."""
 
 CLOCK_TOLERANCE_S = 0.02
-"""Clocks that differ by no more than these seconds count as equal. Redis reports the time at which it began to look at
-its clients, which is milliseconds earlier."""
+"""Clocks that differ by no more than these seconds count as equal. Redis reports the time when it began to serve its
+clients, which is milliseconds earlier."""
 
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -41,9 +41,9 @@ class Machine:
     """A machine and its clocks.
 
     Attributes:
-        id: the same for all processes whose `uptime` is the same clock.
-        wall: returns epoch seconds. May jump, and may differ from other machines'.
-        uptime: returns seconds since some moment of the past. Never jumps.
+        id: identical for all processes that read the same `uptime` clock.
+        wall: returns epoch seconds. The clock may jump, and may differ from those of other machines.
+        uptime: returns seconds since a fixed moment in the past. The clock never jumps.
     """
 
     id: str
@@ -53,7 +53,7 @@ class Machine:
 
 @cache
 def this_machine() -> Machine:
-    """Return this machine since its last start. Where the kernel has no such clock, the wall clock counts as uptime."""
+    """Return this machine since its last boot. If the kernel has no uptime clock, the wall clock counts as uptime."""
     with suppress(OSError, AttributeError):
         boot = BOOT_ID.read_text().strip()
         namespace = TIME_NAMESPACE.readlink().name if TIME_NAMESPACE.is_symlink() else ""
@@ -67,8 +67,8 @@ class StoreTime:
     """The time of one transaction, in epoch seconds.
 
     Attributes:
-        now: of sliding windows. In an SQLite file it may differ from every wall clock.
-        day_now: of limits that restart at fixed times.
+        now: the time for sliding windows. In an SQLite file it may differ from every wall clock.
+        day_now: the time for limits that reset at fixed times.
     """
 
     now: float
@@ -77,12 +77,12 @@ class StoreTime:
 
 @dataclass(frozen=True, slots=True)
 class MachineOffsets:
-    """How a machine's uptime becomes a file's time.
+    """Offsets that convert a machine's uptime to a file's time.
 
     Attributes:
-        sliding: added to the uptime for `StoreTime.now`.
-        wall: added to the uptime for the machine's wall clock, as it was measured.
-        measured_at: uptime of that measurement.
+        sliding: uptime plus this offset is `StoreTime.now`.
+        wall: uptime plus this offset is the machine's wall clock, as measured.
+        measured_at: uptime at the time of that measurement.
     """
 
     sliding: float
@@ -90,11 +90,11 @@ class MachineOffsets:
     measured_at: float
 
     def read(self, uptime: float, last: StoreTime | None) -> StoreTime:
-        """Return the time of a transaction. It is never before the last one's.
+        """Return the time of a transaction. It is never before that of the last transaction.
 
         Args:
-            uptime: of the machine now.
-            last: newest times of the file; None if it has none.
+            uptime: the machine's current uptime.
+            last: newest times in the file; None if it has none.
         """
         now, day = uptime + self.sliding, uptime + self.wall
         if last is None:
@@ -104,13 +104,13 @@ class MachineOffsets:
     def after(self, moment: StoreTime, uptime: float, wall: float) -> MachineOffsets:
         """Return the offsets to store after a transaction.
 
-        Another machine may be ahead in the file's time. This machine joins it, so its time goes on from there and does
-        not stand still until it has caught up.
+        If another machine is ahead in the file's time, this machine continues from that time. Otherwise its time would
+        not advance until it had caught up.
 
         Args:
             moment: the transaction's time.
-            uptime: of the machine at that time.
-            wall: its wall clock.
+            uptime: the machine's uptime at that time.
+            wall: the machine's wall clock at that time.
         """
         is_old = not 0 <= uptime - self.measured_at < REMEASURE_S
         sliding = moment.now - uptime
@@ -121,16 +121,16 @@ class MachineOffsets:
 
 
 def join(uptime: float, wall: float, last: StoreTime | None, longest_window_s: float) -> MachineOffsets:
-    """Return the offsets of a machine that a file does not know.
+    """Return the offsets of a machine that is not in the file yet.
 
-    How much time has passed since the file's last call is uncertain by the difference of two wall clocks. If it may be
-    less than the longest window, no time counts as passed, so no call is forgotten too early.
+    The time since the file's last call is uncertain, because two wall clocks may differ. If it may be shorter than the
+    longest window, no time counts as elapsed, so no call is deleted too early.
 
     Args:
-        uptime: of the machine that joins.
-        wall: its wall clock.
-        last: newest times of the file; None if it has none.
-        longest_window_s: longest sliding window in seconds.
+        uptime: uptime of the machine that joins.
+        wall: the machine's wall clock.
+        last: newest times in the file; None if it has none.
+        longest_window_s: the longest sliding window in seconds.
     """
     if last is None:
         return MachineOffsets(wall - uptime, wall - uptime, uptime)
@@ -147,8 +147,8 @@ def server_moment(
     Args:
         ask: returns the server's epoch seconds.
         local: epoch seconds by the caller's clock.
-        machine: None if `local` is not of this machine's clock. Then the server corrects it by the difference of the
-            two clocks, unless the duration of the query alone can explain that.
+        machine: None if `local` does not come from this machine's clock. `local` is then corrected by the difference
+            of the two clocks, unless the duration of the query alone can explain it.
         clock: this machine's wall clock.
     """
     before = clock()

@@ -22,15 +22,15 @@ SCOPE_NAME = re.compile(r"[A-Za-z0-9][\w .:/-]{0,63}")
 """The scope names that are accepted from a response. The store's own entries begin with `_`."""
 
 USUAL_LATENCY_S = 0.5
-"""Seconds that a call takes at most in transit and at the vendor, until a quicker one was seen. Anything beyond the
-quickest call may have been a delay on the way to the vendor."""
+"""Assumed latency of a call in seconds, until a faster call is measured. Latency beyond that of the fastest call may be
+a delay on the way to the vendor."""
 
 POLL_TIME_SHARE = 0.2
-"""While the rate limit is exhausted, waiting for polls takes at most this share of the time. Calls that poll are calls
-that no other task can make."""
+"""While the rate limit is exhausted, polls wait for it for at most this share of the time, because each poll uses a
+call that another task could make."""
 
 MAX_POLL_INTERVAL_S = 60.0
-"""Seconds between two polls at most, however long the rate limit delayed the first of them."""
+"""Maximum seconds between two polls, however long the rate limit delayed the first poll."""
 
 
 def next_poll_s(interval_s: float, waited_s: float) -> float:
@@ -47,14 +47,14 @@ class RateLimiter:
     """Blocks each call until the account's rate limits allow it.
 
     Args:
-        vendor: whose limits, retry hints and quota headers apply.
+        vendor: the vendor, whose limits, retry hints and quota headers apply.
         store: counts the calls of the account.
-        max_wait_s: seconds to wait in here. A longer wait raises `RateLimited`, so the caller can release its slot.
-        backfill: the store leaves room for scheduled runs, and the error says so.
+        max_wait_s: maximum seconds to block. A longer wait raises `RateLimited`, so the caller can release its slot.
+        backfill: the store reserves calls for scheduled runs, and the error says so.
         sleep: waits for seconds.
         clock: returns epoch seconds.
-        uptime: returns seconds by a clock that never jumps, for the latency of calls; None for `clock`.
-        raise_if_stopped: called before each attempt; raises if the task is to end.
+        uptime: returns the seconds of a clock that never jumps, to measure latency; None to use `clock`.
+        raise_if_stopped: called before each attempt; raises if the task must end.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings and dependencies
@@ -111,11 +111,11 @@ class RateLimiter:
             waited_s += wait_s
 
     def record_response(self, request: Request, response: Response | None) -> None:
-        """Correct the counts by a response: how late it came, and what its headers or its 429 say about the quota.
+        """Correct the counts by a response: by its latency, and by the quota in its headers or its 429.
 
-        The vendor counts a call when it arrives, which is somewhere between sending it and its response. A call without
-        a response (None) may have arrived just now. The latency that all calls have in common shifts them alike, so it
-        is left out.
+        The vendor counts a call when it arrives, which is between sending the call and its response. A call without a
+        response (None) may have arrived just now. The latency that all calls share shifts all of them equally, so it is
+        ignored.
         """
         now = self._clock()
         call: QuotaCall | None = getattr(self._thread, "call", None)
@@ -137,13 +137,13 @@ class RateLimiter:
             self._store.record_remaining(scope, reported, now)
 
     def _scopes(self, request: Request) -> tuple[str, ...]:
-        """Return the scopes that a request counts for, the narrowest last."""
+        """Return the rate scopes that a request counts against, the narrowest last."""
         published = request.rate_scope if request.rate_scope in self._vendor.limits.scoped_rates else ""
         reported = self._reported_scopes.get(_endpoint(request), "")
         return tuple(scope for scope in (ACCOUNT_SCOPE, published, reported) if scope)
 
     def remaining(self) -> int | None:
-        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        """Return the remaining calls by the daily limit and the vendor's report; None if the account has neither."""
         return self._store.remaining(self._clock())
 
     def close(self) -> None:
@@ -154,6 +154,6 @@ class RateLimiter:
 def _endpoint(request: Request) -> str:
     """Return method and URL with ids and addresses masked.
 
-    All calls of one endpoint count for one scope. A response is the only source of that scope's name.
+    All calls of one endpoint count against one scope. Only a response contains that scope's name.
     """
     return f"{request.method} {re.sub(r'/[^/]*([0-9][^/]{5,}|%40[^/]*)', '/*', request.url)}"

@@ -1,7 +1,7 @@
 """Counts the calls of one account in PostgreSQL, which several machines can share.
 
-pyrate-limiter counts the calls, in one table for each scope. The transaction around it is ours. It begins with an
-advisory lock of the account.
+pyrate-limiter counts the calls in one table for each scope. This module runs it inside a transaction that begins with
+an advisory lock on the account.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ CONNECT_TIMEOUT_S = 10
 
 LOCK_ACCOUNT = """select set_config('timezone', 'UTC', true), set_config('synchronous_commit', 'off', true),
     set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"""
-"""Locks the account and sets up the transaction. A pooler may hand each transaction to another session, so each one
-needs the settings. The time zone: pyrate-limiter stores times without one. The commit: it waits for no disk, so a
-server that crashes loses less than a second of counts."""
+"""Locks the account and configures the transaction. A pooler may run each transaction in another session, so each
+transaction needs the settings. The time zone is UTC, because pyrate-limiter stores times without a zone. The commit
+does not wait for the disk, so a crash of the server loses less than a second of counts."""
 
 STATES_TABLE = "segexport_window_states"
 
@@ -51,12 +51,12 @@ UPSERT_STATE = f"""insert into {STATES_TABLE} values (%s, %s, %s, %s, %s, %s)
 
 
 def _lock_number(text: str) -> int:
-    """Return the number of an advisory lock, the same in every process."""
+    """Return the key of an advisory lock for a text. It is identical in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
 def _short_name(account: str, table: str) -> str:
-    """Return a name that fits PostgreSQL's 63 characters. Longer names are cut off, so two accounts could collide."""
+    """Return a name within PostgreSQL's limit of 63 characters. Longer names are truncated and could collide."""
     return f"segexport_{hashlib.blake2b(f'{account}/{table}'.encode(), digest_size=10).hexdigest()}"
 
 
@@ -66,7 +66,7 @@ def bucket_table(account: str, table: str) -> str:
 
 
 class _ConnectionPool:
-    """Gives a bucket, which expects a connection pool, the connection of the running transaction."""
+    """Looks like a connection pool to a bucket, but yields the connection of the running transaction."""
 
     closed = False
 
@@ -75,7 +75,7 @@ class _ConnectionPool:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """Yield the connection and commit nothing: `PostgresQuotaStore._transaction` commits."""
+        """Yield the connection without a commit, because `PostgresQuotaStore._transaction` commits."""
         yield self._connection
 
 
@@ -83,10 +83,10 @@ class PostgresQuotaStore(BaseQuotaStore):
     """Counts one account's calls on a PostgreSQL server.
 
     Args:
-        url: `postgresql://`, with a role that may create tables.
+        url: a `postgresql://` URL. Its role must be allowed to create tables.
         account: the account's key.
         limits: the rates to count against.
-        backfill: leave room for scheduled runs.
+        backfill: reserve calls for scheduled runs.
         machine: as in `BaseQuotaStore`.
     """
 
@@ -94,7 +94,7 @@ class PostgresQuotaStore(BaseQuotaStore):
         self, url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
     ) -> None:
         super().__init__(limits, backfill=backfill, machine=machine)
-        self._url = re.sub(r"^[^:]+", "postgresql", url)  # `postgresql+psycopg2://` is how SQLAlchemy writes it
+        self._url = re.sub(r"^[^:]+", "postgresql", url)  # SQLAlchemy writes `postgresql+psycopg2://`
         self._account = account
         self._connection: Any = None
 
@@ -136,7 +136,7 @@ class PostgresQuotaStore(BaseQuotaStore):
             self._connection = None
 
     def _open(self) -> Any:
-        # Prepare no statement on the server, because a pooler may use another session the next time.
+        # Prepare no statements on the server, because a pooler may use another session for the next transaction.
         connection: Any = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None)
         try:
             self._lock_account(connection)
@@ -165,7 +165,7 @@ class PostgresQuotaStore(BaseQuotaStore):
         return sql.Identifier(bucket_table(self._account, table))
 
     def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
-        """Lock the tables before the buckets count: a bucket gives up if a vacuum holds its table."""
+        """Lock the tables before the buckets count, because a bucket fails if a vacuum holds its table."""
         tables = [self._table(table) for table, _ in self._call_buckets(call, Priority())]
         if tables:
             self._connection.execute(

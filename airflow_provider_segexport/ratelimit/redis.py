@@ -1,8 +1,8 @@
 """Counts the calls of one account in Redis, which several machines can share.
 
-Each bucket of pyrate-limiter counts atomically. A lock makes the counting in several buckets one transaction, and a
-transaction that ends with a wait removes what it counted. If the lock expires, another process may count at the same
-time. Counts may then be too high for a moment, and are never too low.
+Each bucket of pyrate-limiter counts atomically. A lock combines the counts in several buckets into one transaction. A
+transaction that ends with a wait removes its counts. If the lock expires, another process may count at the same time.
+Counts may then be too high for a moment, but are never too low.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
 from airflow_provider_segexport.vendors.base import Limits
 
 LOCK_TTL_S = 10.0
-"""Seconds until the lock of a hanging process expires. A transaction takes milliseconds."""
+"""Seconds until the lock of an unresponsive process expires. A transaction takes milliseconds."""
 
 LOCK_RETRY_S = 0.005
 """Seconds between two attempts to get the lock."""
@@ -44,21 +44,21 @@ STATES_KEY = "window_states"
 """The Redis hash of window states."""
 
 LAST_CALL_MS = "_last_call_ms"
-"""The field of that hash with the latest millisecond at which a call was counted. A bucket counts only the calls before
-a new one, so times must not decrease."""
+"""The field of the hash `STATES_KEY` with the time of the latest counted call, in milliseconds. A bucket counts only
+the calls before a new call, so times must not decrease."""
 
 TTL_WINDOWS = 2
-"""Redis deletes a key that no call has touched for this many windows."""
+"""Redis deletes a key that no call has used for this many windows."""
 
 
 class RedisQuotaStore(BaseQuotaStore):
-    """Counts one account's calls on a Redis server. If that server keeps nothing on disk, a restart loses the counts.
+    """Counts one account's calls on a Redis server. A restart of a server without persistence loses the counts.
 
     Args:
-        url: `redis://` or `rediss://`, perhaps with credentials.
+        url: a `redis://` or `rediss://` URL, optionally with credentials.
         account: the account's key.
         limits: the rates to count against.
-        backfill: leave room for scheduled runs.
+        backfill: reserve calls for scheduled runs.
         machine: as in `BaseQuotaStore`.
     """
 
@@ -145,7 +145,7 @@ class RedisQuotaStore(BaseQuotaStore):
                 self._client.zrem(self._key(table), *members)
 
     def _members(self, table: str, call_id: str, first_ms: int, last_ms: int) -> list[bytes]:
-        """Return a call's members of a bucket's sorted set: its id, and after a colon a suffix of the bucket's own."""
+        """Return a call's members in a bucket's sorted set: the call's id, a colon and the bucket's suffix."""
         members = self._client.zrangebyscore(self._key(table), first_ms, last_ms)
         return [member for member in members if member.startswith(f"{call_id}:".encode())]
 
@@ -176,7 +176,7 @@ class RedisQuotaStore(BaseQuotaStore):
 
 
 def _fields(text: bytes) -> Sequence[Any]:
-    """Return the fields of a stored window state; none if the text is not a JSON list."""
+    """Return the fields of a stored window state; empty if the text is not a JSON list."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):

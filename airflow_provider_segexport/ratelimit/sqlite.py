@@ -1,7 +1,7 @@
 """Counts the calls of one account in an SQLite file.
 
-pyrate-limiter counts the calls. The transaction around it is ours, so that a call counts for all its scopes or for
-none, and so that only one process counts at a time.
+pyrate-limiter counts the calls. This module runs it inside a transaction, so that a call counts against all its scopes
+or none, and only one process counts at a time.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CREATE_STATES = """create table if not exists window_states (scope text primary 
 
 CREATE_CLOCKS = """create table if not exists clocks (machine text primary key,
     first real not null, second real not null, third real not null)"""
-"""The fields of `MachineOffsets` by machine; the row without a machine has those of the file's newest `StoreTime`."""
+"""The fields of `MachineOffsets` by machine. The row with an empty machine has the fields of the newest `StoreTime`."""
 
 MAX_LAG_S = 0.5
-"""Seconds that a machine may be behind the file's time, before it joins that time."""
+"""Seconds by which a machine may be behind the file's time before it adopts that time."""
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that ignores the commits of pyrate-limiter's buckets, because several counts are one transaction."""
+    """A connection that ignores commits of pyrate-limiter's buckets, because several counts form one transaction."""
 
     def commit(self) -> None:
         """Do nothing: `SqliteQuotaStore._transaction` commits."""
@@ -55,7 +55,7 @@ class SqliteQuotaStore(BaseQuotaStore):
         folder: the folder of the account's file.
         account: the account's key, which is the file's name.
         limits: the rates to count against.
-        backfill: leave room for scheduled runs.
+        backfill: reserve calls for scheduled runs.
         machine: as in `BaseQuotaStore`.
     """
 
@@ -74,7 +74,7 @@ class SqliteQuotaStore(BaseQuotaStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Lock the file. If another process holds it for long, the attempt fails and is retried."""
+        """Lock the file. If another process holds the lock for too long, the attempt fails and is retried."""
         with self._lock:
             try:
                 connection = self._connection = self._connection or self._open()
@@ -89,13 +89,13 @@ class SqliteQuotaStore(BaseQuotaStore):
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise RetryableError(f"The rate limit store {self._path} cannot be reached ({error}).") from None
-                # A power failure cut the file, or another version wrote it. At most the counts of one day are lost.
+                # A power failure truncated the file, or another version wrote it. At most one day's counts are lost.
                 self._disconnect()
                 self._path.unlink(missing_ok=True)
                 self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
                 raise RetryableError(
-                    f"The rate limit store {self._path} was damaged ({error}). It was deleted; the next attempt makes "
-                    "a new one."
+                    f"The rate limit store {self._path} was damaged ({error}). It was deleted; the next attempt "
+                    "creates a new store."
                 ) from None
 
     def _disconnect(self) -> None:
@@ -104,10 +104,10 @@ class SqliteQuotaStore(BaseQuotaStore):
             self._connection = None
 
     def _time(self, local: float) -> StoreTime:
-        """Return the file's time, which passes as fast as the machines' uptime.
+        """Return the file's time, which advances with the machines' uptime.
 
-        What a machine that joins, or that is behind the others, learns about the file's time is committed at once. A
-        transaction that ends with a wait would forget it, and the next one would begin at the same time.
+        The offsets of a machine that joins, or that is behind the others, are committed immediately. A transaction that
+        ends with a wait would discard them, and the next transaction would begin at the same time.
         """
         machine = self._machine
         if machine is None:
@@ -184,8 +184,8 @@ class SqliteQuotaStore(BaseQuotaStore):
     def _connect(self, path: str) -> _Connection:
         """Open a connection and create the tables.
 
-        `synchronous = off`: a killed process loses nothing; only a power failure may. A rollback journal works on disks
-        that several machines share, unlike a write-ahead log.
+        With `synchronous = off`, only a power failure can lose data, not a killed process. A rollback journal works on
+        disks that several machines share, unlike a write-ahead log.
         """
         connection = sqlite3.connect(
             path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
@@ -209,9 +209,9 @@ class SqliteQuotaStore(BaseQuotaStore):
 
 
 def _is_damage(error: Exception) -> bool:
-    """Return whether an error is about the file's content: no database, other tables, or a text that is no UTF-8.
+    """Return whether an error means a damaged file: not a database, other tables, or text that is not UTF-8.
 
-    Other errors, such as a lock of another process or a full disk, may pass.
+    Other errors, such as another process's lock or a full disk, may be temporary.
     """
     code = getattr(error, "sqlite_errorcode", None)
     return not isinstance(error, sqlite3.OperationalError) or code is None or code & 0xFF == sqlite3.SQLITE_ERROR

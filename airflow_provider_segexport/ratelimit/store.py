@@ -1,4 +1,4 @@
-"""Types of a rate limit store: the call that is counted, and the protocol of SQLite, Redis and PostgreSQL stores."""
+"""Types of a rate limit store: a counted call, and the protocol of the SQLite, Redis and PostgreSQL stores."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 from airflow_provider_segexport.model import RemainingQuota
 
 ACCOUNT_SCOPE = "all"
-"""The scope of the account's own rates. Every call counts for it."""
+"""The scope of the account's rates. Every call counts against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaCall:
-    """One call to the vendor, as it is counted.
+    """One counted call to the vendor.
 
     Attributes:
         call_id: unique over all tasks and machines.
-        scopes: the rate scopes that it counts for; the first is `ACCOUNT_SCOPE`.
+        scopes: the rate scopes that it counts against; the first is `ACCOUNT_SCOPE`.
         sent_at: epoch seconds, by this machine's clock.
     """
 
@@ -30,15 +30,15 @@ class QuotaStore(Protocol):
     """Counts the calls of one account by rate scope. Threads may share it."""
 
     def acquire(self, call: QuotaCall) -> float:
-        """Count a call for all its scopes and return 0, or count nothing and return the seconds until it may fit."""
+        """Count a call against all its scopes and return 0, or count nothing and return the seconds to wait."""
 
     def record_latency(self, call: QuotaCall, now: float, min_latency_s: float) -> None:
-        """Move a slow call from the moment it was sent to the moment it may have reached the vendor.
+        """Move a slow call's count from the time when it was sent to the time when it may have reached the vendor.
 
         Args:
             call: a call that `acquire` has counted.
-            now: epoch seconds at which its response arrived, or at which the caller gave up.
-            min_latency_s: seconds that every call takes at least. They delay all calls alike, so they do not count.
+            now: epoch seconds when its response arrived, or when the caller stopped waiting.
+            min_latency_s: minimum latency of all calls in seconds. It delays all calls equally, so it is ignored.
         """
 
     def record_remaining(self, scope: str, reported: RemainingQuota, now: float) -> None:
@@ -46,12 +46,12 @@ class QuotaStore(Protocol):
 
         Args:
             scope: the rate scope that the report is about.
-            reported: calls left until a time. With 0 calls left, the scope is closed until then.
+            reported: the calls left until a time. With 0 calls left, the scope is closed until then.
             now: epoch seconds.
         """
 
     def remaining(self, now: float) -> int | None:
-        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        """Return the remaining calls by the daily limit and the vendor's report; None if the account has neither."""
 
     def close(self) -> None:
         """Close the file or connection."""

@@ -1,6 +1,6 @@
-"""The rules by which an account's calls are counted, for every store.
+"""The rules by which all stores count an account's calls.
 
-A store supplies transactions, buckets of pyrate-limiter, and a table for the remaining quota that the vendor reports.
+A store supplies transactions, pyrate-limiter's buckets, and a table for the remaining quota that the vendor reports.
 """
 
 from __future__ import annotations
@@ -34,41 +34,41 @@ from airflow_provider_segexport.vendors.delays import bounded
 log = logging.getLogger(__name__)
 
 FIXED_SUFFIX = "_fixed"
-"""Ends the name of a table of calls whose windows restart at fixed times. Other tables are named after their scope."""
+"""Suffix of a table's name whose windows reset at fixed times. Other tables have the name of their scope."""
 
 SCHEDULED_RUN = "_scheduled"
-"""The entry among the window states that says until when a scheduled run counts as active."""
+"""Name of the window state whose `until` is the time until which a scheduled run counts as active."""
 
 SCHEDULED_RUN_TTL_S = 60.0
-"""Seconds for which a scheduled run counts as active after it was announced."""
+"""Seconds for which a scheduled run counts as active after its announcement."""
 
 ANNOUNCE_INTERVAL_S = 10.0
-"""Seconds between two announcements of a scheduled run. It announces itself while it waits, too."""
+"""Seconds between two announcements of a scheduled run, also while it waits."""
 
 LOCK_TIMEOUT_S = 30.0
 """Seconds to wait for another process's transaction, which takes milliseconds."""
 
 CLEANUP_INTERVAL_S = 30.0
-"""Seconds between two deletions of calls that no window holds any more."""
+"""Seconds between two deletions of calls that are older than every window."""
 
 MAX_CLOCK_LEAD_S = 60.0
-"""Entries further in the future than these seconds come from a clock that has been set back since. They are ignored."""
+"""Entries that are more seconds in the future are ignored, because they come from a clock that has been set back."""
 
 MAX_CALLS_IN_TRANSIT = 10_000
-"""Most calls whose time is kept until their response. One process has a few in transit."""
+"""Maximum calls whose time is stored until their response. One process has a few calls in transit."""
 
 
 class BaseQuotaStore(ABC):
-    """Counts the calls of one account by scope. The store is opened when the first call is counted.
+    """Counts the calls of one account by scope. The first counted call opens the store.
 
     Args:
         limits: the rates to count against.
-        backfill: leave room for scheduled runs.
-        machine: whose clocks are read; None if the times that callers pass can be trusted, as in a test.
+        backfill: reserve calls for scheduled runs.
+        machine: the machine whose clocks are read; None to use the times that callers pass, as in a test.
     """
 
     _day_lead_s = MAX_CLOCK_LEAD_S
-    """As `MAX_CLOCK_LEAD_S`, for limits that restart at fixed times."""
+    """Like `MAX_CLOCK_LEAD_S`, but for limits that reset at fixed times."""
 
     def __init__(self, limits: Limits, *, backfill: bool = False, machine: Machine | None = None) -> None:
         self._rates = {ACCOUNT_SCOPE: limits.rates, **limits.scoped_rates}
@@ -84,7 +84,7 @@ class BaseQuotaStore(ABC):
         self._cleaned_at = self._announced_at = float("-inf")
         self._machine = machine
         self._counted_at: dict[str, float] = {}
-        """The store's time at which calls in transit were counted, by call id."""
+        """The store's time when each call in transit was counted, by call id."""
 
     def close(self) -> None:
         """Close the file or connection."""
@@ -97,7 +97,7 @@ class BaseQuotaStore(ABC):
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]:
-        """Lock the account for one thread of one process. The methods below are called inside it only."""
+        """Lock the account for one thread of one process. The methods below are called only inside this block."""
 
     @abstractmethod
     def _time(self, local: float) -> StoreTime:
@@ -112,11 +112,11 @@ class BaseQuotaStore(ABC):
 
     @abstractmethod
     def _undo(self, call: QuotaCall, item: RateItem | None) -> None:
-        """Remove what was counted in this transaction."""
+        """Remove the counts of this transaction."""
 
     @abstractmethod
     def _read_states(self, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Return the stored fields of window states, by name and unchecked. Names without a state are left out."""
+        """Return the stored, unchecked fields of window states, by name. Names without a state are left out."""
 
     @abstractmethod
     def _write_states(self, states: Mapping[str, WindowState]) -> None:
@@ -127,27 +127,27 @@ class BaseQuotaStore(ABC):
         """Change the time at which a counted call is recorded in a table.
 
         Args:
-            table: of a scope's sliding windows.
-            call_id: of the call.
-            counted_ms: the present time of its record in milliseconds.
-            time_ms: the new time.
+            table: the table of a scope's sliding windows.
+            call_id: id of the call.
+            counted_ms: the recorded time in milliseconds.
+            time_ms: the new time in milliseconds.
         """
 
     @abstractmethod
     def _delete_after(self, table: str, time_ms: int) -> None:
-        """Delete the calls recorded later than a time in milliseconds."""
+        """Delete the calls that are recorded after a time in milliseconds."""
 
     def _states(self, names: Sequence[str], now: float) -> dict[str, WindowState]:
-        """Return the window state of each name, an empty one if none is stored."""
+        """Return the window state of each name; an empty state if none is stored."""
         stored = self._read_states(names)
         return {name: WindowState.read(stored[name], now) if name in stored else WindowState() for name in names}
 
     def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
-        """Return the call as pyrate-limiter's buckets of sliding windows count it."""
+        """Return the item that pyrate-limiter's buckets of sliding windows count for the call."""
         return _item(call, now)
 
     def acquire(self, call: QuotaCall) -> float:
-        """Count a call for all its scopes and return 0, or count nothing and return the seconds until it may fit."""
+        """Count a call against all its scopes and return 0, or count nothing and return the seconds to wait."""
         if not self._backfill and abs(call.sent_at - self._announced_at) >= ANNOUNCE_INTERVAL_S:
             with self._transaction():
                 active_until = self._time(call.sent_at).now + SCHEDULED_RUN_TTL_S
@@ -187,15 +187,15 @@ class BaseQuotaStore(ABC):
         return 0.0
 
     def record_latency(self, call: QuotaCall, now: float, min_latency_s: float) -> None:
-        """Move a slow call from the moment it was sent to the moment it may have reached the vendor.
+        """Move a slow call's count from the time when it was sent to the time when it may have reached the vendor.
 
-        The counted windows are longer than the vendor's. Half of that margin absorbs the varying latency of one task's
-        calls. The other half absorbs the differing distance of tasks from the vendor.
+        The counted windows are longer than the vendor's. Half of that margin absorbs the variation of latency within
+        one task. The other half absorbs the difference of latency between tasks.
 
         Args:
             call: a call that `acquire` of this store has counted.
-            now: epoch seconds at which its response arrived, or at which the caller gave up, on the clock of `sent_at`.
-            min_latency_s: seconds that every call takes at least.
+            now: epoch seconds when its response arrived, or when the caller stopped waiting, by the clock of `sent_at`.
+            min_latency_s: minimum latency of all calls in seconds.
         """
         counted_at = self._counted_at.pop(call.call_id, None)
         latency_s = now - call.sent_at - min_latency_s
@@ -210,25 +210,25 @@ class BaseQuotaStore(ABC):
     def record_remaining(self, scope: str, reported: RemainingQuota, now: float) -> None:
         """Store the remaining quota that the vendor reports.
 
-        A time that is more than a day away is not stored, because one wrong header would stop the account.
+        A time that is more than a day away is not stored, because one wrong header could otherwise stop the account.
 
         Args:
             scope: the rate scope that the report is about.
-            reported: calls left until a time. With 0 calls left, the scope is closed until then.
+            reported: the calls left until a time. With 0 calls left, the scope is closed until then.
             now: epoch seconds.
         """
         seconds = bounded(reported.until - now)
         if seconds is None:
             log.warning("Ignoring a reset time that is not within a day (scope=%s)", scope)
             return
-        with suppress(RetryableError), self._transaction():  # a busy store does not cost the vendor's response
+        with suppress(RetryableError), self._transaction():  # a locked store must not lose the response
             now = self._time(now).now
             reported = RemainingQuota(reported.calls, now + seconds, reported.rate_scope)
             state = self._states([scope], now)[scope]
             self._write_states({scope: state.after_report(reported, now, self._max_concurrency)})
 
     def remaining(self, now: float) -> int | None:
-        """Return the calls left of the day's limit or of the vendor's report; None if the account has neither."""
+        """Return the remaining calls by the daily limit and the vendor's report; None if the account has neither."""
         with self._transaction():
             moment = self._time(now)
             now = moment.now
@@ -244,7 +244,7 @@ class BaseQuotaStore(ABC):
         """Open one bucket for each scope's sliding rates and one for its fixed rates, for each priority.
 
         Args:
-            bucket: makes a bucket from rates, a table name, and the algorithm (None: sliding).
+            bucket: creates a bucket from rates, a table name, and the algorithm (None: sliding).
         """
         self._buckets = {
             (scope, priority): [
@@ -265,7 +265,7 @@ class BaseQuotaStore(ABC):
             yield from self._buckets.get((scope, priority), ())
 
     def _delete_expired(self, moment: StoreTime) -> None:
-        """Delete calls that no window holds any more, and calls from the future."""
+        """Delete calls that are older than every window, and calls in the future."""
         for (_, priority), tables in self._buckets.items():
             if priority != Priority():  # all priorities of a scope count in the same tables
                 continue
@@ -277,7 +277,7 @@ class BaseQuotaStore(ABC):
 
 
 def _item(call: QuotaCall, now: float) -> RateItem:
-    """Return a call as a bucket counts it."""
+    """Return the item that a bucket counts for a call."""
     return RateItem(call.call_id, int(now * 1000))
 
 

@@ -1,4 +1,4 @@
-"""Turns a vendor's published rates into the windows that are counted, whatever the store.
+"""Converts a vendor's published rates to the windows that every store counts.
 
 pyrate-limiter counts the calls of each window.
 """
@@ -16,53 +16,53 @@ from airflow_provider_segexport.model import Rate, RemainingQuota
 from airflow_provider_segexport.vendors.delays import bounded
 
 QUOTA_UTILISATION = 0.97
-"""The share of a rate limit that is used. A sliding window is longer than the vendor's by the rest (3 %), because calls
-that leave a minute apart may arrive closer together."""
+"""The share of a rate limit that is used. A sliding window is 3 % longer than the vendor's, because calls that are sent
+a minute apart may arrive closer together."""
 
 SPLIT_SECONDS = (30, 300)
-"""Windows from 30 to 300 seconds are split into parts. If all their calls went out in the first seconds, every other
-program that uses the account would be locked out for the rest of the window."""
+"""Windows from 30 to 300 seconds are split into parts. If all their calls were sent in the first seconds, other
+programs that use the account would be locked out for the rest of the window."""
 
 SPLIT_PARTS = 4
 """Parts of a split window: a per-minute limit is spent in quarters, so no program waits longer than 15 seconds."""
 
 MIN_SPLIT_CALLS = 40
-"""Windows with fewer calls are not split: a quarter would hold less than ten calls."""
+"""Windows with fewer calls are not split, because a quarter would allow fewer than ten calls."""
 
 MAX_PART_CALLS = 250
-"""Calls in one part at most, because pyrate-limiter counts all calls of a window again for each call."""
+"""Maximum calls in one part, because pyrate-limiter counts all calls of a window again for each call."""
 
 BACKFILL_RESERVE = 0.2
-"""The share that a backfill leaves of every window longer than `SPLIT_SECONDS`, such as a day, for runs later in it."""
+"""The share of each window longer than `SPLIT_SECONDS`, such as a day, that a backfill reserves for later runs."""
 
 BACKFILL_MAX_SHARE = 0.5
-"""While a scheduled run is active, a backfill may send only while less than this share of a window is used."""
+"""While a scheduled run is active, a backfill sends only if less than this share of a window is used."""
 
 MAX_STORED_CALLS = 1_000_000_000
-"""The largest remaining quota that is stored. A header may hold a number that does not fit a store's column."""
+"""The largest remaining quota that is stored, because a number in a header may not fit a store's column."""
 
 MAX_UNSEEN_TASKS = 4
-"""When a window begins, calls of at most this many tasks are assumed to be in transit."""
+"""At the beginning of a window, calls of at most this many tasks are assumed to be in transit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """How much of a window a run may use.
+    """The part of a window that a run may use.
 
     Attributes:
-        backfill: leave `BACKFILL_RESERVE` of long windows to other runs.
-        yielding: a scheduled run is active, so use no more than `BACKFILL_MAX_SHARE` of short windows.
+        backfill: the run leaves `BACKFILL_RESERVE` of long windows to other runs.
+        yielding: a scheduled run is active, so the run uses no more than `BACKFILL_MAX_SHARE` of short windows.
     """
 
     backfill: bool = False
     yielding: bool = False
 
     def usable(self, calls: int, seconds: float) -> int:
-        """Return how many of a window's calls may be used, at least 1 of them.
+        """Return how many of a window's calls may be used, at least 1.
 
         Args:
-            calls: the window's limit.
-            seconds: the window's length.
+            calls: the window's limit of calls.
+            seconds: the window's length in seconds.
         """
         if seconds > SPLIT_SECONDS[1]:
             return max(1, int(calls * (1 - BACKFILL_RESERVE))) if self.backfill else calls
@@ -74,7 +74,7 @@ class WindowState:
     """The remaining quota that the vendor reported for a scope.
 
     Attributes:
-        calls: calls left until `until`: the reported number, less the calls sent since the report.
+        calls: calls left until `until`: the reported number minus the calls sent since the report.
         until: epoch seconds at which the vendor's window ends; 0 without a report.
         calls_since: calls sent since `until` passed, up to one more than can be in transit.
         limit_seen: calls left in the first report of this window.
@@ -90,8 +90,8 @@ class WindowState:
         """Return a stored state, or an empty one if the stored values cannot be a vendor's report.
 
         Args:
-            values: the fields as the store holds them.
-            now: epoch seconds. A state that holds for more than `delays.MAX_WAIT_S` from now is ignored.
+            values: the fields as the store returns them.
+            now: epoch seconds. A state that is valid for more than `delays.MAX_WAIT_S` from now is ignored.
         """
         try:
             calls, until, calls_since, limit_seen = values
@@ -118,13 +118,13 @@ class WindowState:
     def after_report(self, reported: RemainingQuota, now: float, max_concurrency: int) -> WindowState:
         """Return the state after the vendor has reported its remaining quota.
 
-        Within a window, the smallest report less the calls sent since then holds. The first report of a window does not
-        include the calls that are still in transit, so they are subtracted.
+        Within a window, the smallest report minus the calls sent since then applies. The first report of a window does
+        not include calls that are still in transit, so they are subtracted.
 
         Args:
-            reported: calls left, until when.
+            reported: the calls left until a time.
             now: epoch seconds.
-            max_concurrency: calls of one task that can be in transit.
+            max_concurrency: maximum calls of one task in transit.
         """
         left, calls, until, limit_seen = min(reported.calls, MAX_STORED_CALLS), self.calls, self.until, self.limit_seen
         if until <= now:
@@ -137,12 +137,12 @@ class WindowState:
 
 
 def sliding_rates(rates: Sequence[Rate], priority: Priority) -> list[BucketRate]:
-    """Return the sliding rates as they are counted, in windows longer than the vendor's."""
+    """Return the sliding rates to count, with windows longer than the vendor's."""
     return _ordered([_sliding_rate(rate, priority) for rate in rates if not rate.fixed_window])
 
 
 def fixed_rates(rates: Sequence[Rate], priority: Priority) -> list[BucketRate]:
-    """Return the rates that restart at fixed times, as they are counted."""
+    """Return the rates to count whose windows reset at fixed times."""
     return _ordered(
         [
             BucketRate(
@@ -155,13 +155,13 @@ def fixed_rates(rates: Sequence[Rate], priority: Priority) -> list[BucketRate]:
 
 
 def window_margin_s(rates: Sequence[Rate]) -> float | None:
-    """Return the seconds by which every counted sliding window is longer than the vendor's; None if none slides."""
+    """Return the seconds by which each counted sliding window exceeds the vendor's; None if no rate is sliding."""
     spans = [rate.seconds for rate in rates if not rate.fixed_window]
     return min(spans) * (1 / QUOTA_UTILISATION - 1) if spans else None
 
 
 def _sliding_rate(rate: Rate, priority: Priority) -> BucketRate:
-    """Return a sliding rate as it is counted: in full, or one part of its window."""
+    """Return a sliding rate to count: for the entire window, or for one part of it."""
     parts = 1
     if SPLIT_SECONDS[0] <= rate.seconds <= SPLIT_SECONDS[1] and rate.calls >= MIN_SPLIT_CALLS:
         needed = SPLIT_PARTS * math.ceil(rate.calls / SPLIT_PARTS / MAX_PART_CALLS)
@@ -171,9 +171,9 @@ def _sliding_rate(rate: Rate, priority: Priority) -> BucketRate:
 
 
 def _ordered(rates: list[BucketRate]) -> list[BucketRate]:
-    """Return the rates in the order that pyrate-limiter requires: longer windows take more calls, at no higher rate.
+    """Return the rates in the order that pyrate-limiter requires: longer windows allow more calls, at no higher rate.
 
-    Rounding may break that order. Then the stricter of two rates stays, and a longer window is made as strict.
+    Rounding may violate that order. The stricter of two rates is then kept, and a longer window becomes as strict.
     """
     ordered: list[BucketRate] = []
     for rate in sorted(rates, key=lambda rate: rate.interval):
@@ -184,7 +184,7 @@ def _ordered(rates: list[BucketRate]) -> list[BucketRate]:
             continue
         shorter = ordered[-1]
         limit = min(rate.limit, shorter.limit * rate.interval // shorter.interval)
-        if limit <= shorter.limit:  # the window is hardly longer, and takes no more calls
+        if limit <= shorter.limit:  # the window is hardly longer, and allows no more calls
             ordered.pop()
         ordered.append(BucketRate(limit, rate.interval))
     return ordered

@@ -280,7 +280,7 @@ class TestCustomFields:
 def test_an_error_that_is_none_of_the_vendor_s(lists):
     """A reply that no contract holds stops loudly, and says where it came from."""
     lists.sim.faults([{"vendor": lists.name, "path": "privileges", "status": 418, "body": "7"}])
-    with pytest.raises(UnexpectedResponse, match="answered 418 with JSON that is no error"):
+    with pytest.raises(UnexpectedResponse, match="answered 418 with JSON that is not a Constant Contact error"):
         check(lists)
 
 
