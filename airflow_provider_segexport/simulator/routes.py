@@ -81,14 +81,14 @@ class RouteTable:
                     return route, params
         return None
 
-    def near_misses(self, method: str, path: str, most: int = 3) -> list[str]:
+    def near_misses(self, method: str, path: str, max_routes: int = 3) -> list[str]:
         """Return the most similar routes, each with the reason why it does not match.
 
         Args:
             method: the request's method.
             path: the request's path.
-            most: maximum number of routes.
+            max_routes: maximum number of routes.
         """
         scored = [(*route.mismatch(method, path), route) for route in self.routes]
         scored.sort(key=lambda item: -item[0])
-        return [f"{r.method} {r.template}: {reason}" for _, reason, r in scored[:most]]
+        return [f"{r.method} {r.template}: {reason}" for _, reason, r in scored[:max_routes]]

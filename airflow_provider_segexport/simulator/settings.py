@@ -24,19 +24,19 @@ def changed(settings: Settings, overrides: Mapping[str, object]) -> Settings:
     for name, value in overrides.items():
         if name not in hints:
             raise ControlError(f"no setting {name!r}; there are: {', '.join(sorted(hints))}")
-        if not _fits(value, hints[name]):
+        if not _is_valid(value, hints[name]):
             hint = hints[name]
             shown = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
             raise ControlError(f"{name} takes {shown}, not {value!r}")
     return dataclasses.replace(settings, **overrides)
 
 
-def _fits(value: object, hint: object) -> bool:
+def _is_valid(value: object, hint: object) -> bool:
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
+        return any(_is_valid(value, option) for option in get_args(hint))
     if hint is float:
         return type(value) in (int, float)
     return type(value) is (origin or hint)

@@ -235,7 +235,7 @@ def test_wrong_control_calls(cc):
     for action, details, message in (
         ("script_jobs", {"scripts": "x"}, "scripts"),
         ("leave_list", {"email": "x"}, "No contact"),
-        ("authorize", {"scopes": "x"}, "list of names"),
+        ("authorize", {"scopes": "x"}, "list of strings"),
         ("approve_device", {"user_code": "x"}, "no device"),
     ):
         with pytest.raises(ControlError, match=message):

@@ -180,7 +180,7 @@ class Account:
             self.client.lists[new_list.id] = new_list
 
     def key(self, email: str) -> str:
-        """Return what addresses of a list are compared by."""
+        """Return the key under which an address is compared: lower case, unless `email_case` is `keep`."""
         return email.lower() if self.settings.email_case == "ignore" else email
 
     def date(self, moment: float) -> str:

@@ -65,15 +65,15 @@ class ActivityRoutes:
         settings = self._account.settings
         activity_id = self._account.ids.guid()
 
-        def done(moment: float) -> str:
+        def finish(moment: float) -> str:
             work(self._activities[activity_id], moment)
             return self._account.jobs.done
 
         seconds = settings.start_seconds + settings.job_seconds + settings.job_seconds_per_row * rows
-        job = self._account.jobs.add(activity_id, call.now, seconds, done, settings.job_states)
-        made = self._activities[activity_id] = Activity(job, status, seconds=seconds)
+        job = self._account.jobs.add(activity_id, call.now, seconds, finish, settings.job_states)
+        activity = self._activities[activity_id] = Activity(job, status, seconds=seconds)
         call.count("rows", rows)
-        return made
+        return activity
 
     def created(self, activity: Activity, status: int = 201) -> Reply:
         """Return the reply to the call that queued an activity; with `status` 202 it has a `Location` header."""

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .records import CustomField
     from .state import Account
 
-MOST_CUSTOM_FIELDS = 25  # in a row; swagger 3.0.178, read 2026-08
+MAX_CUSTOM_FIELDS = 25  # in a row; swagger 3.0.178, read 2026-08
 _CUSTOM_LENGTH = 255
 _DATES = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})|(\d{1,2})[-/](\d{1,2})[-/](\d{4})")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # Names and maximum lengths: JsonImportContact, swagger 3.0.178. Names that are synonyms according to the vendor are
-# stored under one name: `home_city` under `city`, `other_phone` under `phone`. The swagger spells `home country` so.
+# stored under one name: `home_city` under `city`, `other_phone` under `phone`. The swagger writes `home country`.
 _PLAIN = {
     "first_name": 50,
     "last_name": 50,
@@ -56,9 +56,9 @@ class ValueProblem(Exception):
 class Column:
     """Position of a value in a row, its stored name, its maximum length, and its check."""
 
-    at: int
+    position: int
     name: str
-    most: int
+    max_length: int
     check: Callable[[str], object] | None = None
 
 
@@ -81,14 +81,16 @@ class Plan:
         fields: dict[str, object] = {}
         clear = account.settings.empty_value == "clear"
         for column in self.columns:
-            value = values[column.at]
+            value = values[column.position]
             if value is None or value == "":
                 if clear:
                     fields[column.name] = ""
                 continue
             text = value if isinstance(value, str) else _text(value)
-            if len(text) > column.most:
-                raise ValueProblem(f"{column.name} is longer than {column.most} {noun(column.most, 'character')}")
+            if len(text) > column.max_length:
+                raise ValueProblem(
+                    f"{column.name} is longer than {column.max_length} {noun(column.max_length, 'character')}"
+                )
             if column.check is None:
                 fields[column.name] = text
                 continue
@@ -107,17 +109,17 @@ def plan(account: Account, names: Sequence[str]) -> Plan:
     columns: list[Column] = []
     unknown: list[str] = []
     email = None
-    for at, name in enumerate(names):
+    for position, name in enumerate(names):
         stored_name = _SYNONYMS.get(name, name)
         if name == "email":
-            email = at
+            email = position
         elif stored_name in _PLAIN:
-            columns.append(Column(at, stored_name, _PLAIN[stored_name]))
+            columns.append(Column(position, stored_name, _PLAIN[stored_name]))
         elif name in _CHECKS:
-            columns.append(Column(at, name, 10, _CHECKS[name]))
+            columns.append(Column(position, name, 10, _CHECKS[name]))
         elif name.startswith("cf:") and name[3:] in account.fields:
             check = _custom(account.fields[name[3:]], account.settings.decimals)
-            columns.append(Column(at, name, _CUSTOM_LENGTH, check))
+            columns.append(Column(position, name, _CUSTOM_LENGTH, check))
         else:
             unknown.append(name)
     custom = sum(name.startswith("cf:") for name in names)
@@ -180,14 +182,14 @@ def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None
         return None
 
     def check(text: str) -> object:
-        if _fits(field, text) and not (decimals == "error" and "." in text):
+        if _is_valid(field, text) and not (decimals == "error" and "." in text):
             return text.partition(".")[0] if decimals == "cut" and field.kind == "number" else text
         raise ValueProblem(f"Invalid value for custom field {field.name}")
 
     return check
 
 
-def _fits(field: CustomField, text: str) -> bool:
+def _is_valid(field: CustomField, text: str) -> bool:
     if field.kind in ("number", "currency"):
         integers_only = field.metadata.get("integer") is True and field.kind == "number"
         is_number = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text)

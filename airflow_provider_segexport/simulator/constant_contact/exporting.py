@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
-_MOST_CONTACTS, _MOST_LISTS = 500, 50
+_MAX_CONTACTS, _MAX_LISTS = 500, 50
 _STATUSES = ("active", "unsubscribed", "removed")  # export_contacts.html, read 2026-08
 # Fields: export_contacts.html, read 2026-08; fields that the simulator does not have are empty. Assumed: the titles,
 # and that columns are named by the fields by default.
@@ -71,7 +71,7 @@ class ExportRoutes:
         """Handle POST /activities/contact_exports."""
         self._activities.check_room(call.now)
         body = body_of(call)
-        pick = self._source(body)
+        select_contacts = self._source(body)
         fields = self._fields(body)
         status = body.get("status")
         if status is not None and status not in _STATUSES:
@@ -80,14 +80,14 @@ class ExportRoutes:
 
         def work(activity: Activity, moment: float) -> None:
             del moment
-            contacts = [contact for contact in pick() if _fits(contact, status)]
+            contacts = [contact for contact in select_contacts() if _matches(contact, status)]
             self._files[activity.job.id] = self._csv(contacts, fields)
             activity.status = {"items_total_count": len(contacts), "items_completed_count": len(contacts)}
             facts["exported"] = len(contacts)
 
-        made = self._activities.accept(call, 0, {"items_total_count": 0, "items_completed_count": 0}, work)
-        made.results = f"/v3/contact_exports/{made.job.id}"
-        return self._activities.created(made)
+        activity = self._activities.accept(call, 0, {"items_total_count": 0, "items_completed_count": 0}, work)
+        activity.results = f"/v3/contact_exports/{activity.job.id}"
+        return self._activities.created(activity)
 
     def file(self, call: Call) -> Reply:
         """Handle GET /contact_exports/{file_export_id}."""
@@ -107,14 +107,14 @@ class ExportRoutes:
                 raise invalid(f"{name} is not simulated")
         if "contact_ids" in body:
             ids = body["contact_ids"]
-            if not isinstance(ids, list) or not 1 <= len(ids) <= _MOST_CONTACTS:
-                raise invalid(f"contact_ids takes 1 to {_MOST_CONTACTS} ids")
+            if not isinstance(ids, list) or not 1 <= len(ids) <= _MAX_CONTACTS:
+                raise invalid(f"contact_ids takes 1 to {_MAX_CONTACTS} ids")
             return lambda: [contact for contact_id in ids if (contact := account.contact(str(contact_id)))]
         if "list_ids" not in body:
             return lambda: account.contacts
         lists = body["list_ids"]
-        if not isinstance(lists, list) or not 1 <= len(lists) <= _MOST_LISTS:
-            raise invalid(f"list_ids takes 1 to {_MOST_LISTS} ids")
+        if not isinstance(lists, list) or not 1 <= len(lists) <= _MAX_LISTS:
+            raise invalid(f"list_ids takes 1 to {_MAX_LISTS} ids")
         sources = [source for list_id in lists if (source := account.find_list(list_id))]
         if len(sources) < len(lists):
             raise not_found()
@@ -133,11 +133,11 @@ class ExportRoutes:
             return available
         if not isinstance(wanted, list) or not wanted:
             raise invalid("fields must be an array of field names")
-        named = [name if name not in self._account.fields else f"cf:{name}" for name in map(str, wanted)]
-        for name in named:
-            if name not in available or (name in _DEPENDENT and "email_address" not in named):
+        columns = [name if name not in self._account.fields else f"cf:{name}" for name in map(str, wanted)]
+        for name in columns:
+            if name not in available or (name in _DEPENDENT and "email_address" not in columns):
                 raise invalid(f"fields does not have a valid value: {name}")
-        return named
+        return columns
 
     def _csv(self, contacts: Iterable[Contact], fields: Sequence[str]) -> bytes:
         text = io.StringIO(newline="")
@@ -154,7 +154,7 @@ class ExportRoutes:
         ]
 
 
-def _fits(contact: Contact, status: object) -> bool:
+def _matches(contact: Contact, status: object) -> bool:
     if status is None or status == "removed":
         return (contact.deleted is not None) == (status == "removed")
     return contact.permission == "unsubscribed" if status == "unsubscribed" else contact.permission in ACTIVE

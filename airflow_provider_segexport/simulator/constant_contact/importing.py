@@ -13,7 +13,7 @@ from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
 
 from .errors import UNSUPPORTED, api_refused, invalid, not_found
 from .multipart import Part, read_parts
-from .rows import MOST_LISTS, RowImport
+from .rows import MAX_LISTS, RowImport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,8 +76,8 @@ class ImportRoutes:
         given = parts["list_ids"].text(call.body) if "list_ids" in parts else ""
         lists = self.lists([text.strip() for text in given.split(",")], file=True)
         content, rows = self._file(call, part)
-        most = self._account.settings.max_import_rows - 1  # the header counts as one of the 40,000 lines
-        taken = min(rows, most)
+        max_rows = self._account.settings.max_import_rows - 1  # the header counts as one of the 40,000 lines
+        taken = min(rows, max_rows)
         if taken < rows:
             call.note(f"{rows - taken} of {counted(rows, 'row')} silently dropped")
             call.count("dropped", rows - taken)
@@ -85,11 +85,11 @@ class ImportRoutes:
 
     def lists(self, list_ids: Sequence[object], *, file: bool = False) -> list[ContactList]:
         """Return the lists with these ids; reject an unknown id with the status that the swagger declares."""
-        named = [list_id for list_id in list_ids if list_id != ""]
-        if not 1 <= len(named) <= MOST_LISTS:
-            raise invalid(f"list_ids takes 1 to {MOST_LISTS} list ids")
+        ids = [list_id for list_id in list_ids if list_id != ""]
+        if not 1 <= len(ids) <= MAX_LISTS:
+            raise invalid(f"list_ids takes 1 to {MAX_LISTS} list ids")
         targets = []
-        for list_id in dict.fromkeys(named):
+        for list_id in dict.fromkeys(ids):
             target = self._account.find_list(list_id)
             if target is None:
                 raise not_found() if file else invalid(f"list_ids: unknown list {list_id}")
@@ -105,37 +105,37 @@ class ImportRoutes:
         file_name: str = "",
     ) -> Reply:
         def work(activity: Activity, moment: float) -> None:
-            done = RowImport(self._account, [target for target in lists if target.deleted is None], moment)
-            done.apply(read())
-            activity.errors = done.errors
-            activity.status = self._counters(done)
-            call.facts |= {what: number for what, number in done.facts.items() if number}
+            row_import = RowImport(self._account, [target for target in lists if target.deleted is None], moment)
+            row_import.apply(read())
+            activity.errors = row_import.errors
+            activity.status = self._counters(row_import)
+            call.facts |= {what: number for what, number in row_import.facts.items() if number}
             call.notes += [
-                f"unknown column {name!r} in {counted(number, 'row')}" for name, number in done.unknown.items()
+                f"unknown column {name!r} in {counted(number, 'row')}" for name, number in row_import.unknown.items()
             ]
 
         status: dict[str, object] = {"items_total_count": rows + 1}
-        made = self._activities.accept(call, rows, status, work)
-        made.file_name = file_name
-        return self._activities.created(made)
+        activity = self._activities.accept(call, rows, status, work)
+        activity.file_name = file_name
+        return self._activities.created(activity)
 
-    def _counters(self, done: RowImport) -> dict[str, object]:
-        wrong = done.facts["correctable"] + done.facts["errors"]
+    def _counters(self, row_import: RowImport) -> dict[str, object]:
+        wrong = row_import.facts["correctable"] + row_import.facts["errors"]
         counts_all = self._account.settings.person_count == "all"
         return {
-            "items_total_count": done.rows + 1,
-            "person_count": done.people if counts_all else done.people - wrong,
-            "error_count": done.facts["errors"],
-            "correctable_count": done.facts["correctable"],
-            "cannot_add_to_list_count": done.facts["cannot_add"],
+            "items_total_count": row_import.rows + 1,
+            "person_count": row_import.people if counts_all else row_import.people - wrong,
+            "error_count": row_import.facts["errors"],
+            "correctable_count": row_import.facts["correctable"],
+            "cannot_add_to_list_count": row_import.facts["cannot_add"],
         }
 
     def _within(self, body: bytes, rows: int) -> int:
         """Return the number of contacts that are complete within the first 4 MB (swagger 3.0.178)."""
-        most = self._account.settings.max_import_bytes
-        if len(body) < most:
+        max_bytes = self._account.settings.max_import_bytes
+        if len(body) < max_bytes:
             return rows
-        text = body[:most].decode("utf-8", "ignore")
+        text = body[:max_bytes].decode("utf-8", "ignore")
         at = text.find("[", text.find('"import_data"')) + 1
         decoder, complete_rows = json.JSONDecoder(), 0
         while complete_rows < rows:
@@ -152,17 +152,17 @@ class ImportRoutes:
         """Return the part of the file within the size limit, and its number of rows."""
         content = call.body[part.start : part.end]
         rows = sum(1 for row in csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")) if row) - 1
-        most = self._account.settings.max_import_bytes
+        max_bytes = self._account.settings.max_import_bytes
         header = content.partition(b"\n")[0].decode("utf-8-sig", "replace")
         names = next(csv.reader([header.strip()]), [])
         if "email" not in names and "sms_number" not in names:
             raise invalid("The file must have a column email or sms_number")
-        if part.end < most:
+        if part.end < max_bytes:
             return content, rows
-        cut = call.body[part.start : most]
+        cut = call.body[part.start : max_bytes]
         complete_lines = cut[: cut.rfind(b"\n") + 1]
         lost = rows - (sum(1 for row in csv.reader(io.StringIO(complete_lines.decode("utf-8", "replace"))) if row) - 1)
-        call.note(f"{lost} of {counted(rows, 'row')} silently dropped: beyond {counted(most, 'byte')}")
+        call.note(f"{lost} of {counted(rows, 'row')} silently dropped: beyond {counted(max_bytes, 'byte')}")
         call.count("dropped", lost)
         return complete_lines, rows - lost
 

@@ -28,7 +28,7 @@ _KINDS = (
     "single_select",
     "multi_select",
 )
-_LABEL_LENGTH, _NAME_LENGTH, _MOST_FIELDS, _MOST_LISTS = 50, 255, 100, 1000  # swagger 3.0.178; lists: v2 docs
+_LABEL_LENGTH, _NAME_LENGTH, _MAX_FIELDS, _MAX_LISTS = 50, 255, 100, 1000  # swagger 3.0.178; lists: v2 docs
 _DELETE_ROWS = 100
 
 
@@ -75,11 +75,11 @@ class ListRoutes:
         """Handle POST /contact_lists."""
         name = self._checked(body_of(call))
         active_lists = [other for other in self._account.lists.values() if other.deleted is None]
-        if len(active_lists) >= _MOST_LISTS:
-            raise invalid(f"The account has {_MOST_LISTS} lists")
-        made = self._account.open_list(name, call.now)
-        self._fill(made, body_of(call))
-        return Reply.json(self._show(made, ""), 201)
+        if len(active_lists) >= _MAX_LISTS:
+            raise invalid(f"The account has {_MAX_LISTS} lists")
+        new_list = self._account.open_list(name, call.now)
+        self._fill(new_list, body_of(call))
+        return Reply.json(self._show(new_list, ""), 201)
 
     def change(self, call: Call) -> Reply:
         """Handle PUT /contact_lists/{list_id}."""
@@ -105,7 +105,7 @@ class ListRoutes:
         return self._activities.created(self.drop(call, targets))
 
     def drop(self, call: Call, targets: list[ContactList]) -> Activity:
-        """Queue the deletion of lists."""
+        """Queue an activity that deletes lists, and return it."""
         facts = call.facts
 
         def work(activity: Activity, moment: float) -> None:
@@ -182,7 +182,7 @@ class FieldRoutes:
         if kind not in _KINDS:
             raise invalid("type does not have a valid value")
         metadata = body.get("metadata")
-        made = CustomField(
+        field = CustomField(
             self._account.ids.guid(),
             label.strip(),
             str(kind),
@@ -192,19 +192,19 @@ class FieldRoutes:
             version if isinstance(version := body.get("version"), int) else 2,
         )
         names = {name.lower() for name in self._account.fields}
-        if made.name.lower() in names:
-            raise api_refused(CONFLICT, f"A custom field with the label {made.label} exists", 409)
-        if len(names) >= _MOST_FIELDS:
-            raise invalid(f"The account has {_MOST_FIELDS} custom fields")
-        self._account.add_field(made)
-        return Reply.json(_shown(made), 201)
+        if field.name.lower() in names:
+            raise api_refused(CONFLICT, f"A custom field with the label {field.label} exists", 409)
+        if len(names) >= _MAX_FIELDS:
+            raise invalid(f"The account has {_MAX_FIELDS} custom fields")
+        self._account.add_field(field)
+        return Reply.json(_shown(field), 201)
 
     def delete(self, call: Call) -> Reply:
         """Handle DELETE /contact_custom_fields/{custom_field_id}; the reply is 204 (swagger 3.0.178)."""
-        named = [field for field in self._account.fields.values() if field.id == call.params["field"]]
-        if not named:
+        matching = [field for field in self._account.fields.values() if field.id == call.params["field"]]
+        if not matching:
             raise not_found()
-        del self._account.fields[named[0].name]
+        del self._account.fields[matching[0].name]
         call.count("fields_deleted")
         return Reply(204)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
-_MOST_CONTACTS, _MOST_LISTS = 500, 50  # descriptions in swagger 3.0.178, whose maxItems of 0 is an error
+_MAX_CONTACTS, _MAX_LISTS = 500, 50  # descriptions in swagger 3.0.178, whose maxItems of 0 is an error
 _SOURCES = ("contact_ids", "list_ids", "all_active_contacts")
 _UNSIMULATED = ("tag_ids", "engagement_level", "segment_id", "new_subscriber")
 
@@ -39,7 +39,7 @@ class MembershipRoutes:
         account = self._account
 
         def work(contact: Contact, target: ContactList, moment: float) -> bool:
-            if contact.permission == "unsubscribed" or len(contact.lists) >= _MOST_LISTS:
+            if contact.permission == "unsubscribed" or len(contact.lists) >= _MAX_LISTS:
                 return False
             return account.add_to_list(contact, target, moment, f"added to list {target.name} by activity")
 
@@ -58,17 +58,17 @@ class MembershipRoutes:
         """Handle POST /activities/contact_delete: an activity deletes the contacts from the account."""
         self._activities.check_room(call.now)
         body = body_of(call)
-        pick = self._source(body, ("contact_ids", "list_ids"))
+        select_contacts = self._source(body, ("contact_ids", "list_ids"))
         facts = call.facts
 
         def work(activity: Activity, moment: float) -> None:
-            contacts = pick()
+            contacts = select_contacts()
             for contact in contacts:
                 if contact.deleted is None:
                     self._contacts.erase(facts, contact, moment)
             activity.status = {"items_total_count": len(contacts), "items_completed_count": len(contacts)}
 
-        return self._activities.created(self._activities.accept(call, len(pick()), {}, work))
+        return self._activities.created(self._activities.accept(call, len(select_contacts()), {}, work))
 
     def _change(self, call: Call, work: Callable[[Contact, ContactList, float], bool], what: str) -> Reply:
         self._activities.check_room(call.now)
@@ -77,16 +77,16 @@ class MembershipRoutes:
         if not isinstance(source, dict):
             raise invalid("source is required")
         exclude = body.get("exclude")
-        excluded = _ids(exclude, "contact_ids", _MOST_CONTACTS) if isinstance(exclude, dict) else []
+        excluded = _ids(exclude, "contact_ids", _MAX_CONTACTS) if isinstance(exclude, dict) else []
         if excluded and "contact_ids" in source:
             raise invalid("exclude cannot be used with source.contact_ids")
-        pick = self._source(source, _SOURCES)
-        targets = [self._list(list_id) for list_id in _ids(body, "list_ids", _MOST_LISTS)]
+        select_contacts = self._source(source, _SOURCES)
+        targets = [self._list(list_id) for list_id in _ids(body, "list_ids", _MAX_LISTS)]
         facts = call.facts
 
-        def done(activity: Activity, moment: float) -> None:
+        def apply(activity: Activity, moment: float) -> None:
             left_out = set(excluded)
-            contacts = [contact for contact in pick() if self._account.contact_id(contact) not in left_out]
+            contacts = [contact for contact in select_contacts() if self._account.contact_id(contact) not in left_out]
             live = [target for target in targets if target.deleted is None]
             changed = sum(work(contact, target, moment) for contact in contacts for target in live)
             facts[what] = changed
@@ -96,20 +96,24 @@ class MembershipRoutes:
                 "list_count": len(targets),
             }
 
-        status: Json = {"items_total_count": len(pick()), "items_completed_count": 0, "list_count": len(targets)}
-        return self._activities.created(self._activities.accept(call, len(pick()), status, done))
+        status: Json = {
+            "items_total_count": len(select_contacts()),
+            "items_completed_count": 0,
+            "list_count": len(targets),
+        }
+        return self._activities.created(self._activities.accept(call, len(select_contacts()), status, apply))
 
     def _source(self, given: Json, supported: tuple[str, ...]) -> Callable[[], list[Contact]]:
         """Return a function that selects the contacts when the activity runs; unknown ids are ignored."""
-        named = [name for name in (*supported, *_UNSIMULATED) if given.get(name)]
-        if len(named) != 1 or named[0] in _UNSIMULATED:
+        given_sources = [name for name in (*supported, *_UNSIMULATED) if given.get(name)]
+        if len(given_sources) != 1 or given_sources[0] in _UNSIMULATED:
             raise invalid(f"exactly one source is required, of those simulated: {', '.join(supported)}")
         account = self._account
-        if named[0] == "contact_ids":
-            ids = _ids(given, "contact_ids", _MOST_CONTACTS)
+        if given_sources[0] == "contact_ids":
+            ids = _ids(given, "contact_ids", _MAX_CONTACTS)
             return lambda: [contact for contact_id in dict.fromkeys(ids) if (contact := account.contact(contact_id))]
-        if named[0] == "list_ids":
-            sources = [self._list(list_id) for list_id in _ids(given, "list_ids", _MOST_LISTS)]
+        if given_sources[0] == "list_ids":
+            sources = [self._list(list_id) for list_id in _ids(given, "list_ids", _MAX_LISTS)]
             return lambda: _united(account, sources)
         return lambda: [c for c in account.contacts if c.deleted is None and c.permission in ACTIVE]
 
@@ -125,8 +129,8 @@ def _united(account: Account, sources: list[ContactList]) -> list[Contact]:
     return [account.contacts[number] for number in numbers]
 
 
-def _ids(body: Json, name: str, most: int) -> list[str]:
+def _ids(body: Json, name: str, max_count: int) -> list[str]:
     given = body.get(name)
-    if not isinstance(given, list) or not 1 <= len(given) <= most or not all(isinstance(i, str) for i in given):
-        raise invalid(f"{name} takes 1 to {most} {noun(most, 'id')}")
+    if not isinstance(given, list) or not 1 <= len(given) <= max_count or not all(isinstance(i, str) for i in given):
+        raise invalid(f"{name} takes 1 to {max_count} {noun(max_count, 'id')}")
     return given

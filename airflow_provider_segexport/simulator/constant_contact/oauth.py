@@ -85,11 +85,11 @@ class AuthorizationServer:
         key = self._key(given.get("client_id"))
         ids = self._tokens.account.ids
         letters = "".join(_LETTERS[ids.number(0, len(_LETTERS) - 1)] for _ in range(8))
-        made = Device(key, self._scopes(given.get("scope")), letters, call.now + settings.device_seconds)
+        device = Device(key, self._scopes(given.get("scope")), letters, call.now + settings.device_seconds)
         if settings.approve_devices:
-            made.decision = "approved"
+            device.decision = "approved"
         code = ids.hex(43)
-        self._devices[code] = made
+        self._devices[code] = device
         page = f"{self._base_url()}/activate"
         return Reply.json(
             {

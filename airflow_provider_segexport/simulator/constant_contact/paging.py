@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _DEFAULT_SIZE = 50  # swagger 3.0.178, read 2026-08
 
 
-def page_size(call: Call, most: int) -> int:
-    """Return the page size from the cursor or from `limit`; reject a limit above `most`."""
+def page_size(call: Call, max_size: int) -> int:
+    """Return the page size from the cursor or from `limit`; reject a limit above `max_size`."""
     if "cursor" in call.query:
         size = _decode(call.query["cursor"]).get("size")
         return size if isinstance(size, int) else _DEFAULT_SIZE
     text = call.query.get("limit", str(_DEFAULT_SIZE))
-    if not text.isdigit() or not 1 <= int(text) <= most:
-        raise invalid(f"limit must be between 1 and {most}")
+    if not text.isdigit() or not 1 <= int(text) <= max_size:
+        raise invalid(f"limit must be between 1 and {max_size}")
     return int(text)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
-_MOST_LISTS = 25  # in one filter; swagger 3.0.178
+_MAX_LISTS = 25  # in one filter; swagger 3.0.178
 _SUBRESOURCES = ("custom_fields", "list_memberships", "taggings", "notes", "phone_numbers", "street_addresses")
 _STATUSES = ("all", "active", "deleted", *PERMISSIONS)
 _DATES = ("updated_after", "updated_before", "created_after", "created_before", "optout_after", "optout_before")
@@ -76,8 +76,8 @@ def _address(contact: Contact) -> Json:
 
 
 def _custom_fields(account: Account, _contact: Contact, fields: Json) -> object:
-    named = ((account.fields.get(name[3:]), value) for name, value in fields.items() if name.startswith("cf:"))
-    return [{"custom_field_id": field.id, "value": value} for field, value in named if field]
+    values = ((account.fields.get(name[3:]), value) for name, value in fields.items() if name.startswith("cf:"))
+    return [{"custom_field_id": field.id, "value": value} for field, value in values if field]
 
 
 def _phones(_account: Account, _contact: Contact, fields: Json) -> object:
@@ -138,34 +138,34 @@ class Reader:
         filters = {name: call.query[name] for name in _FILTERS if name in call.query}
         after, filters = position(call, filters, -1)
         include = includes(filters.get("include", ""))
-        fits = self._test(filters)
-        numbers = list(islice(self._numbers(filters, after, fits), size + 1))
+        is_match = self._test(filters)
+        numbers = list(islice(self._numbers(filters, after, is_match), size + 1))
         contacts = [self._account.contacts[number] for number in numbers[:size]]
         call.count("rows", len(contacts))
         body: Json = {"contacts": [contact_of(self._account, contact, include) for contact in contacts]}
         if filters.get("include_count", "").lower() == "true":
-            body["contacts_count"] = self._count(filters, fits)
+            body["contacts_count"] = self._count(filters, is_match)
         if len(numbers) > size:
             body["_links"] = page_link("contacts", numbers[size - 1], size, filters)
         return Reply.json(body)
 
-    def _numbers(self, filters: dict[str, str], after: int, fits: Callable[[Contact], bool]) -> Iterable[int]:
+    def _numbers(self, filters: dict[str, str], after: int, is_match: Callable[[Contact], bool]) -> Iterable[int]:
         """Return the numbers above `after` of the contacts that match, in ascending order."""
         contacts = self._account.contacts
         if "email" in filters:
             contact = self._account.by_email.get(self._account.key(filters["email"]))
-            return [contact.number] if contact and contact.number > after and fits(contact) else []
+            return [contact.number] if contact and contact.number > after and is_match(contact) else []
         names = self._list_ids(filters)
         dated = any(name in filters for name in _DATES)
         if len(names) == 1 and not dated:
             members = self._account.lists[names[0]].members
-            return (number for number in members.after(after) if fits(contacts[number]))
+            return (number for number in members.after(after) if is_match(contacts[number]))
         if not names and not dated:
-            return (number for number in range(after + 1, len(contacts)) if fits(contacts[number]))
-        matches = self._searched(filters, fits)
+            return (number for number in range(after + 1, len(contacts)) if is_match(contacts[number]))
+        matches = self._searched(filters, is_match)
         return (matches[at] for at in range(bisect_right(matches, after), len(matches)))
 
-    def _searched(self, filters: dict[str, str], fits: Callable[[Contact], bool]) -> Sequence[int]:
+    def _searched(self, filters: dict[str, str], is_match: Callable[[Contact], bool]) -> Sequence[int]:
         wanted = (self._account.version, tuple(sorted(filters.items())))
         if self._cache[0] != wanted:
             names = self._list_ids(filters)
@@ -176,19 +176,19 @@ class Reader:
             elif names:
                 numbers = sorted({number for name in names for number in lists[name].members.numbers})
             wanted_lists, contacts = set(names), self._account.contacts
-            matches = [number for number in numbers if fits(contacts[number])]
+            matches = [number for number in numbers if is_match(contacts[number])]
             self._cache = (wanted, [n for n in matches if not names or wanted_lists & set(contacts[n].lists)])
         return self._cache[1]
 
-    def _count(self, filters: dict[str, str], fits: Callable[[Contact], bool]) -> int:
+    def _count(self, filters: dict[str, str], is_match: Callable[[Contact], bool]) -> int:
         wanted = (self._account.version, tuple(sorted(filters.items())))
         if self._counted[0] != wanted:
-            self._counted = (wanted, sum(1 for _ in self._numbers(filters, -1, fits)))
+            self._counted = (wanted, sum(1 for _ in self._numbers(filters, -1, is_match)))
         return self._counted[1]
 
     def _list_ids(self, filters: dict[str, str]) -> list[str]:
         names = [name for name in filters.get("lists", "").split(",") if name]
-        if len(names) > _MOST_LISTS or any(name not in self._account.lists for name in names):
+        if len(names) > _MAX_LISTS or any(name not in self._account.lists for name in names):
             raise invalid("lists does not have a valid value")
         return names
 
@@ -202,7 +202,7 @@ class Reader:
             wanted = (wanted - {"active"}) | ACTIVE
         spans = {name: _moment(name, filters[name]) for name in _DATES if name in filters}
 
-        def fits(contact: Contact) -> bool:
+        def is_match(contact: Contact) -> bool:
             status = contact.permission if contact.deleted is None else "deleted"
             has_status = status in wanted if wanted else status != "deleted"
             if not has_status and "all" not in wanted:
@@ -215,7 +215,7 @@ class Reader:
                     return False
             return True
 
-        return fits
+        return is_match
 
 
 def _moment(name: str, text: str) -> float:

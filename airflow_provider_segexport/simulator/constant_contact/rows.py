@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.simulator.people import is_email, pack, unpack
 
-from .columns import MOST_CUSTOM_FIELDS, Plan, ValueProblem, plan
+from .columns import MAX_CUSTOM_FIELDS, Plan, ValueProblem, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Shape = tuple[str, ...]
 Row = tuple[Shape, "Sequence[object]"]
 
-MOST_LISTS = 50  # per contact; swagger 3.0.178, read 2026-08
+MAX_LISTS = 50  # per contact; swagger 3.0.178, read 2026-08
 
 
 class RowImport:
@@ -40,7 +40,7 @@ class RowImport:
         self.errors: list[str] = []
 
     def apply(self, rows: Iterable[Row]) -> None:
-        """Apply the rows; of several with one address, silently only the last (td-p/278498, 2026-08)."""
+        """Apply the rows; if rows have the same address, only the last is applied, silently (td-p/278498, 2026-08)."""
         last: dict[str, tuple[int, Plan, Sequence[object], str]] = {}
         for line, (shape, values) in enumerate(rows, start=self._account.settings.first_line):
             self.rows += 1
@@ -62,8 +62,8 @@ class RowImport:
                 self._reject(line, problem)
 
     def _plan(self, shape: Shape) -> Plan:
-        made = self._plans[shape] = plan(self._account, shape)
-        return made
+        new_plan = self._plans[shape] = plan(self._account, shape)
+        return new_plan
 
     def _fields(self, read: Plan, values: Sequence[object]) -> dict[str, object]:
         if read.unknown:
@@ -71,14 +71,14 @@ class RowImport:
             unknown_custom = [name for name in read.unknown if name.startswith("cf:")]
             if unknown_custom and self._account.settings.unknown_custom_field == "error":
                 raise ValueProblem(f"Unknown custom field {unknown_custom[0]}")
-        if read.custom > MOST_CUSTOM_FIELDS:
-            raise ValueProblem(f"More than {MOST_CUSTOM_FIELDS} custom fields")
+        if read.custom > MAX_CUSTOM_FIELDS:
+            raise ValueProblem(f"More than {MAX_CUSTOM_FIELDS} custom fields")
         return read.read(values, self._account)
 
     def _reject(self, line: int, problem: ValueProblem) -> None:
         self.facts["correctable" if problem.correctable else "errors"] += 1
-        most = self._account.settings.max_activity_errors
-        if most is None or len(self.errors) < most:
+        max_errors = self._account.settings.max_activity_errors
+        if max_errors is None or len(self.errors) < max_errors:
             # The form `Line 355: Invalid email` is that of API v2 (php-sdk#145, read 2026-08).
             self.errors.append(f"Line {line}: {problem.text}")
 
@@ -114,8 +114,8 @@ class RowImport:
         if contact.permission == "unsubscribed":
             self.facts["cannot_add"] += 1  # unsubscribed contacts are never added: import_contacts.html, 2026-08
             return
-        if len(set(contact.lists) | set(self._list_ids)) > MOST_LISTS:
-            raise ValueProblem(f"Contact is on {MOST_LISTS} lists")
+        if len(set(contact.lists) | set(self._list_ids)) > MAX_LISTS:
+            raise ValueProblem(f"Contact is on {MAX_LISTS} lists")
         for target, event in zip(self._lists, self._events, strict=True):
             # A person who left only this list is added again: contacts_sync.html, read 2026-08.
             self.facts["rejoined"] += target.id in contact.left

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-_MOST_EVENTS = 10_000
+_MAX_EVENTS = 10_000
 
 
 class Audit:
@@ -36,7 +36,7 @@ class Audit:
             detail: details of the event.
         """
         self.counts[kind] += 1
-        if len(self.events) < _MOST_EVENTS:
+        if len(self.events) < _MAX_EVENTS:
             self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 
@@ -101,9 +101,9 @@ class Account:
 
     def open_list(self, name: str, now: float) -> ContactList:
         """Create a list."""
-        made = ContactList(self.ids.guid(), name, now)
-        self.lists[made.id] = made
-        return made
+        new_list = ContactList(self.ids.guid(), name, now)
+        self.lists[new_list.id] = new_list
+        return new_list
 
     def add_field(self, field: CustomField) -> None:
         """Add a custom field."""

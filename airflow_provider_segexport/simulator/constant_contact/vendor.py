@@ -195,7 +195,7 @@ class ConstantContact(Vendor):
         wanted = details.get("scopes", self.account.settings.scopes)
         if isinstance(wanted, list) and all(isinstance(scope, str) for scope in wanted):
             return wanted
-        raise ControlError("scopes is a list of names")
+        raise ControlError("scopes must be a list of strings")
 
     def _spend(self, details: Json) -> object:
         """Count calls of other clients of the application."""

@@ -20,7 +20,7 @@ _INVALID = "Error: ERROR_PARAMETER_INVALID"
 
 
 def v2_body(call: Call) -> Json:
-    """Return the body's object; reject a body that is not a JSON object with a v2 error."""
+    """Return the body's object; reject any other body with a v2 error."""
     try:
         return call.json_object()
     except BodyError:
@@ -28,7 +28,7 @@ def v2_body(call: Call) -> Json:
 
 
 class BookRoutes:
-    """The routes of one account below /v2/address-books."""
+    """The routes below /v2/address-books."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -110,8 +110,8 @@ class BookRoutes:
             ids = None
         if not isinstance(ids, list) or not all(type(contact_id) is int for contact_id in ids):
             raise v2_refused(_INVALID)
-        most = self._account.settings.max_delete_ids
-        if not ids or (most is not None and len(ids) > most):
+        max_ids = self._account.settings.max_delete_ids
+        if not ids or (max_ids is not None and len(ids) > max_ids):
             raise v2_refused(_INVALID)
         return self._remove(call, book, ids)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, object]
 
 MERGE_OPTIONS = ("overwrite", "overwriteIfNotEmpty", "overwriteIfEmpty")
-_MOST_LISTS = 100  # maxItems of `lists`, contacts spec 3.4.3
+_MAX_LISTS = 100  # maxItems of `lists`, contacts spec 3.4.3
 _CHANNELS = {
     "status": ("subscribed", "unsubscribed", "suppressed"),
     "optintype": ("unknown", "single", "double", "verifieddouble"),
@@ -84,8 +84,8 @@ def check_contact(row: object, item: str, *, match: bool = False, identified: bo
 
 
 def _check_lists(lists: object, item: str) -> None:
-    if not isinstance(lists, list) or not 1 <= len(lists) <= _MOST_LISTS:
-        raise bad_request(f"The Lists field takes 1 to {_MOST_LISTS} list ids", item)
+    if not isinstance(lists, list) or not 1 <= len(lists) <= _MAX_LISTS:
+        raise bad_request(f"The Lists field takes 1 to {_MAX_LISTS} list ids", item)
     if not all(type(list_id) is int for list_id in lists):
         raise bad_request("A list id must be an integer", item)
 

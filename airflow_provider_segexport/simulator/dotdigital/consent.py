@@ -12,7 +12,7 @@ from .checking import Row
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_RECORDS = 5  # maxItems of `consentRecordsToBeInserted`
+MAX_RECORDS = 5  # maxItems of `consentRecordsToBeInserted`
 NOT_APPLIED = "consentRecordsNotApplied"
 NOT_APPLIED_TEXT = "The provided consent records could not be applied as they were incorrectly formatted"
 
@@ -49,12 +49,12 @@ def records_of(row: Row) -> list[Row] | None:
     records = row.get("consentRecords")
     if records is None:
         return []
-    if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS or not all(map(_fits, records)):
+    if not isinstance(records, list) or not 1 <= len(records) <= MAX_RECORDS or not all(map(_is_valid, records)):
         return None
     return records
 
 
-def _fits(record: object) -> bool:
+def _is_valid(record: object) -> bool:
     if not isinstance(record, dict) or record.keys() != _FORMS.keys():
         return False
-    return all(isinstance(record[name], str) and fits(record[name]) for name, fits in _FORMS.items())
+    return all(isinstance(record[name], str) and check(record[name]) for name, check in _FORMS.items())

@@ -16,7 +16,7 @@ from .upserting import RowError, Upsert
 if TYPE_CHECKING:
     from .state import Account, Contact
 
-_MOST_DELETED = 5000  # maxItems, contacts spec 3.4.3
+_MAX_DELETED = 5000  # maxItems, contacts spec 3.4.3
 # The single PATCH writes the import's merge options with hyphens; same spec.
 _OPTIONS = {
     "overwrite": "overwrite",
@@ -83,8 +83,8 @@ class ContactRoutes:
         if not isinstance(body, list) or not body:
             text = "You must specifiy 1 or more contacts to be deleted!"
             raise v3_refused("noContactsSpecified", text)
-        if len(body) > _MOST_DELETED or not all(isinstance(item, dict) and item for item in body):
-            raise bad_request(f"At most {_MOST_DELETED} contact identifiers", "body")
+        if len(body) > _MAX_DELETED or not all(isinstance(item, dict) and item for item in body):
+            raise bad_request(f"At most {_MAX_DELETED} contact identifiers", "body")
         call.count("rows", len(body))
         job_id = self._account.ids.guid()
         seconds = self._account.settings.job_seconds

@@ -88,9 +88,9 @@ class AccessCheck:
 
     def check_size(self, call: Call) -> None:
         """Reject a body above the limit in the settings; the vendor publishes no limit."""
-        most = self._account.settings.max_body_bytes
-        if most is not None and len(call.body) > most:
-            raise Problem(413, f"The request body exceeds {most} {noun(most, 'byte')}.")
+        max_bytes = self._account.settings.max_body_bytes
+        if max_bytes is not None and len(call.body) > max_bytes:
+            raise Problem(413, f"The request body exceeds {max_bytes} {noun(max_bytes, 'byte')}.")
 
     def spend(self, calls: int, pool: str, now: float) -> int:
         """Count calls of other clients of the brand in a limit, and return the calls left.

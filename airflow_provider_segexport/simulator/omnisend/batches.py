@@ -30,7 +30,7 @@ _DAY = 86_400.0
 _ENDPOINTS = ("products", "contacts", "events", "categories")  # batches OpenAPI 2026-03-15
 _STATUSES = ("pending", "inProgress", "finished", "stopped")
 _QUERY = ("offset", "limit", "status", "dateFrom", "dateTo", "endpoint")
-_MOST, _DEFAULT = 250, 100
+_MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE = 250, 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -77,10 +77,10 @@ class BatchRoutes:
     def _apply(self, batch: Batch, moment: float, facts: dict[str, int], notes: list[str]) -> str:
         """Apply the items; return `finished`, or `stopped` after too many errors or at a scripted stop."""
         upsert = Upsert(self._account, moment, "batch")
-        most = self._account.settings.stop_after_errors
+        max_errors = self._account.settings.stop_after_errors
         state = "finished"
         for number, item in enumerate(batch.items()):
-            too_many = most is not None and len(batch.failures) >= most
+            too_many = max_errors is not None and len(batch.failures) >= max_errors
             if too_many or batch.stop_after == number:
                 state = "stopped"
                 break
@@ -91,8 +91,8 @@ class BatchRoutes:
             except Problem as problem:
                 batch.outcomes.append(FAILED)
                 batch.failures[number] = (problem.status, problem.as_json(f"{batch.job.id}-{number}"))
-        done = upsert.facts | Counter(failures=len(batch.failures), unprocessed=batch.total - len(batch.outcomes))
-        facts |= {what: number for what, number in done.items() if number}
+        counts = upsert.facts | Counter(failures=len(batch.failures), unprocessed=batch.total - len(batch.outcomes))
+        facts |= {what: number for what, number in counts.items() if number}
         notes += [
             f"unknown field {name!r} ignored in {counted(number, 'item')}" for name, number in upsert.unknown.items()
         ]
@@ -136,7 +136,7 @@ class BatchRoutes:
         """Handle GET /batches, newest first (the order is assumed)."""
         self._check_query(call)
         self._forget(call.now)
-        offset, limit = int(call.query.get("offset", "0")), int(call.query.get("limit", str(_DEFAULT)))
+        offset, limit = int(call.query.get("offset", "0")), int(call.query.get("limit", str(_DEFAULT_PAGE_SIZE)))
         matching = self._matching(call)
         page = list(islice(matching, offset, offset + limit + 1))
         more, page = len(page) > limit, page[:limit]
@@ -162,8 +162,8 @@ class BatchRoutes:
     def _check_query(call: Call) -> None:
         errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in _QUERY]
         limit, offset = call.query.get("limit", "1"), call.query.get("offset", "0")
-        if not limit.isdigit() or not 1 <= int(limit) <= _MOST:
-            errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {_MOST}"))
+        if not limit.isdigit() or not 1 <= int(limit) <= _MAX_PAGE_SIZE:
+            errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {_MAX_PAGE_SIZE}"))
         if not offset.isdigit():
             errors.append(FieldError("offset", "out_of_range", "Must be at least 0"))
         if call.query.get("endpoint") not in _ENDPOINTS[:3]:

@@ -19,7 +19,7 @@ Json = dict[str, object]
 
 TEXTS = ("firstName", "lastName", "address", "city", "state", "postalCode", "country")
 _TEXTS = frozenset(TEXTS)
-MOST_TAGS = 100  # contacts OpenAPI 2026-03-15
+MAX_TAGS = 100  # contacts OpenAPI 2026-03-15
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
 CONSENT_MEMBERS = ("source", "createdAt", "ip", "userAgent")  # ContactConsentRequest, contacts OpenAPI 2026-03-15
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")  # RFC 3339
@@ -90,7 +90,7 @@ def check_contact(item: object, tag_length: int, *, identified: bool = True) -> 
     if identifiers is not None or identified:
         _check_identifiers(identifiers, errors)
     if item.get("tags") is not None:
-        check_tags(item["tags"], errors, tag_length, least=0)
+        check_tags(item["tags"], errors, tag_length, min_count=0)
     if item.get("customProperties") is not None:
         _check_custom(item["customProperties"], errors)
     if errors:
@@ -152,17 +152,17 @@ def _check_consent(consent: object, at: str, errors: list[FieldError]) -> None:
             errors.append(FieldError(f"{at}.{name}", "invalid_format", "Must be an RFC 3339 timestamp"))
 
 
-def check_tags(tags: object, errors: list[FieldError], length: int, *, least: int = 1) -> None:
+def check_tags(tags: object, errors: list[FieldError], length: int, *, min_count: int = 1) -> None:
     """Add the errors of a list of tags to `errors`.
 
     Args:
         tags: the value to check.
         errors: receives the errors.
         length: maximum length of a tag.
-        least: minimum number of tags.
+        min_count: minimum number of tags.
     """
-    if not isinstance(tags, list) or not least <= len(tags) <= MOST_TAGS:
-        errors.append(FieldError("tags", "invalid_length", f"Must have {least} to {MOST_TAGS} items"))
+    if not isinstance(tags, list) or not min_count <= len(tags) <= MAX_TAGS:
+        errors.append(FieldError("tags", "invalid_length", f"Must have {min_count} to {MAX_TAGS} items"))
         return
     for number, tag in enumerate(tags):
         if not isinstance(tag, str) or not 1 <= len(tag.strip()) <= length:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
-_MOST_SELECTED = 250  # of each kind; contacts OpenAPI 2026-03-15, read 2026-08
+_MAX_SELECTED = 250  # of each kind; contacts OpenAPI 2026-03-15, read 2026-08
 _SELECTORS = ("emails", "contactIDs", "phones")
 
 
@@ -100,8 +100,8 @@ class ContactRoutes:
                 continue
             if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
                 errors.append(FieldError(name, "invalid_type", "Must be an array of strings"))
-            elif len(values) > _MOST_SELECTED:
-                errors.append(FieldError(name, "invalid_length", f"Must have at most {_MOST_SELECTED} items"))
+            elif len(values) > _MAX_SELECTED:
+                errors.append(FieldError(name, "invalid_length", f"Must have at most {_MAX_SELECTED} items"))
             selected[name] = values
         segment_id = body.get("segmentID")
         if segment_id:

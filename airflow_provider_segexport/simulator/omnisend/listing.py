@@ -93,21 +93,21 @@ class Request:
     backwards: bool
 
     @classmethod
-    def read(cls, call: Call, filters: Collection[str], sorts: Sequence[str], most: int, default: int) -> Request:
+    def read(cls, call: Call, filters: Collection[str], sorts: Sequence[str], max_size: int, default: int) -> Request:
         """Parse the query; reject unknown parameters, and filters that differ from the cursor's (vendor page, 2026-08).
 
         Args:
             call: the request.
             filters: names of the supported filters.
             sorts: names of the supported sort keys; the first is the default.
-            most: maximum page size.
+            max_size: maximum page size.
             default: default page size.
         """
         parameters = {*filters, "limit", "after", "before", "sort", "direction"}
         errors = [FieldError(n, "unknown_parameter", "Unknown parameter") for n in call.query if n not in parameters]
         limit = call.query.get("limit", str(default))
-        if not limit.isdigit() or not 1 <= int(limit) <= most:
-            errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {most}"))
+        if not limit.isdigit() or not 1 <= int(limit) <= max_size:
+            errors.append(FieldError("limit", "out_of_range", f"Must be between 1 and {max_size}"))
         if call.query.get("sort", sorts[0]) not in sorts:
             errors.append(FieldError("sort", "invalid_value", f"Must be one of: {', '.join(sorts)}"))
         if call.query.get("direction", "desc") not in ("asc", "desc"):

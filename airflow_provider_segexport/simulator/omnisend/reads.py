@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Json = dict[str, object]
 
 _FILTERS = ("email", "phone", "status", "segmentID", "tag", "updatedAtFrom")
-_MOST, _DEFAULT = 250, 100  # contacts OpenAPI 2026-03-15, read 2026-08
+_MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE = 250, 100  # contacts OpenAPI 2026-03-15, read 2026-08
 _NO_MEMBERS = Members()
 
 
@@ -71,7 +71,7 @@ class Reader:
 
     def page(self, call: Call) -> Reply:
         """Handle GET /contacts."""
-        request = Request.read(call, _FILTERS, ("createdAt", "updatedAt"), _MOST, _DEFAULT)
+        request = Request.read(call, _FILTERS, ("createdAt", "updatedAt"), _MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE)
         _check_filters(request.filters)
         keys, paging = request.page(self._view(request, call.now))
         contacts = [self._account.contacts[int(key[1])] for key in keys]

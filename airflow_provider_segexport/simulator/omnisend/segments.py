@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Json = dict[str, object]
 Test = "Callable[[Contact], bool]"
 
-_NAME_LENGTH, _MOST_ON_PAGE, _ON_PAGE = 256, 50, 10  # segments OpenAPI 2026-03-15, read 2026-08
+_NAME_LENGTH, _MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE = 256, 50, 10  # segments OpenAPI 2026-03-15, read 2026-08
 _TEXTS = ("firstName", "lastName", "gender", "country", "state", "city", "address", "postalCode")
 
 
@@ -36,13 +36,13 @@ def body_of(call: Call) -> Json:
 
 @dataclass(slots=True)
 class Segment:
-    """A segment. `groups` has the rules as sent, `fits` checks a contact, `ready` is the time when it is built."""
+    """A segment. `groups` has the rules as sent, `matches` checks a contact, `ready` is the time when it is built."""
 
     id: str
     number: int
     name: str
     groups: list[object]
-    fits: Callable[[Contact], bool]
+    matches: Callable[[Contact], bool]
     created: float
     updated: float
     ready: float
@@ -66,17 +66,17 @@ class SegmentRoutes:
             return ()
         version, numbers = self._cache.get(segment.id, (-1, ()))
         if version != self._account.version:
-            numbers = [c.number for c in self._account.contacts if not c.deleted and segment.fits(c)]
+            numbers = [c.number for c in self._account.contacts if not c.deleted and segment.matches(c)]
             self._cache[segment.id] = (self._account.version, numbers)
         return numbers
 
     def of(self, contact: Contact, now: float) -> list[str]:
         """Return the ids of the segments that have the contact as a member."""
-        return [s.id for s in self.by_id.values() if s.status(now) == "ready" and s.fits(contact)]
+        return [s.id for s in self.by_id.values() if s.status(now) == "ready" and s.matches(contact)]
 
     def all(self, call: Call) -> Reply:
         """Handle GET /segments."""
-        request = Request.read(call, (), ("createdAt", "name"), _MOST_ON_PAGE, _ON_PAGE)
+        request = Request.read(call, (), ("createdAt", "name"), _MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE)
         by_name = request.sort == "name"
         keys = {((s.name if by_name else s.number), s.number): s for s in self.by_id.values()}
         page_keys, paging = request.page(Sorted(sorted(keys)))
@@ -92,17 +92,17 @@ class SegmentRoutes:
 
     def create(self, call: Call) -> Reply:
         """Handle POST /segments."""
-        name, groups, fits = self._read(body_of(call))
+        name, groups, matches = self._read(body_of(call))
         ready = call.now + self._account.settings.segment_seconds
         segment_id = self._account.ids.hex(24)
-        made = Segment(segment_id, len(self.by_id), name, groups, fits, call.now, call.now, ready)
-        self.by_id[segment_id] = made
-        return Reply.json(self._show(made, call.now), 201)
+        segment = Segment(segment_id, len(self.by_id), name, groups, matches, call.now, call.now, ready)
+        self.by_id[segment_id] = segment
+        return Reply.json(self._show(segment, call.now), 201)
 
     def change(self, call: Call) -> Reply:
         """Handle PUT /segments/{segmentID}; 409 while it is building."""
         segment = self._settled(call, "updated")
-        segment.name, segment.groups, segment.fits = self._read(body_of(call))
+        segment.name, segment.groups, segment.matches = self._read(body_of(call))
         segment.updated, segment.ready = call.now, call.now + self._account.settings.segment_seconds
         self._cache.pop(segment.id, None)
         return Reply.json(self._show(segment, call.now))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-_MOST_EVENTS = 10_000
+_MAX_EVENTS = 10_000
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Audit:
             detail: details of the event.
         """
         self.counts[kind] += 1
-        if len(self.events) < _MOST_EVENTS:
+        if len(self.events) < _MAX_EVENTS:
             self.events.append({"time": now, "kind": kind, "who": email, "detail": detail})
 
 

@@ -36,9 +36,9 @@ class Upsert:
         account = self._account
         row = check_contact(item, account.settings.tag_length)
         identifiers = row["identifiers"]
-        named: list[Json] = identifiers if isinstance(identifiers, list) else []
-        emails = [str(identifier["id"]) for identifier in named if identifier["type"] == "email"]
-        phones = [str(identifier["id"]) for identifier in named if identifier["type"] == "phone"]
+        sent_identifiers: list[Json] = identifiers if isinstance(identifiers, list) else []
+        emails = [str(identifier["id"]) for identifier in sent_identifiers if identifier["type"] == "email"]
+        phones = [str(identifier["id"]) for identifier in sent_identifiers if identifier["type"] == "phone"]
         contact = account.by_email.get(account.key(emails[0])) if emails else account.by_phone.get(phones[0])
         new = contact is None
         if contact is None:
@@ -49,7 +49,7 @@ class Upsert:
             account.record_event(contact, self._now, self._updated)
             contact.updated = self._now
             self.facts["updated"] += 1
-        self._fill(contact, row, named, new=new)
+        self._fill(contact, row, sent_identifiers, new=new)
         return contact, new
 
     def patch(self, contact: Contact, item: object) -> None:
@@ -57,8 +57,8 @@ class Upsert:
         account = self._account
         row = check_contact(item, account.settings.tag_length, identified=False)
         identifiers = row.get("identifiers")
-        named: list[Json] = identifiers if isinstance(identifiers, list) else []
-        for identifier in named:
+        sent_identifiers: list[Json] = identifiers if isinstance(identifiers, list) else []
+        for identifier in sent_identifiers:
             value = str(identifier["id"])
             email = identifier["type"] == "email"
             holder = account.by_email.get(account.key(value)) if email else account.by_phone.get(value)
@@ -71,10 +71,10 @@ class Upsert:
         account.record_event(contact, self._now, self._updated)
         contact.updated = self._now
         self.facts["updated"] += 1
-        self._fill(contact, row, named, new=False)
+        self._fill(contact, row, sent_identifiers, new=False)
 
-    def _fill(self, contact: Contact, row: Json, named: list[Json], *, new: bool) -> None:
-        for identifier in named:
+    def _fill(self, contact: Contact, row: Json, sent_identifiers: list[Json], *, new: bool) -> None:
+        for identifier in sent_identifiers:
             if identifier["type"] == "phone":
                 self._phone(contact, str(identifier["id"]))
             if "consent" in identifier:
@@ -162,7 +162,7 @@ class Upsert:
         account.audit.note(kind, contact.email, now, f"{was} -> {status}")
 
     def _welcome(self, contact: Contact, *, new: bool) -> None:
-        """Send the welcome mail. The caller checks `sendWelcomeMessage`, which is true unless it is sent as false."""
+        """Send the welcome mail if the settings require it. The caller checks `sendWelcomeMessage` (default true)."""
         settings = self._account.settings
         due = new or (contact.status == "subscribed" and contact.changed == self._now)
         if settings.welcome_for == "subscribed":
