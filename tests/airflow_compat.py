@@ -1,4 +1,4 @@
-"""Airflow's own code in the tests: behaviour of `dag.test()` in 3.3 that 3.2 lacks, and costs that repeat."""
+"""Patches Airflow for the tests: adds behaviour of `dag.test()` that 3.2 lacks, and caches repeated work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keep_type_adapters() -> None:
 
 
 def keep_dependants() -> None:
-    """Let requests to the in-process execution API share what FastAPI knows about the parameters of a function.
+    """Cache FastAPI's analysis of a function's parameters for requests to the in-process execution API.
 
     FastAPI analyses them again for each request if an application overrides a dependency, as that API does: 3 ms each.
     """

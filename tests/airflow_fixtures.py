@@ -1,6 +1,6 @@
 """Fixtures of the Airflow tests: the simulator, connections to it, segments, and DAG runs by Airflow itself.
 
-Time is the simulator's: what the hooks sleep moves its clock, and no test waits.
+The clock is the simulator's: a sleep of a hook moves it, so no test waits.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def simulator() -> Simulator:
 
 
 def people(count: int, *, start: int = 0) -> pd.DataFrame:
-    """A segment of well-behaved profiles."""
+    """Return a segment of valid profiles."""
     numbers = range(start, start + count)
     return pd.DataFrame(
         {
@@ -66,7 +66,7 @@ def people(count: int, *, start: int = 0) -> pd.DataFrame:
 
 @dataclass
 class Run:
-    """A DAG run that has ended, as Airflow's database holds it."""
+    """A finished DAG run, as stored in Airflow's database."""
 
     dag_run: Any
     errors: list[BaseException] = field(default_factory=list)
@@ -99,12 +99,12 @@ class Run:
 
     @property
     def error(self) -> str:
-        """The text of the one exception that a task raised."""
+        """The text of the only exception that a task raised."""
         assert len(self.errors) == 1, self.errors
         return str(self.errors[0])
 
     def go(self, dag: DAG, task_id: str = "export") -> str:
-        """Give a task of this run one more try; returns the state that it ends in."""
+        """Run one more try of a task of this run, and return its final state."""
         with create_session() as session:
             instance = self.dag_run.get_task_instance(task_id, session=session)
             instance.refresh_from_task(
@@ -117,14 +117,14 @@ class Run:
         return str(self.task(task_id).state)
 
     def clear(self) -> None:
-        """Do what the Clear button does."""
+        """Clear the tasks of the run, as the Clear button does."""
         with create_session() as session:
             clear_task_instances(self.dag_run.get_task_instances(session=session), session)
 
 
 @dataclass
 class Stage:
-    """One test's world."""
+    """The simulator, connections, segments and DAG runs of one test."""
 
     sim: Simulator
     folder: Path
@@ -137,9 +137,9 @@ class Stage:
         return str(self.vendor(vendor)["audiences"][number]["id"])
 
     def connection(self, vendor: str, conn_id: str | None = None, **changes: Any) -> str:
-        """Make a connection to the simulated vendor, ready for exports; returns its id.
+        """Create a connection to the simulated vendor, ready for exports, and return its id.
 
-        No two tests share an id: Airflow's stored data for a connection (a renewed login) would be another account's.
+        No two tests share an id, because Airflow stores a renewed login by connection id.
         """
         described = self.vendor(vendor)
         credentials = {field: described["credentials"][name] for field, name in CREDENTIALS[vendor].items()}
@@ -159,7 +159,7 @@ class Stage:
         return conn_id
 
     def segment(self, rows: pd.DataFrame | pa.Table | int = 10, name: str = "segment") -> str:
-        """Write a segment; returns its path."""
+        """Write a segment and return its path."""
         path = self.folder / f"{name}.parquet"
         rows = people(rows) if isinstance(rows, int) else rows
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
@@ -172,13 +172,13 @@ class Stage:
         return {person["email"]: person for person in held["members"]}
 
     def sent(self, vendor: str) -> list[dict[str, Any]]:
-        """The calls that sent people, as the simulator saw them."""
+        """Return the simulator's log entries of calls that sent people."""
         method, path = row(vendor).upsert
         calls = self.sim.requests(vendor=vendor)
         return [call for call in calls if call["path"].endswith(path) and call["method"] == method]
 
     def arrived(self, pattern: str = "") -> int:
-        """How many calls have come in whose path fits; cheap enough to be asked all the time."""
+        """Return the number of received calls whose path matches; cheap enough for a busy loop."""
         with self.sim._lock:
             return sum(re.search(pattern, entry.path) is not None for entry in self.sim._log.since())
 
@@ -186,7 +186,7 @@ class Stage:
         return not any(self.sent(vendor) for vendor in VENDORS)
 
     def run(self, dag: DAG, **how: Any) -> Run:
-        """Run a DAG as `airflow dags test` does, retries, deferrals and mapping included."""
+        """Run a DAG as `airflow dags test` does, including retries, deferrals and mapping."""
         run = Run(None)
         for task in dag.tasks:
             watch(task, run.errors)
@@ -195,9 +195,9 @@ class Stage:
         return run
 
     def begin(self, dag: DAG, *, watched: bool = True, **kind: Any) -> Run:
-        """Begin a run of any kind, whose tasks a test then lets go one by one; by default one without any date.
+        """Create a run of any kind, by default without a logical date. The test then runs its tasks one by one.
 
-        Watching a task takes the place of its callbacks.
+        Watching a task replaces its callbacks.
         """
         run = Run(None)
         for task in dag.tasks if watched else ():
@@ -216,12 +216,12 @@ class Stage:
         return run
 
     def export(self, *, dag_id: str = "exports", run: dict[str, Any] | None = None, **options: Any) -> Run:
-        """Run a DAG of one export; arguments as the operator takes them."""
+        """Run a DAG with one export; the arguments are the operator's."""
         return self.run(export_dag(dag_id, self.folder, **options), **(run or {}))
 
 
 def export_dag(dag_id: str, folder: Path, **options: Any) -> DAG:
-    """A DAG of one export task named `export`, with the usual arguments where none are given."""
+    """Return a DAG with one task named `export`; omitted arguments have default values for tests."""
     about = {name: options.pop(name) for name in ("params", "render_template_as_native_obj") if name in options}
     schedule = options.pop("schedule", None)
     with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC), **about) as dag:
@@ -237,10 +237,10 @@ def export_dag(dag_id: str, folder: Path, **options: Any) -> DAG:
 
 
 def watch(task: Any, errors: list[BaseException]) -> None:
-    """Keep what a task raises."""
+    """Append the exceptions that a task raises to `errors`."""
 
     def keep(context: Any) -> None:
-        errors.append(context.get("exception"))  # none of a task that is skipped
+        errors.append(context.get("exception"))  # None for a skipped task
 
     arguments = task.partial_kwargs if hasattr(task, "partial_kwargs") else None
     for name in ("on_failure_callback", "on_retry_callback", "on_skipped_callback"):

@@ -13,15 +13,15 @@ from memory_folder import use_memory
 use_memory()
 
 IS_3_2 = metadata.version("apache-airflow-core").startswith("3.2.")
-"""The oldest Airflow that the provider is for lacks some of what the tests look at."""
+"""Whether this is Airflow 3.2, the oldest supported version, which lacks features that some tests need."""
 
 REPO = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="segexport-tests-"))
-"""`AIRFLOW_HOME`, one a process (each xdist worker has its own); removed at the end."""
+"""`AIRFLOW_HOME`, one for each process (each xdist worker has its own); removed at the end."""
 BUNDLE = "tests"
-"""The bundle that DAGs of tests belong to, which stand in no file: `dag.test()` loads a DAG's whole bundle again."""
+"""The bundle of DAGs without a file, separate from `FILES` because `dag.test()` loads a DAG's entire bundle again."""
 FILES = "files"
-"""The bundle of DAGs that a test writes into a file, for a task in a process of its own."""
+"""The bundle of DAGs that a test writes to a file, for a task in a separate process."""
 
 
 def bundle(name: str, folder: Path) -> dict[str, object]:
@@ -40,7 +40,7 @@ os.environ.update(
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
-    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",  # the supervisor looks at its task this often
+    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",  # how often the supervisor checks its task
     SEGEXPORT_DEMO_ROOT=str(HOME / "data"),
 )
 (HOME / BUNDLE).mkdir()

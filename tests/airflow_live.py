@@ -1,6 +1,6 @@
-"""A running Airflow on loopback, and the simulator: API server, scheduler, DAG processor, triggerer, each a process.
+"""Runs Airflow on loopback with the simulator; API server, scheduler, DAG processor and triggerer are processes.
 
-Everything is started in a session of its own and stopped by its group, whatever it has forked.
+Each process starts in its own session and is stopped with its process group, including forked children.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONSENT = {"privacy_consent": True, "consented_by": "Ann Administrator", "allowe
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = WAIT_S) -> Any:
-    """Look until there is something, and return it."""
+    """Call `look` until it returns a true value, and return that value."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if result := look():
@@ -69,14 +69,14 @@ class Sim:
         return {person["email"]: person for person in audience["members"]}
 
     def calls(self, vendor: str, ending: str) -> list[dict[str, Any]]:
-        """The calls whose path ends so, in order."""
+        """The calls whose path has this ending, in order."""
         log = self.get(f"/requests?vendor={vendor}")
         return [call for call in log["requests"] if call["path"].endswith(ending) and call["method"] in {"PUT", "POST"}]
 
 
 @dataclass
 class Live:
-    """One Airflow, with what a test asks of it."""
+    """A running Airflow, and the actions of a test on it."""
 
     home: Path
     env: dict[str, str]
@@ -93,14 +93,14 @@ class Live:
             )
 
     def kill(self, part: str, number: int = signal.SIGKILL) -> None:
-        """End it and all that it has forked."""
+        """Stop a part and all its child processes."""
         process = self.running.pop(part)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         process.wait(timeout=30)
 
     def command(self, *arguments: str) -> str:
-        """Run `airflow ...`; returns what it prints."""
+        """Run `airflow ...` and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments], env=self.env, capture_output=True, text=True, check=False
         )
@@ -108,7 +108,7 @@ class Live:
         return done.stdout
 
     def api(self, method: str, path: str, **body: Any) -> Any:
-        """Ask the REST API."""
+        """Call the REST API."""
         answer = requests.request(
             method,
             f"http://127.0.0.1:{self.port}/api/v2{path}",
@@ -128,17 +128,17 @@ class Live:
         return instance
 
     def states(self, dag_id: str) -> dict[str, str]:
-        """The state of the export in each run, by partition; nothing while one is unfinished."""
+        """The state of the export in each run, by partition."""
         runs = self.runs(dag_id)
         return {run["partition_key"]: self.task(dag_id, run["dag_run_id"])["state"] for run in runs}
 
     def log(self, dag_id: str, run_id: str, task_id: str = "export") -> str:
-        """All that the task has logged."""
+        """The complete log of the task."""
         logs = (self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}").glob("*.log")
         return "".join(path.read_text() for path in sorted(logs))
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
-        """Start a run; returns its id. The examples are paused, so that only what a test starts runs."""
+        """Start a run and return its id. The examples are paused, so only runs that a test starts are executed."""
         self.api("PATCH", f"/dags/{dag_id}", is_paused=False)
         return str(self.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None, conf=conf)["dag_run_id"])
 
@@ -148,11 +148,11 @@ class Live:
         self.api("PATCH", path, chosen_options=[option], params_input={})
 
     def wait_for_runs(self, dag_id: str, count: int) -> None:
-        """Wait until a DAG has so many runs."""
+        """Wait until a DAG has `count` runs."""
         wait_for(lambda: len(self.runs(dag_id)) >= count, f"{count} runs of {dag_id}")
 
     def finished(self, dag_id: str, count: int) -> None:
-        """Wait until so many runs of a DAG have ended."""
+        """Wait until `count` runs of a DAG have ended."""
 
         def look() -> bool:
             runs = self.runs(dag_id)
@@ -161,7 +161,7 @@ class Live:
         wait_for(look, f"{count} ended runs of {dag_id}")
 
     def ended(self, dag_id: str, count: int) -> dict[str, str]:
-        """Wait until so many exports have ended; their states, by partition."""
+        """Wait until `count` exports have ended; return their states, by partition."""
         self.finished(dag_id, count)
         return self.states(dag_id)
 
@@ -230,7 +230,7 @@ def environment(home: Path, port: int, sim: Sim) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(home: Path) -> Iterator[Live]:
-    """Bring it all up, and take it all down."""
+    """Start Airflow and the simulator; stop them at the end of the block."""
     module = "airflow_provider_segexport.simulator"
     simulator = subprocess.Popen(
         [sys.executable, "-m", module, "--port", "0", "--seed", "1"],

@@ -19,7 +19,7 @@ PERSON = Person.of(EMAIL)
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch, stage):
-    """Waiting moves the simulator's clock."""
+    """Replace waits by moving the simulator's clock."""
     real = erasure.erasure_deps
     monkeypatch.setattr(erasure, "erasure_deps", lambda hook_of: real(hook_of, sleep=stage.sim.clock.advance))
     monkeypatch.setattr(command, "command_hook", get_hook)
@@ -42,6 +42,6 @@ def erase(capsys, *, email=EMAIL, dry_run=False, yes=True):
 
 
 def holding(person=PERSON):
-    """Every file below the root that holds the person."""
+    """Every file below the state path that contains the person."""
     tables = [file for file in Path(str(state_path())).rglob("*") if file.suffix in {".parquet", ".arrow"}]
     return [file.name for file in tables if files.count(file, person)]

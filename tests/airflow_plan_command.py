@@ -15,7 +15,7 @@ def code_of(text: str) -> str:
 
 
 def operator_of(code: str):
-    """The task that the pasted code makes."""
+    """Return the DAG and the task that the printed code creates."""
     with DAG("pasted", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         exec(compile(code, "pasted.py", "exec"), {})
     return dag, dag.get_task("export")

@@ -1,10 +1,10 @@
-"""An export that must fail with certain words, and with nothing sent."""
+"""Runs an export that must fail with a given message and send nothing."""
 
 from __future__ import annotations
 
 
 def refused(stage, *expected, **options):
-    """Run an export that must fail with these words, and with nothing sent; returns what it said."""
+    """Run an export that must fail with this message and send nothing; return its error."""
     run = stage.export(**options)
     assert "failed" == run.task().state
     assert [] == [word for word in expected if word not in run.error], run.error

@@ -26,7 +26,7 @@ def exported(stage):
 
 @pytest.fixture
 def listed(command):
-    """A function that returns the list of runs as JSON has it."""
+    """A function that returns the list of runs as JSON."""
 
     def runs(*options):
         code, text = command("runs", "-o", "json", *options)

@@ -1,6 +1,6 @@
-"""Runs tasks as a worker does: a process of its own a try, under Airflow's supervisor, with a log file.
+"""Runs tasks as a worker does: each try in a separate process, under Airflow's supervisor, with a log file.
 
-What `dag.test()` leaves out is here: fork, signals, masking, the log folder, the state that a killed try leaves.
+This covers what `dag.test()` omits: fork, signals, masking, the log folder, and the state that a killed try leaves.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if "lingers" in arguments:
 with DAG({dag_id!r}):
     SegmentExportOperator(task_id="export", **arguments)
 """
-"""The DAG's file; assets are given by their names. A task that `lingers` sleeps when its work is done."""
+"""The DAG's file; assets are given by name. A task that `lingers` sleeps after its work."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Try:
 
 @dataclass
 class Worker:
-    """One DAG run of a DAG with one export, tried as often as a test likes."""
+    """One run of a DAG with one export, which a test can try any number of times."""
 
     dag_id: str
     run_id: str
@@ -95,12 +95,12 @@ class Worker:
         return instances.one()
 
     def clear(self) -> None:
-        """Do what the Clear button does."""
+        """Clear the task, as the Clear button does."""
         with create_session() as session:
             clear_task_instances([self.instance(session)], session)
 
     def work(self, when: Callable[[], bool] | None = None, with_signal: int = signal.SIGKILL) -> Try:
-        """Try once; when `when` says so, the task's process gets a signal."""
+        """Run one try. If `when` returns True, send a signal to the task's process."""
         with create_session() as session:
             instance = self.instance(session)
             instance.try_number += 1
@@ -127,7 +127,7 @@ class Worker:
 
 
 def strike(when: Callable[[], bool], with_signal: int, over: threading.Event) -> None:
-    """Send the signal to the task's process, the one child of this, as soon as it is time."""
+    """Send the signal to the task's process, the only child of this process, as soon as `when` returns True."""
     while not when():
         if over.wait(0.01):
             return

@@ -1,4 +1,4 @@
-"""Airflow for the tests that ask for it. Core tests never do: they run without it, and do not wait for it."""
+"""Fixtures with Airflow. Core tests do not request them, so they run without Airflow."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def light_start():
-    """No disk to wait for: a test's own work is what takes time.
+    """Replace disk syncs by nothing, because waiting for the disk would dominate the tests' time.
 
-    The tests of lost power watch the syncs themselves. `make test-all` runs with real ones.
+    Tests of power loss observe the syncs themselves. `make test-all` runs with real syncs.
     """
     if os.environ.get("SEGEXPORT_ALL_TESTS"):
         yield

@@ -92,7 +92,7 @@ def damaged(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 def folder(path: Path) -> None:
-    """A folder has the file's name, with a file in it."""
+    """Create a folder with the file's name, and a file in it."""
     path.mkdir()
     (path / "01").write_bytes(b"{}")
 
@@ -110,12 +110,12 @@ def link_to_a_folder(path: Path) -> None:
 
 
 def pipe(path: Path) -> None:
-    """To open it blocks until a writer opens it."""
+    """Create a pipe. Opening it blocks until a writer opens it."""
     os.mkfifo(path)
 
 
 def link_to_a_device(path: Path) -> None:
-    """To read it never ends."""
+    """Create a link to a device. Reading it never ends."""
     path.symlink_to("/dev/zero")
 
 
@@ -124,7 +124,7 @@ NO_FILES = (folder, link_to_itself, link_to_nothing, link_to_a_folder, pipe, lin
 
 
 def remove(path: Path) -> None:
-    """Remove whatever has the name."""
+    """Remove the file, folder, link or pipe with this name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""Made-up credentials and a time for hooks without a task around them."""
+"""Generated credentials and a clock for hooks that run outside a task."""
 
 from __future__ import annotations
 

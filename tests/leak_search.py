@@ -1,4 +1,4 @@
-"""A planted word in command lines, and temporary files that other users of the machine may read."""
+"""Searches command lines for a planted value, and finds temporary files that other users can read."""
 
 from __future__ import annotations
 

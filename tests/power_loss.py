@@ -1,4 +1,4 @@
-"""A disk that loses its power: records what was synced, and lays out what may be left after a cut at any step."""
+"""Simulates a power failure: records the synced data, and restores the possible files after a failure at any step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = ("fsync", "fdatasync", "rename", "replace", "link", "unlink", "mkdir")
 
 
 class PowerCut(BaseException):
-    """The machine is off: nothing after this moment reaches the disk."""
+    """The machine has lost power: no later write reaches the disk."""
 
 
 class Disk:
@@ -50,7 +50,7 @@ class Disk:
         return inode
 
     def watch(self, monkeypatch: Any) -> None:
-        """Take part in every call that names, syncs or removes a file."""
+        """Intercept every call that creates, renames, syncs or removes a file."""
         for name in STEPS:
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
 
@@ -92,7 +92,7 @@ class Disk:
                 self._content[status.st_ino] = file.read()
 
     def close(self) -> None:
-        """Let go of every inode."""
+        """Close every inode."""
         for descriptor in self._held.values():
             os.close(descriptor)
         self._held.clear()

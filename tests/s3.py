@@ -1,4 +1,4 @@
-"""An S3 server on a free port, for tests of what lies in object storage."""
+"""An S3 server on a free port, for tests with object storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYS = {"key": "testing", "secret": "testing"}
 
 
 class Heedless:
-    """A server that looks like S3 and passes over the condition, as some do."""
+    """A server that ignores the condition of a conditional write, as some S3-compatible servers do."""
 
     def __init__(self, app):
         self.app = app
@@ -74,7 +74,7 @@ def new_bucket(endpoint: str, name: str) -> None:
 
 
 def objects(endpoint: str, bucket: str) -> dict[str, bytes]:
-    """All that a bucket holds, by key, as a client of another make sees it."""
+    """Return all objects of a bucket, by key, read with another client library."""
     contents = {}
     with s3_client(endpoint) as client:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):

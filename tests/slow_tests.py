@@ -124,7 +124,7 @@ def not_fast(names: Iterable[str]) -> Iterator[str]:
 
 
 def left_out(names: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the tests that `make test` leaves out; the choice depends on nothing but the names."""
+    """Yield the names of the tests that `make test` leaves out; the choice depends only on the names."""
     by_case: dict[tuple[str, str], list[str]] = defaultdict(list)
     by_test: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name in names:

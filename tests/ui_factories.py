@@ -1,4 +1,4 @@
-"""Made-up state roots: audiences with cards, histories, ledgers and run folders, as runs leave them."""
+"""Generated state paths: audiences with state files, histories, ledgers and run folders, as runs write them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = (
 
 
 def summary(**changes: Any) -> dict[str, Any]:
-    """A report as a finished run writes it."""
+    """Return a report as a finished run writes it."""
     counts = {"profiles": 1000, "delivered": 120, "unchanged": 850, "rejected": 20, "withheld": 10, "not_attempted": 0}
     defaults: dict[str, Any] = {
         "vendor": "campaign_monitor",
@@ -105,7 +105,7 @@ def with_folder(root: Path, report: Mapping[str, Any], rejects: list[dict[str, A
 
 
 def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> None:
-    """One audience with a life: it grows in waves, and now and then a run fails."""
+    """Write an audience with a history: it grows in waves, and some runs fail."""
     vendor = tuple(VENDORS)[number % len(VENDORS)]
     name = NAMES[number % len(NAMES)] + (f" {number // len(NAMES) + 1}" if number >= len(NAMES) else "")
     size = 2000 + 700 * (number % 13)
@@ -152,7 +152,7 @@ def story(number: int, *, runs: int = 12, root: Path, dag_ids: tuple[str, ...] =
 
 
 def stories(root: Path, count: int, *, runs: int = 12, dag_ids: tuple[str, ...] = DAGS, now: float = NOW) -> Path:
-    """A state root with that many audiences."""
+    """Write a state path with `count` audiences."""
     for number in range(count):
         story(number, runs=runs, root=root, dag_ids=dag_ids, now=now)
     return root

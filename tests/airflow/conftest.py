@@ -1,4 +1,4 @@
-"""Fixtures of tests whose tries run in processes of their own."""
+"""Fixtures of tests that run each attempt in a separate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["published"]
 
 @pytest.fixture
 def real_time(stage, monkeypatch):
-    """The stage on the machine's clock: a task in a process of its own cannot move the simulator's."""
+    """The stage with the machine's clock, because a task in a separate process cannot move the simulator's clock."""
     monkeypatch.setattr(SegmentExportHook, "sleep", staticmethod(time.sleep))
     monkeypatch.setattr(SegmentExportHook, "clock", staticmethod(time.time))
     monkeypatch.setattr(SegmentExportHook, "machine", staticmethod(this_machine))
@@ -31,7 +31,7 @@ def real_time(stage, monkeypatch):
 
 @pytest.fixture
 def naps(stage, monkeypatch):
-    """Seconds that the trigger of import jobs slept, by which the simulator's clock moved."""
+    """The seconds that the trigger slept for import jobs. Each sleep moved the simulator's clock."""
     slept = []
 
     async def nap(seconds):
@@ -44,7 +44,7 @@ def naps(stage, monkeypatch):
 
 @pytest.fixture
 def ten_a_call(monkeypatch):
-    """Batches of ten, so that a few dozen people make many calls; a retry waits 8 s for a call of a killed worker."""
+    """Batches of ten people, so that a small segment makes many calls. A retry waits 8 s for a killed worker's call."""
     for hook in (CampaignMonitorHook, DotdigitalHook):
         limits = replace(hook.vendor.limits, batch_rows=10, timeout_s=8)
         removal = replace(hook.vendor.removal, limits=replace(hook.vendor.removal.limits, timeout_s=8))
@@ -65,7 +65,7 @@ def s3_endpoint():
 
 @pytest.fixture
 def s3_root(stage, s3_endpoint, request, monkeypatch):
-    """The state root in a bucket, as Airflow opens it through a connection; read by a client of its own."""
+    """A state path in a bucket, which Airflow opens through a connection. The test reads it with another client."""
     import s3fs
     from airflow.sdk.io import store
     from s3 import KEYS, new_bucket, objects
@@ -80,7 +80,7 @@ def s3_root(stage, s3_endpoint, request, monkeypatch):
 
 @pytest.fixture
 def command(airflow_db, capsys):
-    """Airflow's command line: `command("prune", "--dry-run")` returns the exit code and what it wrote."""
+    """Airflow's command line: `command("prune", "--dry-run")` returns the exit code and the output."""
     from airflow.cli.cli_parser import get_parser
 
     def give(*argv):
@@ -89,7 +89,7 @@ def command(airflow_db, capsys):
             args = get_parser().parse_args(["segexport", *argv])
             args.func(args)
         except SystemExit as ended:
-            if isinstance(ended.code, str):  # Python writes a text to stderr and ends with 1
+            if isinstance(ended.code, str):  # Python writes the text to stderr and exits with 1
                 return 1, capsys.readouterr().out + ended.code
             return ended.code or 0, "".join(capsys.readouterr())
         return 0, capsys.readouterr().out

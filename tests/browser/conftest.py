@@ -34,7 +34,7 @@ class Site:
     def page(
         self, user: str | None = "ann", *, dark: bool = False, size: tuple[int, int] = (1360, 860)
     ) -> Iterator[Any]:
-        """A page of a browser in which a user is logged in; whatever it says of an error fails the test."""
+        """A browser page with a logged-in user. Any error that the page reports fails the test."""
         width, height = size
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
@@ -58,14 +58,14 @@ class Site:
         assert [] == [error for error in errors if not error.startswith("asked data:") and "asked blob:" not in error]
 
     def open(self, page: Any, path: str) -> Any:
-        """One of our own pages in Airflow's frame; the frame."""
+        """Open a page of the plugin in Airflow; return the frame that contains it."""
         page.goto(f"{self.ui.url}/{path}")
         frame = page.frame_locator("iframe")
         frame.locator("main").wait_for()
         return frame
 
     def sim(self, path: str, body: Any = None) -> Any:
-        """Ask or tell the simulator."""
+        """Call the simulator's control API."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.ui.simulator + path, data, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
@@ -85,7 +85,7 @@ class Site:
 
     @contextmanager
     def root(self, made: Callable[[Path], Any]) -> Iterator[Path]:
-        """Another state root in the place of the one that the exports write."""
+        """Replace the state path of the exports by another state path."""
         state, aside = self.ui.home / "state", self.ui.home / "state-aside"
         state.rename(aside)
         try:

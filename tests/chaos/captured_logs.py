@@ -1,4 +1,4 @@
-"""The log of a try, collected as its process would write it."""
+"""Collects the log of an attempt, as its process would write it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LogCollector(logging.Handler):
         self._texts = texts
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line, with what an exception brings."""
+        """Keep one line, with the text of its exception."""
         if not record.name.startswith("uvicorn"):  # the simulator's server, in this process
             self._texts.append(self.format(record))
 

@@ -1,4 +1,4 @@
-"""Which people an export holds, which it bars from a shared audience, and which were there before any export."""
+"""Computes the people that an export claims, bars from a shared audience, or did not add itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool
     Args:
         evidence: the calls.
         run: the run of the export whose own people do not count.
-        number: of the call.
+        number: number of the call.
         perhaps: with the people that a run that did not end may have seen as unchanged, or an undo may have kept.
     """
     held: dict[str, set[str]] = defaultdict(set)
@@ -36,7 +36,7 @@ def held_by_others(evidence: RunRecords, run: Run, number: int, *, perhaps: bool
 
 
 def _held_after(evidence: RunRecords, run: Run, call: Call, held: set[str], *, perhaps: bool) -> set[str]:
-    """The people that an export holds after one of its calls."""
+    """Return the people that an export claims after one of its calls."""
     if call.arrived:
         held = held | call.items.keys()
     if call.number != evidence.last_call(run) or run.mode == "undo":

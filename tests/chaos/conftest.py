@@ -1,4 +1,4 @@
-"""One simulator for all schedules, as on its first day for each."""
+"""One simulator for all schedules, reset for each schedule."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def vendor(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """A process that forks others; started when a test asks for it."""
+    """A process that forks children; started when a test requests it."""
     with ForkServer() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Injects a fault into the k-th step of a run: each change of a file below its home, and each call, before and after.
+"""Injects a fault at the k-th step of a run. Steps are changes of files below its home, and calls (before and after).
 
 An audit hook observes Python's file operations, so every new file that the code writes is a possible step.
 """
@@ -27,7 +27,7 @@ _counting = threading.Lock()
 
 
 class Killed(BaseException):
-    """The process is killed: it can change nothing more."""
+    """The process has been killed and can change nothing more."""
 
 
 class CallsInFlight:
@@ -88,7 +88,7 @@ class KillSwitch:
 
     @cached_property
     def road(self) -> CallsInFlight:
-        """The calls of the try; made where it is needed, for a lock does not go to another process."""
+        """The calls in flight of the attempt; created on first use, because a lock cannot be pickled."""
         return CallsInFlight()
 
     def step(self, what: str, path: str = "") -> None:
@@ -141,7 +141,7 @@ class Between(KillSwitch):
         self._other = other
 
     def gate(self) -> None:
-        """Before a call is counted."""
+        """Run `other` before the k-th call is counted."""
         with _counting:
             self._left -= 1
             due = self._left == 0
@@ -213,7 +213,7 @@ class FaultAdapter(HTTPAdapter):
         super().__init__()
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Send, with a step before and a step after."""
+        """Send a call, with a step before it and a step after its response."""
         self._kill_switch.road.enter()
         try:
             self._kill_switch.step(f"before {request.method}")

@@ -83,7 +83,7 @@ class RemoteSimulator:
 
 
 class ForkServer:
-    """The process, which runs as long as the block."""
+    """The server process, which runs until the block ends."""
 
     def __enter__(self) -> Self:
         tests = Path(__file__).resolve().parents[1]
@@ -106,14 +106,14 @@ class ForkServer:
         self._process.wait(10)
 
     def send(self, request: TryRequest) -> tuple[int, Any]:
-        """Have a child run the try; return the signal that ended it, or 0, and the child's record with its steps.
+        """Run an attempt in a child; return the signal that ended it, or 0, and the child's record with its steps.
 
-        SIGSTOP where it is suspended, with its process id.
+        For a suspended child, return SIGSTOP and its process id.
         """
         return self._ask(request)
 
     def go_on(self, child: int) -> tuple[int, Any]:
-        """Let a suspended child go on: what `send` returns."""
+        """Resume a suspended child; return the same as `send`."""
         return self._ask(child)
 
     def _ask(self, what: TryRequest | int) -> tuple[int, Any]:
@@ -183,7 +183,7 @@ def serve() -> None:
         path = records_of.pop(child)
         done, lacking = pickle.loads(path.read_bytes()) if path.exists() else (None, [])
         path.unlink(missing_ok=True)
-        for name in lacking:  # what this child had to import the next one finds imported
+        for name in lacking:  # import the modules here that this child had to import, for the next child
             with suppress(ImportError):
                 importlib.import_module(name)
         imported |= set(lacking)

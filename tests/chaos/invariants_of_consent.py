@@ -12,7 +12,7 @@ from chaos.run_records import Call, RunRecords, rejects
 from airflow_provider_segexport.model import Reason
 
 BETWEEN_S = 660.0
-"""A plan of ten minutes is sent without another look at who is in the audience, and a call may take a while."""
+"""Seconds for which a run sends a plan without reading the audience again: ten minutes, plus the time of a call."""
 
 
 def consent_is_never_upgraded(evidence: RunRecords) -> Iterator[str]:
@@ -41,7 +41,7 @@ def consent_is_never_upgraded(evidence: RunRecords) -> Iterator[str]:
 
 
 def _without_consent(evidence: RunRecords, call: Call) -> Iterator[str]:
-    """People that a call carries without consent."""
+    """Yield a violation if a call adds people without consent."""
     run = evidence.runs.get(call.run)
     if run is None or not call.items:
         return
@@ -52,7 +52,7 @@ def _without_consent(evidence: RunRecords, call: Call) -> Iterator[str]:
 
 
 def _unseen(evidence: RunRecords, email: str, since: int) -> bool:
-    """Whether a person left just between a run's look at the audience and its call, which nothing can prevent."""
+    """Return whether a person left between a run's read of the audience and its call, which no code can prevent."""
     back = next((call for call in evidence.calls if call.number > since and call.arrived and email in call.items), None)
     if back is None:
         return False

@@ -55,7 +55,7 @@ def _suspended_calls(run: Run) -> int:
 
 
 def _within(times: list[float], start: int, seconds: float) -> int:
-    """Calls in the span that begins with one of them."""
+    """Return the number of calls in the window that begins with the call at `start`."""
     end = start
     while end < len(times) and times[end] < times[start] + seconds:
         end += 1

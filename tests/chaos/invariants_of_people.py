@@ -22,7 +22,7 @@ def leaving_is_not_unsubscribing(evidence: RunRecords) -> Iterator[str]:
 
 
 def _taken_out(evidence: RunRecords, run: Run, call: Call) -> Iterator[str]:
-    """Faults of a call that removes people."""
+    """Yield the violations of a call that removes people."""
     recorded = frozenset().union(*(attempt.members for attempt in run.tries))
     people = {evidence.address(leaver) for leaver in call.leavers}
     if strangers := people - recorded:

@@ -12,7 +12,7 @@ OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
 
 
 def every_row_ends_once(evidence: RunRecords) -> Iterator[str]:
-    """1. Conservation: in every report each row is in exactly one place, and what it says is what happened."""
+    """1. Conservation: each row of a report has exactly one outcome, and the outcome matches the vendor's calls."""
     for run in evidence.runs.values():
         for folder, report in run.reports():
             where = f"{run.name}/{folder.name}"

@@ -96,7 +96,7 @@ def one_writer_an_audience(evidence: RunRecords) -> Iterator[str]:
 
 
 def _holding(evidence: RunRecords, call: Call) -> tuple[str, int]:
-    """Tries with nothing but waiting between them hold the audience as one."""
+    """Attempts with only waits between them count as one holder of the audience."""
     name, number = call.by
     run = evidence.runs.get(name)
     tries = {attempt.number: attempt for attempt in run.tries} if run else {}
@@ -106,7 +106,7 @@ def _holding(evidence: RunRecords, call: Call) -> tuple[str, int]:
 
 
 def nothing_is_sent_before_the_checks(evidence: RunRecords) -> Iterator[str]:
-    """9. A run looks before it writes, and one that cannot be done writes nothing."""
+    """9. A run makes its checks before its first write, and writes nothing if a check fails."""
     for run in evidence.runs.values():
         calls = evidence.calls_of(run)
         writes = [call for call in calls if call.writes]

@@ -32,7 +32,7 @@ MAILABLE = frozenset({"active", "subscribed"})
 
 
 def act(account: VendorHarness, email: str, action: str) -> None:
-    """Do it in the simulator."""
+    """Apply the action in the simulator."""
     sim, name, audience = account.sim, account.name, account.audience
     if action in {"add", "recreate"}:
         if action == "recreate":

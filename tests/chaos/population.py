@@ -1,4 +1,4 @@
-"""People who join, leave and change from day to day, and the segments that tell of them, with their usual dirt."""
+"""Generates people who join, leave and change from day to day, and their segments with typical invalid values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = pa.schema(
 )
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 NO_MOMENTS = (None, "", "2030-01-01T12:00:00Z", "1970-01-01T12:00:00Z", "1767225600", "soon")
-"""Moments of consent that prove nothing."""
+"""Moments of consent that are not valid proof."""
 
 
 def address(person: int) -> str:
@@ -37,10 +37,10 @@ class Day:
 
 
 class Population:
-    """Days are made one after the other, each out of the one before.
+    """Generates days one after the other, each from the previous day.
 
     Args:
-        rng: where all chance comes from.
+        rng: the source of all randomness.
         size: people who may ever be in the segment.
         dirty: some rows have no address, a bad one, or one that another row has.
         changes: the share of people whose name is another one the next day.
@@ -61,7 +61,7 @@ class Population:
         self.days: list[Day] = []
 
     def _agrees(self, now: float) -> str | None:
-        """A person's consent, up to two years before this moment, written in some zone; or one that is none."""
+        """Return a moment of consent up to two years before `now`, in a random time zone; or an invalid moment."""
         rng = self._proofs
         if rng.random() < 0.2:
             return rng.choice(NO_MOMENTS)
@@ -70,7 +70,7 @@ class Population:
         return datetime.fromtimestamp(at, zone).isoformat(timespec="milliseconds")
 
     def next_day(self, now: float = FIRST_DAY.timestamp()) -> Day:
-        """Let a day pass; some people agree again just now."""
+        """Generate the next day; some people consent again at this moment."""
         rng = self._rng
         for person in self._consented:
             if self.days and self._proofs.random() < 0.3:

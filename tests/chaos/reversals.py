@@ -44,7 +44,7 @@ class Reversals(Comparison):
         self.history: list[FinishedRun | None] = []
 
     def erase(self, person: str) -> None:
-        """Take a person out of the audience and of everything that is stored."""
+        """Erase a person from the audience and from all stored files."""
         account = self.account
 
         def take_out(record: PersonRecord, subject: Person) -> str:
@@ -118,7 +118,7 @@ class Reversals(Comparison):
         )
 
     def undo(self, export: str) -> None:
-        """Take back the newest run of an export, or of any, that added or removed people."""
+        """Undo the newest run, of one export or of any, that added or removed people."""
         at = next((at for at in reversed(range(len(self.history))) if changes(self.history[at], export)), None)
         if at is None or len(self.history) - at > MAX_UNDO_STEPS:
             return

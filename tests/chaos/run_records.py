@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from chaos.vendor_log_readers import Entry, Json, LogReader
 
 AGENT = "chaos "
-"""How the `User-Agent` of a try begins: the run and the number of the try follow."""
+"""Prefix of the `User-Agent` of an attempt; the run and the number of the attempt follow."""
 
 CONFIGURATION = frozenset(
     {
@@ -33,7 +33,7 @@ CONFIGURATION = frozenset(
         "AudienceNotFound",
     }
 )
-"""Errors that are found before anything is sent, by the name of their class."""
+"""Errors that a run raises before it sends anything, by class name."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Run:
     options: dict[str, Any] = field(default_factory=dict)
     """Other arguments of its configuration."""
     proof: bool = False
-    """It subscribes people with proof of consent."""
+    """The run subscribes people with proof of consent."""
 
     @property
     def ended(self) -> str:
@@ -103,7 +103,7 @@ class Run:
         return self.ended == "finished"
 
     def reports(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The reports in the run's folder, of all its generations but those that a repair has set aside."""
+        """Yield the reports in the run's folder, of all generations except those that a repair has set aside."""
         for path in sorted(self.folder.glob("*/summary.json")):
             report = json.loads(path.read_text())
             if not report.keys() & {"set_aside", "salvaged"}:
@@ -111,7 +111,7 @@ class Run:
 
     @cached_property
     def withheld(self) -> frozenset[str]:
-        """People without consent: none of them may be sent."""
+        """The people without consent, which the run must not send."""
         return frozenset(row.address for row in self.rows if not row.consent)
 
     @cached_property
@@ -146,7 +146,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that the simulator has on record, read in the vendor's dialect."""
+    """A request from the simulator's log, interpreted by the vendor's rules."""
 
     entry: Entry
     dialect: LogReader
@@ -157,7 +157,7 @@ class Call:
 
     @cached_property
     def by(self) -> tuple[str, int]:
-        """Run and try, from the call's agent; an empty name is another program's."""
+        """Run and attempt, from the call's `User-Agent`; the run is empty for a call of another program."""
         agent = str(self.entry["headers"].get("user-agent", ""))
         if not agent.startswith(AGENT):
             return "", 0
@@ -170,7 +170,7 @@ class Call:
 
     @cached_property
     def items(self) -> Mapping[str, Json]:
-        """The people that it adds or updates, by address."""
+        """The people that the call adds or updates, by address."""
         body = self.entry["body"]
         if not self.dialect.is_upsert(self.entry) or not isinstance(body, Mapping):
             return {}
@@ -178,12 +178,12 @@ class Call:
 
     @cached_property
     def leavers(self) -> Sequence[str]:
-        """The people that it removes: addresses, or the vendor's ids."""
+        """The people that the call removes: addresses, or the vendor's ids."""
         return self.dialect.leavers(self.entry) if self.dialect.is_removal(self.entry) else ()
 
     @property
     def batch(self) -> str:
-        """Its content, to the letter: a batch is named by its content and its kind."""
+        """The exact content of the body, which identifies a batch together with its kind."""
         return json.dumps([self.entry["method"], self.entry["query"], self.entry["body"]], sort_keys=True)
 
     @property
@@ -192,18 +192,18 @@ class Call:
 
     @property
     def refused(self) -> bool:
-        """The vendor did nothing: it said later, or no."""
+        """Whether the vendor did nothing, because it rejected or postponed the call."""
         status = self.entry["status"]
         return status is not None and status >= 400 and not self.fact("failures") and not self.spoilt
 
     @property
     def spoilt(self) -> bool:
-        """A fault of the script struck; the vendor's rules may have run before."""
+        """Whether a scripted fault changed the response; the vendor may have processed the call before."""
         return bool(self.entry["fault"])
 
     @property
     def arrived(self) -> bool:
-        """The vendor read it, whatever its answer became on the way back."""
+        """Whether the vendor processed the call, whatever happened to its response."""
         if self.spoilt:
             return bool(self.entry["facts"])
         return not self.refused
@@ -214,7 +214,7 @@ class Call:
 
 @dataclass
 class RunRecords:
-    """Everything that is on record of one audience at one vendor.
+    """All records about one audience at one vendor.
 
     Attributes:
         members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
@@ -248,7 +248,7 @@ class RunRecords:
         return [Call(entry, self.dialect) for entry in self.entries]
 
     def last_opt_out(self, email: str, before: int) -> float:
-        """When a person opted out last before a call of this number; never is long ago."""
+        """Return when a person last opted out before the call of this number; a time long ago if never."""
         return max(
             (at for person, at, number in self.opt_outs if person == email and number < before),
             default=0.0,
@@ -258,7 +258,7 @@ class RunRecords:
         return self._by_run[run.name]
 
     def last_call(self, run: Run) -> int:
-        """Its number; 0 where a run made none."""
+        """Return the number of a run's last call; 0 if it made none."""
         return max((call.number for call in self.calls_of(run)), default=0)
 
     @cached_property
@@ -274,7 +274,7 @@ class RunRecords:
         return {*self.opted_out, *self.left, *(line["email"] for line in lines if line["outcome"] == "rejected")}
 
     def address(self, leaver: str) -> str:
-        """The address of the person that a removal names."""
+        """Return the address of the person in a removal."""
         return leaver.lower() if "@" in leaver else self._ids.get(leaver, leaver)
 
     @cached_property

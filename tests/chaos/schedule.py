@@ -27,7 +27,7 @@ DONE = frozenset({"finished", "StaleSnapshot", "GuardTripped"})
 
 
 class Schedule:
-    """One seed at one vendor; `more` brings in what suspends, damages, skews and misnames."""
+    """The schedule of one seed at one vendor; `more` adds suspensions, damaged files, clock skew and odd names."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Schedule:
         self._foreign_tags(Random(f"tags/{seed}"))
 
     def play(self) -> RunRecords:
-        """Some exports with trouble, and a calm one of the newest day."""
+        """Run some exports with faults, and then an export of the newest day without faults."""
         for _ in range(self.rng.randint(2, 4)):
             self._happen()
             self._export(self._day())
@@ -77,7 +77,7 @@ class Schedule:
         return self.stage.evidence(settled=True)
 
     def _attempt(self, run: Run, trouble: Trouble | None = None) -> str:
-        """One try; if it reports damage, which may be some tries old, the repair command is run."""
+        """Run one attempt. If it reports damage, perhaps from an earlier attempt, run the repair command."""
         ended = self.stage.attempt(run, trouble)
         if ended == "DamagedState":
             self.stage.repair()
@@ -87,7 +87,7 @@ class Schedule:
         self.story.append(event)
 
     def _strangers(self) -> None:
-        """People who were in the audience before we came; some will be in a segment one day, some never."""
+        """Add people to the audience before the first export; some of them will later be in a segment."""
         people = [address(person) for person in self.rng.sample(range(24), 3)] + ["stranger@example.org"]
         rows = [{"email": email} for email in people]
         self.stage.sim.seed(self.stage.name, rows, self.stage.audience)
@@ -103,7 +103,7 @@ class Schedule:
         self.stage.foreign_tags = frozenset(people)
 
     def _day(self) -> Day:
-        """Mostly the next one; sometimes one that has been, out of order."""
+        """Return the next day, or sometimes an earlier day out of order."""
         if self.people.days and self.rng.random() < 0.25:
             return self.rng.choice(self.people.days)
         return self.people.next_day(self.stage.now())
@@ -124,7 +124,7 @@ class Schedule:
         return run
 
     def _export(self, day: Day) -> None:
-        """A run with as many tries as it takes; now and then it is left lying, or another comes between."""
+        """Run an export with as many attempts as it needs; sometimes abandon it, or run another in between."""
         rng, stage = self.rng, self.stage
         run = self._begin(day, rng.choice(MODES))
         if rng.random() < 0.1:
@@ -155,7 +155,7 @@ class Schedule:
         self._tell(f"{run.name}: a last try: {stage.attempt(run)}")
 
     def _undo(self) -> None:
-        """A user undoes the last run."""
+        """Undo the last run, as a user would."""
         last = max(self.stage.runs.values(), key=lambda run: run.as_of)
         run = self.stage.begin(last.as_of, [], "undo", options={**last.options, "undo": Undo(), "mode": "upsert"})
         description, trouble = self.troubles.draw()
@@ -166,7 +166,7 @@ class Schedule:
             self._tell(f"{run.name} again: {self.stage.attempt(run)}")
 
     def _other_task(self) -> Callable[[], None]:
-        """Another task that begins to write the audience between two calls of a try."""
+        """Return another task, which begins to write to the audience between two calls of an attempt."""
         mode, day = self.rng.choice(MODES), self._day()
 
         def begin() -> None:
@@ -176,7 +176,7 @@ class Schedule:
         return begin
 
     def _suspended(self, run: Run) -> bool:
-        """A process that is suspended; another run takes over from it, and it goes on. True where the run has ended."""
+        """Suspend a process while another run takes over, then resume it. Return whether the run has ended."""
         stage, rng = self.stage, self.rng
         if self.fork_server is None:
             return False
@@ -213,7 +213,7 @@ class Schedule:
         return done.ended in DONE
 
     def _damage(self, run: Run) -> None:
-        """A file is changed or cut between two tries; the repair command is run if a try reports it."""
+        """Change or truncate a file between two attempts. If an attempt reports it, run the repair command."""
         stage, rng = self.stage, self.rng
         files = sorted(
             path
@@ -234,7 +234,7 @@ class Schedule:
         self._tell(f"{path.relative_to(stage.root)} is damaged: {ended}")
 
     def _happen(self) -> None:
-        """People do things at the vendor."""
+        """Let people opt out or change at the vendor."""
         stage, rng = self.stage, self.rng
         for _ in range(rng.randint(0, 2)):
             stage.sleep(60)
@@ -257,7 +257,7 @@ class Schedule:
 
 
 def wants(export: str, row: Row) -> bool:
-    """Whether a row is in the part of the people that an export sends."""
+    """Return whether a row belongs to the people that an export sends."""
     number = "".join(filter(str.isdigit, row.address))
     return not number or int(number) % (2 if export == "chaos.evens" else 3) != 1
 

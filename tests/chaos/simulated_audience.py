@@ -72,15 +72,15 @@ class SimulatedAudience:
 
     @property
     def state_path(self) -> Any:
-        """Where state lies, as a machine sees it that remembers no listing."""
+        """The state path, opened without a cached listing."""
         return self.root if self.store is None else stored(self.store, str(self.store["url"]))
 
     def resolve(self, text: str) -> Any:
-        """A place by its name, as a state file has it."""
+        """Return the path for a path in a state file."""
         return stored(self.store, text) if self.store and text.startswith("s3://") else Path(text)
 
     def fetch(self) -> None:
-        """Copy what lies in the store to where the laws read it."""
+        """Copy the state from the object store to `root`, which the invariants read."""
         if self.store is None:
             return
         shutil.rmtree(self.root, ignore_errors=True)
@@ -96,14 +96,14 @@ class SimulatedAudience:
         return self.sim.clock.now()
 
     def sleep(self, seconds: float, kill_switch: KillSwitch | None = None) -> None:
-        """Let time pass, when none of a try's calls is under way."""
+        """Advance the clock, while no call of an attempt is in flight."""
         with kill_switch.road.empty() if kill_switch else nullcontext():
             if kill_switch:
                 kill_switch.waits(seconds)
             self.sim.clock.advance(seconds)
 
     def begin(self, as_of: str, rows: Sequence[Row], mode: str, **options: Any) -> Run:
-        """A new task instance, with its segment on disk."""
+        """Create a task instance, and write its segment."""
         name = f"chaos/export/r{len(self.runs)}/-1"
         folder = self.root / "runs" / f"r{len(self.runs)}"
         files = options.pop("files", 1)
@@ -117,7 +117,7 @@ class SimulatedAudience:
         return self.home / f"{self.below} segments"
 
     def people(self, view: str) -> dict[str, dict[str, Any]]:
-        """Every person in a view of the simulator's, by address."""
+        """Return every person in a view of the simulator, by address."""
         members: Any = self.sim.members(self.name, view)["members"]
         return {str(member["email"]).lower(): member for member in members}
 
@@ -130,7 +130,7 @@ class SimulatedAudience:
         return lost + [email for email, names in tags.items() if any(name.startswith("segexport") for name in names)]
 
     def evidence(self, *, settled: bool = False) -> RunRecords:
-        """All that is on record, with the vendor as it is now."""
+        """Return all records, with the current state of the vendor."""
         self.sleep(60)
         self.fetch()
         entries = self.sim.requests(vendor=self.name)
@@ -154,14 +154,14 @@ class SimulatedAudience:
 
 
 def stored(store: Mapping[str, Any], url: str) -> Any:
-    """A place in object storage."""
+    """Return a path in object storage."""
     from upath import UPath  # noqa: PLC0415 - schedules on a disk do not wait for it
 
     return UPath(url, **store["options"], skip_instance_cache=True)
 
 
 def secrets(value: object) -> Iterator[str]:
-    """All texts of some length in what a connection holds."""
+    """Yield the longer texts in a connection, which may be secrets."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from secrets(item)

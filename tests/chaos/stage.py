@@ -1,4 +1,4 @@
-"""Exports to a simulated audience, each try of which a fault may strike."""
+"""Runs exports to a simulated audience, with a fault in any attempt."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 BATCH, CONNECTIONS, JOBS = 4, 2, 2
 MOST_LOOKS = 400
 UNGUARDED = dict.fromkeys(GUARDS)
-"""A population of two dozen people moves by shares that no real segment does."""
+"""All guards disabled, because the changes of two dozen people exceed the shares that guards allow."""
 
 
 def small(name: str, rows: int = BATCH) -> Vendor:
-    """The vendor with batches so small that a few people make many calls."""
+    """Return the vendor with small batches, so that a few people make many calls."""
     vendor = VENDORS[name]
 
     def limited(limits: Limits) -> Limits:
@@ -59,7 +59,7 @@ def small(name: str, rows: int = BATCH) -> Vendor:
 
 @dataclass
 class Trouble:
-    """The trouble of a try.
+    """The faults of one attempt.
 
     Attributes:
         kill_switch: the fault that strikes it, and when.
@@ -74,7 +74,7 @@ class Trouble:
 
 
 class Stage(SimulatedAudience):
-    """An audience whose exports run here, in this process."""
+    """An audience whose exports run in this process."""
 
     def order(self, run: Run, **options: Any) -> ExportConfig:
         segment = str(self.segments / run.folder.name)
@@ -113,7 +113,7 @@ class Stage(SimulatedAudience):
         return Sender(session, self.vendor, rate_limiter=pace, sleep=sleep, clock=clock)
 
     def attempt(self, run: Run, trouble: Trouble | None = None, **options: Any) -> str:
-        """One try of a run; how it ended."""
+        """Run one attempt, and return how it ended."""
         trouble = trouble or Trouble()
         self.fetch()
         this = Try(len(run.tries) + 1, in_audience(self.root))
@@ -182,7 +182,7 @@ class Stage(SimulatedAudience):
         return "finished"
 
     def repair(self) -> None:
-        """Do what `airflow segexport repair` does."""
+        """Repair the audience as `airflow segexport repair` does."""
         for path in ledger_paths(self.root):
             runs = list(run_folders(self.state_path / "runs"))
             try:
@@ -195,7 +195,7 @@ class Stage(SimulatedAudience):
             repair.set_run_aside(folder, why, self.now())
 
     def pause(self, *, leaves: bool) -> bool:
-        """Wait for jobs, or leave."""
+        """Wait for jobs, or stop the attempt if `leaves`."""
         self.looks += 1
         if self.looks > MOST_LOOKS:
             raise RuntimeError(f"{self.name} is asked for its jobs without an end.")

@@ -1,4 +1,4 @@
-"""Steps of a sequence: exports, changes by another hand, and what goes wrong; made by a seeded generator."""
+"""Steps of a sequence: exports, changes by other users, and faults, from a seeded generator."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def segment_lines(step: Export) -> list[tuple[str | None, Row]]:
 
 @dataclass(frozen=True)
 class Hand:
-    """Another hand changes a person at the vendor."""
+    """Another user changes a person at the vendor."""
 
     person: str
     action: str
@@ -102,7 +102,7 @@ class Hand:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """Another hand deletes the custom field at the vendor, or deletes it and makes it again."""
+    """Another user deletes the custom field at the vendor, or deletes and recreates it."""
 
     remade: bool = False
 
@@ -122,7 +122,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class Undo:
-    """The last run of an export, or of any, that put people in or took people out is taken back."""
+    """Undo the last run, of one export or of any, that added or removed people."""
 
     export: str = ""
 
@@ -132,7 +132,7 @@ class Undo:
 
 @dataclass(frozen=True)
 class Erase:
-    """A person is taken out of the audience, and then out of everything that is kept."""
+    """Erase a person: from the audience, and then from all stored files."""
 
     person: str
 
@@ -202,13 +202,13 @@ class Generator:
         return self.other() if chance < 0.38 else self.export()
 
     def other(self) -> Step:
-        """Make a step that is no export and no change of a person."""
+        """Make a step other than an export or a change of a person."""
         if self.vendor == "omnisend" or self.rng.random() < 0.6:
             return Verification(repair=self.rng.random() < 0.7)
         return FieldChange(remade=self.rng.random() < 0.4)
 
     def export(self) -> Export:
-        """Let a day pass, and export what the segment has become."""
+        """Advance by a day, and export the changed segment."""
         rng = self.rng
         export = rng.choice(EXPORTS if rng.random() < 0.9 else (RENAMED,)) if self.shared else EXPORTS[0]
         segment = self.members[export]

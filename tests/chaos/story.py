@@ -29,7 +29,7 @@ class Story:
         return run
 
     def rogue(self, run: Run, method: str, path: str, **options) -> None:
-        """A call that no code of ours makes, in a run's name."""
+        """Make a call in a run's name that the provider never makes."""
         headers = {"User-Agent": f"{AGENT}{run.name} 1", **options.pop("headers", {})}
         url = f"{self.stage.described['base_url']}{path}"
         requests.request(

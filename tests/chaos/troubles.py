@@ -1,4 +1,4 @@
-"""Random troubles of one try: kills, races, full disks, faults of calls and jobs, hostile responses, wrong clocks."""
+"""Random faults of one attempt: kills, races, full disks, failing calls and jobs, hostile responses, wrong clocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Troubles:
         self.rng, self.stage, self.other_task, self.more = rng, stage, other_task, more
 
     def draw(self) -> tuple[str, Trouble]:
-        """The next try's trouble."""
+        """Return a name and the faults of the next attempt."""
         rng = self.rng
         kinds: list[Callable[[], tuple[str, Trouble]]] = [
             lambda: ("calm", Trouble()),
@@ -49,7 +49,7 @@ class Troubles:
         return f"killed at step {at}{' in half a line' if torn else ''}", Trouble(kill_switch)
 
     def _race(self) -> tuple[str, Trouble]:
-        """Another task begins to write the audience between two calls of this one."""
+        """Return another task that begins to write to the audience between two calls of this task."""
         at = self.rng.randint(1, 20)
         return f"raced at call {at}", Trouble(Between(str(self.stage.root), at, self.other_task()))
 
@@ -59,7 +59,7 @@ class Troubles:
         return f"{description} at step {at} for {more}", Trouble(KillSwitch(str(self.stage.root), at, kind, more))
 
     def _faults(self) -> tuple[str, Trouble]:
-        """A few calls go wrong, in ways that may be hidden from us or from the vendor."""
+        """Return faults of a few calls, which the client or the vendor may not notice."""
         rng, stage = self.rng, self.stage
         method, path = stage.dialect.upsert
         lines = []
@@ -76,7 +76,7 @@ class Troubles:
         return f"faults {lines}", Trouble(leaves=rng.random() < 0.2)
 
     def _jobs(self) -> tuple[str, Trouble]:
-        """Jobs that fail at the vendor, where it has jobs."""
+        """Return failing jobs, if the vendor has jobs."""
         stage, rng = self.stage, self.rng
         action, details = rng.choice(JOBS[stage.name]) if JOBS[stage.name] else ("", {})
         if action:
@@ -85,7 +85,7 @@ class Troubles:
         return f"jobs {details}", Trouble(leaves=rng.random() < 0.3)
 
     def _hostile(self) -> tuple[str, Trouble]:
-        """The vendor's replies, or those of something in its place, are not what they should be."""
+        """Return malformed or hostile responses of the vendor, or of a server in its place."""
         stage, rng = self.stage, self.rng
         method, path = stage.dialect.upsert
         when = rng.choice(("before", "after"))
@@ -97,6 +97,6 @@ class Troubles:
         return f"hostile {how}, {when}, {line}", Trouble()
 
     def _skewed(self) -> tuple[str, Trouble]:
-        """The worker's clock is wrong by an hour or a day."""
+        """Return a worker's clock that is wrong by an hour or a day."""
         skew = self.rng.choice((3600.0, -3600.0, 86_400.0, -86_400.0))
         return f"a clock that is {skew:+.0f} s off", Trouble(skew=skew)

@@ -15,9 +15,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Window:
-    """A quota as the vendor publishes it: so many calls in so many seconds, of all calls or of some paths.
+    """A quota that the vendor publishes: a number of calls in a number of seconds, for all calls or for some paths.
 
-    One that `resets` is counted in spans that begin at midnight UTC.
+    If it `resets`, its windows begin at midnight UTC.
     """
 
     calls: int
@@ -77,7 +77,7 @@ class LogReader:
         return _is(entry, self.removal) and not self.is_temporary(entry)
 
     def is_write(self, entry: Entry) -> bool:
-        """Whether it changes any person."""
+        """Return whether a call may change a person."""
         return entry["method"] != "GET" and not re.search(self.setup, str(entry["path"]))
 
 
@@ -158,7 +158,7 @@ def only_temporary_tags(entry: Entry) -> bool:
 
 
 def has_no_tags(entry: Entry) -> bool:
-    """Whether the tag is added by address after the batch, to the contact that has the address then."""
+    """Return whether the batch has no tags, so that the tag is added by address after it."""
     return not any("tags" in item for item in (entry["body"] or {}).get("items", ()))
 
 
@@ -171,7 +171,7 @@ def queried(entry: Entry, name: str) -> list[str]:
 
 
 def listed(*path: str) -> Callable[[Entry], list[str]]:
-    """The texts of a list in the body, under these names."""
+    """Return a function that reads a list of texts in the body, at a path of member names."""
 
     def read(entry: Entry) -> list[str]:
         value = entry["body"]

@@ -1,4 +1,4 @@
-"""Plays a verification, and another hand's change of the custom field, and compares each with the model."""
+"""Plays a verification, and another user's change of the custom field, and compares each with the model."""
 
 from __future__ import annotations
 

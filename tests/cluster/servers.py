@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 def listens(address: tuple[str, int]) -> bool:
-    """Whether a server listens there."""
+    """Return whether a server listens at an address."""
     try:
         socket.create_connection(address, timeout=2).close()
     except OSError:
@@ -27,7 +27,7 @@ def listens(address: tuple[str, int]) -> bool:
 
 
 def missing() -> str:
-    """Why the cluster is not started here; empty where it is."""
+    """Return why the cluster cannot run on this machine; empty if it can."""
     if not os.environ.get("SEGEXPORT_CLUSTER"):
         return "run by `make test-cluster`: it takes five minutes, and databases of its own"
     if not (VENV / "bin" / "airflow").exists():
@@ -50,7 +50,7 @@ def database(sql: str) -> None:
 
 
 def redis(*arguments: str) -> str:
-    """A command to this machine's Redis."""
+    """Run a command on this machine's Redis."""
     script = "import sys, redis\nheld = redis.Redis(db=int(sys.argv[1]))\nprint(held.execute_command(*sys.argv[2:]))\n"
     done = subprocess.run(
         [VENV / "bin" / "python", "-c", script, *arguments], check=True, capture_output=True, text=True

@@ -30,7 +30,7 @@ PATIENCE_S = 240.0
 
 
 def tell(url: str, body: Any = None, method: str = "", **headers: str) -> Any:
-    """A request to one of the cluster's own servers, JSON in and out."""
+    """Send a JSON request to a server of the cluster; return its JSON response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json", **headers}, method=method or None)
     with urllib.request.urlopen(request, timeout=60) as reply:
@@ -60,7 +60,7 @@ class Cluster:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def home(self, name: str) -> Path:
-        """The disk of a service's own: nothing of it is shared."""
+        """The private disk of a service, which no other service shares."""
         return self.folder / name
 
     def environment(self, name: str) -> dict[str, str]:
@@ -83,7 +83,7 @@ class Cluster:
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.ports["scheduler"]),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.ports.get(name, free_port())),
             "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "50",
-            # A worker that is gone is found out in seconds, not in minutes.
+            # Detect a dead worker within seconds instead of minutes.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "3",
@@ -130,18 +130,18 @@ class Cluster:
             )
 
     def once(self, name: str) -> None:
-        """Run a service that ends."""
+        """Run a service that exits by itself."""
         self.start(name)
         code = self.processes.pop(name).wait(timeout=PATIENCE_S)
         if code:
             raise AssertionError(f"{name} ended with {code}:\n{self.output(name)}")
 
     def output(self, name: str) -> str:
-        """The end of what a service has said."""
+        """The end of a service's output."""
         return (self.home(name) / "output.log").read_text(errors="replace")[-4000:]
 
     def kill(self, name: str) -> None:
-        """End at once, by SIGKILL, with all that the service has started."""
+        """Kill a service and all its child processes with SIGKILL."""
         process = self.processes.pop(name)
         for group in {process.pid, *groups_under(process.pid)}:
             with contextlib.suppress(ProcessLookupError):
@@ -162,7 +162,7 @@ class Cluster:
         raise AssertionError(f"{what}: not within {patience_s:.0f} s")
 
     def api(self, path: str, body: Any = None, method: str = "") -> Any:
-        """Airflow's REST API, signed in as admin."""
+        """Call Airflow's REST API as admin."""
         if not getattr(self, "_token", ""):
             password = json.loads((self.keys / "passwords.json").read_text())["admin"]
             response = tell(f"{self.url('api-server')}/auth/token", {"username": "admin", "password": password})
@@ -218,7 +218,7 @@ def groups_under(pid: int) -> set[int]:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
-    """The cluster, from keys to the last worker; nothing of it is left afterwards."""
+    """Start the cluster; stop it and remove its files at the end of the block."""
     cluster = Cluster(folder, str(os.getpid()), redis="redis://127.0.0.1:6379")
     busy = [number for number in SPARE_DATABASES if redis(str(number), "DBSIZE") != "0"]
     if busy:

@@ -45,7 +45,7 @@ def item(matched: MappedFields, target: Audience) -> JsonTemplate:
 
 
 PLAIN = replace(
-    next(iter(VENDORS.values())),  # what core tests do not look at
+    next(iter(VENDORS.values())),  # values that core tests do not use
     name="plain",
     title="Plainmail",
     audience_noun="list",
@@ -100,7 +100,7 @@ atexit.register(OPENED.close)
 
 @functools.cache
 def shared() -> Engine:
-    """One engine for all tests: starting one takes longer than most of them. Every stage replaces its tables."""
+    """Return one engine for all tests, because starting one takes longer than most tests. Stages replace its tables."""
     return OPENED.enter_context(engine())
 
 
@@ -109,7 +109,7 @@ def limited(**limits: object) -> Vendor:
 
 
 def written(path: Path, columns: Mapping[str, object] | pa.Table, **options: object) -> Path:
-    """A Parquet file of columns; where it lies is made."""
+    """Write a Parquet file of columns, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
     pq.write_table(table, path, **options)
@@ -147,7 +147,7 @@ def values(sql: Engine, column: str) -> list[object]:
 
 
 def batch_of(rows: int, start: int = 0, generation: int = 0) -> Batch:
-    """A batch of made-up people, numbered from `start`."""
+    """Return a batch of generated people, numbered from `start`."""
     numbers = list(range(start, start + rows))
     items = [f'{{"email":"p{number}@example.com"}}' for number in numbers]
     emails = [f"p{number}@example.com" for number in numbers]

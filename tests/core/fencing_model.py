@@ -38,7 +38,7 @@ recover = import_module("airflow_provider_segexport.export.recover")  # the pack
 ROWS = ("row-1", "row-2")
 RUNS_OUT_S = TTL_S + SKEW_S + 1
 STEPS = 12
-"""More than one writer takes."""
+"""Number of steps; a writer needs fewer."""
 
 
 def held(ledger: Ledger) -> dict[str, str | None]:
@@ -67,7 +67,7 @@ def lease_of(model: Model, name: str, clock: Callable[[], float]) -> Lease:
 
 
 def writer(model: Model, name: str) -> Iterator[None]:
-    """One run, a step at a time; it ends where it is refused."""
+    """Run one export, one step at a time; end when it is refused."""
     clock = lambda: model.now + model.skew.get(name, 0.0)  # noqa: E731
     run = RunFolder(local_path(str(model.path.parent / f"run-{model.path.name}-{name}")))
     run.journal.clock = clock

@@ -28,7 +28,7 @@ class Late:
         return self._lease.number
 
     def check(self) -> None:
-        """It has passed before the pause."""
+        """Do nothing, because the check passed before the pause."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Model:
                 self.land(call)
 
     def leave(self, name: str, row: str) -> Call:
-        """A call leaves: right after the check."""
+        """Send a call, immediately after the check."""
         if self.takings[-1] != name:
             self.complaints.append("a superseded writer sent after its successor had taken over")
         call = Call(name, row, self.now)
@@ -89,7 +89,7 @@ class Model:
         return call
 
     def land(self, call: Call) -> None:
-        """The vendor has read it."""
+        """Let the vendor process a call."""
         if call.landed:
             return
         call.landed = True
@@ -100,7 +100,7 @@ class Model:
         self.vendor[call.row] = WANTS.get(call.by, "new")
 
     def look(self) -> None:
-        """Write down a new head of the ledger, and of the state."""
+        """Record a new head of the ledger, and of the state."""
         names = frozenset(listing(self.path))
         if names == self.seen:
             return

@@ -35,7 +35,7 @@ def created(store) -> Journal:
 
 
 class Calls:
-    """Makes calls as the sending loop does, and keeps which of them left, and whose results were recorded."""
+    """Makes calls as the sending loop does, and records the calls that were sent and the results that were recorded."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal

@@ -1,4 +1,4 @@
-"""Runs that take the lease of an audience, with a clock that only sleeping moves."""
+"""Runs that take the lease of an audience, with a clock that only sleeps move."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OWNER, OTHER = "sync/export/run 1/-1", "backfill/export/run 7/3"
 
 
 class Audience:
-    """An audience's place, and a clock that only sleeping moves."""
+    """An audience's path, and a clock that only sleeps move."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""Processes of the race tests: each is a new process, and knows only what it is handed."""
+"""Functions of the race tests that run in new processes, and receive all state as arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_segexport.storage.paths import as_storage_path
 
 
 def take_leases(barrier: Any, root: str, owner: str, rounds: int, won: Any) -> None:
-    """Race for one audience after the other; tell the rounds that were won."""
+    """Race for one audience after the other; report the rounds that were won."""
     for number in range(rounds):
         lease = Lease(as_storage_path(Path(root) / str(number)), owner, clock=time.time, sleep=time.sleep)
         barrier.wait()

@@ -14,7 +14,7 @@ from airflow_provider_segexport.ratelimit.limiter import RateLimiter
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 LONGER = 1 / 0.97
-"""How much longer than the vendor's a window of ours is."""
+"""Factor by which a counted window is longer than the vendor's."""
 
 NAME = f"account-{secrets.token_hex(4)}"
 """Servers are shared with other test runs."""
@@ -56,7 +56,7 @@ class Account:
         self.now += seconds
 
     def leave(self, task, request=READ, calls=1):
-        """When so many calls went out, in seconds since the beginning."""
+        """Send calls; return when each was sent, in seconds since the beginning."""
         times = []
         for _ in range(calls):
             task(request)

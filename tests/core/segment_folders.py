@@ -1,4 +1,4 @@
-"""Folders of a disk and of a bucket that are filled by names, and what a segment in them holds."""
+"""Folders on a disk and in a bucket with files of given names, and the content of a segment in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sender whose vendor is a list of answers, and whose clock only its own sleeping moves."""
+"""A sender with a list of responses in place of the vendor, and a clock that only its sleeps move."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERSON = Request("GET", URL, query={"email": "jane.secret@example.com"})
 
 
 class SenderHarness:
-    """A sender whose vendor is a list of answers and whose clock is moved by its own sleeping."""
+    """A sender with a list of responses in place of the vendor, and a clock that only its sleeps move."""
 
     def __init__(self, answers, vendor=PLAIN, **options):
         self.adapter = requests_mock.Adapter()

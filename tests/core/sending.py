@@ -1,4 +1,4 @@
-"""A vendor that is a function, and a sending loop over plain batches."""
+"""Runs the sending loop with a function in place of the vendor."""
 
 from __future__ import annotations
 

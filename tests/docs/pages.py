@@ -27,7 +27,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every page that a reader may land on."""
+    """Return every page of the documentation."""
     tops = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
     return [*(REPO / name for name in tops), *sorted(DOCS.rglob("*.md"))]
 

@@ -1,4 +1,4 @@
-"""Connections, what was masked, and what was slept, for hooks without a task around them."""
+"""Connections, masked values and a clock for hooks that run outside a task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = itertools.count(1)
 
 @pytest.fixture
 def connect(monkeypatch, tmp_path):
-    """Make a connection; returns its id."""
+    """Create a connection and return its id."""
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", str(tmp_path / "state"))
 
     def make(vendor, extra=None, **fields):

@@ -66,7 +66,7 @@ def attempted(root: Path, attempt: Attempt) -> None:
 
 
 def text_of(page: str) -> str:
-    """A page as a person reads it."""
+    """Return the visible text of a page."""
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 

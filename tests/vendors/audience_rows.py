@@ -1,4 +1,4 @@
-"""How a colleague changes audiences in each vendor's simulator: one row for each vendor with a directory."""
+"""Changes of audiences in each vendor's simulator by another user: one row for each vendor with a directory."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ AUDIENCE_ROWS: dict[str, AudienceRow] = {
 
 
 def audience_row(vendor: str) -> AudienceRow:
-    """The vendor's row; a directory without one is not tested, which is an error."""
+    """Return the vendor's row. A directory without a row is an error, because it would not be tested."""
     if vendor not in AUDIENCE_ROWS:
         raise LookupError(
             f"{vendor} has a directory and no row in tests/vendors/audience_rows.py: add one, as "

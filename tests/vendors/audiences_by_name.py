@@ -1,4 +1,4 @@
-"""Audiences by their names: exports to them, and what the vendor has or was asked to create."""
+"""Exports to audiences by name, and the audiences that the vendor has or was asked to create."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "Spring & Söhne <2026>"
 
 
 def by_name(account: VendorHarness, name: str = NAME, **options):
-    """Export to an audience by its name; the report."""
+    """Export to an audience by its name; return the report."""
     emails = options.pop("emails", people(4))
     run = options.pop("run", "run")
     columns = {"email": emails, **options.pop("columns", {})}
@@ -41,7 +41,7 @@ def named(account: VendorHarness, name: str = NAME) -> list[str]:
 
 
 def add(account: VendorHarness, name: str) -> str:
-    """Create an audience as a colleague would; its id."""
+    """Create an audience as another user would; return its id."""
     resolved = account.call(account.vendor.resolve_audience(account.endpoint, None))
     return account.call(account.vendor.directory.create(resolved, name))
 

@@ -1,4 +1,4 @@
-"""Batches of addresses alone, as an export would write them."""
+"""Batches whose items contain only addresses, as an export would write them."""
 
 from __future__ import annotations
 

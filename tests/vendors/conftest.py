@@ -1,4 +1,4 @@
-"""One simulator for all, reset for every test, and accounts: at each vendor, and at three by name."""
+"""One simulator for all tests, reset for every test, and accounts at all vendors or at those with named audiences."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Lists(VendorHarness):
         return self.sim.act(NAME, action, details)
 
     def leave(self, email: str) -> None:
-        """The person leaves this list by their own choice."""
+        """Let a person leave this list by their own choice."""
         self.act("leave_list", email=email, audience=self.audience)
 
     def set(self, **settings: Any) -> None:
@@ -65,7 +65,7 @@ class Lists(VendorHarness):
         return {what: count for what, count in {**counts, "signed up": signed_up}.items() if count}
 
     def script(self, *states: str) -> None:
-        """The next activity goes through these states, one a look."""
+        """Script the states of the next activity; each read returns the next state."""
         self.act("script_jobs", scripts=[list(states)])
 
 
@@ -93,7 +93,7 @@ class TokenStore:
 
 
 def sign_in(lists: Lists, store: TokenStore, key: str = "main") -> Bearer:
-    """A login that renews itself, as the connection of one application holds it."""
+    """Return a login that renews itself, as a connection of one application has it."""
     described_key = lists.described["keys"][key]
     mine = OAuthCredentials(
         described_key["refresh_token"], described_key["client_id"], described_key.get("client_secret", "")

@@ -1,4 +1,4 @@
-"""Another hand's changes of an account's custom field."""
+"""Changes of an account's custom field by another user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_segexport.simulator.people import pack, unpack
 
 
 def delete_field(account: VendorHarness) -> None:
-    """Delete the field at the vendor with its values, as a colleague would."""
+    """Delete the field at the vendor with its values, as another user would."""
     name = account.row.custom[1]
     if account.name == "constant_contact":  # its simulator has no route for this
         book = account.sim._vendors[account.name].account
@@ -27,6 +27,6 @@ def delete_field(account: VendorHarness) -> None:
 
 
 def make_field(account: VendorHarness, kind: str) -> None:
-    """Make the field by hand, with a type of the vendor's."""
+    """Create the field with a type that the vendor defines."""
     target = account.call(account.vendor.resolve_audience(account.endpoint, account.audience))
     account.call(account.vendor.create_field(target, account.row.custom[1], kind))

@@ -1,4 +1,4 @@
-"""Responses as dotdigital words them, and the address book that they are about."""
+"""Responses in dotdigital's format, and the address book that they describe."""
 
 from __future__ import annotations
 

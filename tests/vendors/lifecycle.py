@@ -58,7 +58,7 @@ class Phase:
 
 @dataclass
 class Outcome:
-    """How a phase went: its report, or the error that ended it, and what the ledger holds."""
+    """The result of a phase: its report or error, and the content of the ledger."""
 
     error: SegexportError | None = None
     report: dict[str, Any] | None = None
@@ -76,7 +76,7 @@ def first_day(life: Life) -> None:
 
 
 def opt_outs(life: Life) -> None:
-    """Two people unsubscribe, of which one is to be removed."""
+    """Two people unsubscribe; one of them also leaves the segment."""
     out = [{"email": email, "status": "unsubscribed"} for email in ("p1@example.com", "p5@example.com")]
     life.account.sim.seed(life.account.name, out, life.account.audience)
 
@@ -130,7 +130,7 @@ class Life:
         return self.sim._vendors[self.account.name]
 
     def play(self, phase: Phase, tap: Tap | None = None) -> Outcome:
-        """One task: tried again as Airflow would, unless a person has to act."""
+        """Run one task, and retry it as Airflow would, unless the error needs a user's action."""
         phase.before(self)
         tap = tap or Tap(self.prefix)
         if phase.lost:
@@ -147,7 +147,7 @@ class Life:
         return outcome
 
     def attempt(self, phase: Phase, tap: Tap, patience: RetryLimits | None = None) -> Outcome:
-        """One try of a phase's run; anything but a named error of ours comes up as it is."""
+        """Run one attempt of a phase. Only the provider's own errors become an outcome; other errors propagate."""
         account = self.account
         undo = Undo() if not phase.emails else None
         options: dict[str, Any] = {

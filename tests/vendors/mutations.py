@@ -1,4 +1,4 @@
-"""Mutated replies: a vendor leaves a member out, makes it null, uses a word that no contract knows, or another type."""
+"""Mutates responses: a member is missing, null, of another type, or has an undocumented value."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def members(body: Any, at: At = ()) -> Iterator[tuple[At, Any]]:
 
 
 def ways(at: At, value: Any) -> Iterator[str]:
-    """How a member is mutated."""
+    """Yield the mutations that apply to a member."""
     if at and at[-1] != "*":
         yield "absent"
         if isinstance(value, str) and ENUMS.fullmatch(at[-1]):

@@ -22,11 +22,11 @@ MODES = ["merge", "replace"]
 
 
 class Killed(KeyboardInterrupt):
-    """The worker dies."""
+    """The worker has died."""
 
 
 class Watched:
-    """A sender whose calls a test sees before they leave and after they are answered."""
+    """A sender whose calls a test observes before they are sent and after their responses."""
 
     def __init__(self, sender: Any, before: Callable[[Request], None], after: Callable[[Response], Response]) -> None:
         self._sender, self._before, self._after = sender, before, after
@@ -52,7 +52,7 @@ class Brand(VendorHarness):
                 sim.seed("omnisend", [{"email": email}], name)
 
     def tags(self) -> dict[str, set[str]]:
-        """The tags of all contacts, once the vendor has done its work."""
+        """Return the tags of all contacts, after the vendor has applied all changes."""
         self.sim.clock.advance(120)
         return {
             str(member["email"]): set(member["tags"])

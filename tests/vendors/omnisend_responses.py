@@ -1,4 +1,4 @@
-"""Responses as Omnisend words them, and the audience that they are about."""
+"""Responses in Omnisend's format, and the audience that they describe."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TEXTS = {"type": "array", "items": TEXT}
 
 
 def thing(needed: tuple[str, ...] = (), *, strict: bool = False, **properties: Schema) -> Schema:
-    """An object; `strict` where we write it ourselves."""
+    """Return the schema of an object; `strict` for objects that the provider sends."""
     return {
         "type": "object",
         "properties": properties,
@@ -180,7 +180,7 @@ ANSWERED: dict[tuple[str, str], tuple[int, Schema, tuple[int, ...]]] = {
 
 
 def check_exchange(method: str, path: str, body: object, reply: Any) -> None:
-    """Hold a request that was accepted, and every reply, to the vendor's contract."""
+    """Check an accepted request, and every response, against the vendor's specification."""
     call = (method, re.sub(r"(?<=/batches/)[^/]+", "*", path))
     assert call in ANSWERED, f"{method} {path} is no call that the vendor documents and an export makes"
     status, schema, refusals = ANSWERED[call]

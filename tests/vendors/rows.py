@@ -245,7 +245,7 @@ ROWS: dict[str, Row] = {
 
 
 def row(vendor: str) -> Row:
-    """The vendor's row; a vendor without one is not tested, which is an error."""
+    """Return the vendor's row. A vendor without a row is an error, because it would not be tested."""
     if vendor not in ROWS:
         raise LookupError(f"{vendor} has no row in tests/vendors/rows.py: add one, as docs/adding-a-vendor.md says.")
     return ROWS[vendor]

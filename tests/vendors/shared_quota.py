@@ -1,4 +1,4 @@
-"""Processes that share one account's quota, on a clock that moves when all of them sleep.
+"""Runs processes that share one account's quota, with a clock that moves only when all of them sleep.
 
 Nothing passes while any process works: what they see depends on what they do, and not on the machine's load.
 """
@@ -47,7 +47,7 @@ class Timekeeper:
             assert self._turned.wait_for(lambda: self.clock.now() >= until, timeout=120)
 
     def leave(self) -> None:
-        """One sleeper less."""
+        """Remove one sleeper."""
         with self._turned:
             self.sleepers -= 1
             self._move()
@@ -132,7 +132,7 @@ class Load:
 
 
 class Slow(requests.adapters.HTTPAdapter):
-    """A way to the vendor that takes its time, there and back."""
+    """A transport with latency before and after each call."""
 
     def __init__(self, sleep: Any, dice: random.Random, delay_s: float) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Slow(requests.adapters.HTTPAdapter):
 
 
 def run(load: Load, reports: Any) -> None:
-    """Send the calls, in threads, and tell how that went."""
+    """Send the calls in threads, and report the results."""
     time = Time(load.office)
     limits = replace(VENDOR.limits, rates=(Rate(load.calls_a_minute, 60),))
     vendor = replace(VENDOR, limits=limits)

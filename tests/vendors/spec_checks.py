@@ -74,7 +74,7 @@ class Exchange:
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exchange]]:
-    """The exchanges of this test. Responses changed by a scripted fault are not checked.
+    """Yield the exchanges of this test. Responses that a scripted fault changed are not checked.
 
     A test with undocumented responses clears the list.
     """

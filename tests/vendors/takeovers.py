@@ -1,4 +1,4 @@
-"""The time after which a lease is over, and the ledger that two runs wrote."""
+"""The seconds after which a lease has expired, and the ledger of an account."""
 
 from __future__ import annotations
 

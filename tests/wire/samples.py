@@ -1,4 +1,4 @@
-"""Wire samples: what a vendor documents, or was seen to write, each with its source and the date it was read."""
+"""Wire samples: documented or observed exchanges with vendors, each with its source and date."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SAMPLES = [load(path) for path in sorted(SAMPLES_FOLDER.glob("*/*.json"))]
 
 
 def body_of(reply: Mapping[str, Any]) -> bytes:
-    """A reply's body as it goes over the wire."""
+    """Return a response's body as bytes."""
     return str(reply["text"]).encode() if "text" in reply else json.dumps(reply["body"]).encode()
 
 
@@ -71,7 +71,7 @@ def batch_of(emails: tuple[str, ...], items: tuple[str, ...]) -> Batch:
 
 
 def shape(value: Any) -> Any:
-    """Keys and kinds of a JSON value, without what it says; an array is as its first element."""
+    """Return keys and types of a JSON value without its content; an array has the shape of its first element."""
     match value:
         case dict():
             return {key: shape(item) for key, item in value.items()}
@@ -88,7 +88,7 @@ def shape(value: Any) -> Any:
 
 
 def fits(sample: Any, other: Any) -> bool:
-    """Whether all that the sample has is in the other, of the same kind."""
+    """Return whether all members of the sample are in the other value, with the same types."""
     match sample, other:
         case dict(), dict():
             return all(key in other and fits(field, other[key]) for key, field in sample.items())
