@@ -65,14 +65,14 @@ class KillSwitch:
     """A fault, and the step at which it occurs.
 
     Attributes:
-        at: the step before which it strikes; 0 lets all pass.
-        near: or the first file with this in its name.
+        at: the step before which the fault occurs; 0 for no fault.
+        near: alternatively, text in the name of the first file at which the fault occurs.
         kind: `stop` lets nothing more happen, as a killed process; `kill` is a real SIGKILL, and `suspend` a real
             SIGSTOP; `disk` fails this write and the `more` after it because the disk is full; `away` fails reads too,
             as a store that cannot be reached.
-        nap: or the first wait of at least so many seconds; 0 for none.
-        torn: half a line of the journal has been written when it strikes.
-        home: files below it count.
+        nap: alternatively, the fault occurs at the first wait of at least this many seconds; 0 for none.
+        torn: half a line of the journal has been written when the fault occurs.
+        home: only files below this folder count as steps.
     """
 
     home: str

@@ -1,4 +1,4 @@
-"""The records that invariants are checked against: the runs, each try, and the calls that the vendor received."""
+"""The records against which invariants are checked: runs, their attempts, and the calls that the vendor received."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Row:
 
 @dataclass
 class Try:
-    """One process's work on a run.
+    """One attempt: one process's work on a run.
 
     Attributes:
         ended: `finished`, `waiting`, `killed`, `disk`, or the class of the error that it ended with.
-        members: people that the ledger held as in the audience when it began, or at some time while it ran.
-        texts: everything that left the process as text: logs, errors, progress, the report.
-        in_flight: calls that may have been under way when it was killed.
-        closed: the run's report said that it was finished when it ended.
-        ended_after: number of the vendor's last call, of any run, when it ended.
+        members: people that were members by the ledger when the attempt began, or while it ran.
+        texts: all text output of the process: logs, errors, progress, the report.
+        in_flight: calls that may have been in flight when the process was killed.
+        closed: the run's report was finished when the attempt ended.
+        ended_after: number of the vendor's last call, of any run, when the attempt ended.
     """
 
     number: int
@@ -76,7 +76,7 @@ class Try:
 
 @dataclass
 class Run:
-    """One task instance: a snapshot that goes to an audience, in one try or in several."""
+    """One task instance: an export of a snapshot to an audience, in one or more attempts."""
 
     name: str
     as_of: str
@@ -86,7 +86,7 @@ class Run:
     tries: list[Try] = field(default_factory=list)
     dry: bool = False
     options: dict[str, Any] = field(default_factory=dict)
-    """Other arguments of its configuration."""
+    """Other arguments of the run's configuration."""
     proof: bool = False
     """The run subscribes people with proof of consent."""
 
@@ -218,12 +218,12 @@ class RunRecords:
 
     Attributes:
         members: the audience at the end, by address; `people` the whole account, where the vendor shows it.
-        opted_out: who opted out at the vendor and did not come back, with the number of the last call before it.
-        opt_outs: each opt-out: who, when, and the number of the last call before it.
+        opted_out: people who opted out at the vendor and did not return, with the number of the last call before that.
+        opt_outs: each opt-out: the person, the time, and the number of the last call before it.
         there_before: people who were in the audience before any export.
         harmed_tags: people who have lost a tag of others at the end, or have a temporary one.
-        asked_again: batches that must be sent once more, because of a scripted failure of its job.
-        unexpected: errors that no schedule may end in.
+        asked_again: batches that must be sent once more, because of a scripted failure of their job.
+        unexpected: errors in which no schedule may end.
     """
 
     dialect: LogReader
@@ -241,7 +241,7 @@ class RunRecords:
     secrets: Sequence[str] = ()
     unexpected: Sequence[str] = ()
     settled: bool = False
-    """The last run is the newest snapshot and nothing has happened since: vendor and segment must agree."""
+    """The last run exported the newest snapshot and nothing has changed since, so vendor and segment must agree."""
 
     @cached_property
     def calls(self) -> list[Call]:
@@ -290,7 +290,7 @@ def rejects(folder: Path) -> list[dict[str, Any]]:
 
 
 def in_audience(root: Path, *, versions: int = 1) -> frozenset[str]:
-    """People that the ledger holds as added to the audience, and not removed since; by any of its last versions."""
+    """Return the people that are added and not removed by any of the ledger's last versions."""
     emails = set()
     for audience in (root / "ledgers").glob("*/*/*"):
         for path in sorted(audience.glob("[0-9]*.parquet"))[-versions:]:

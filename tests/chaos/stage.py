@@ -62,8 +62,8 @@ class Trouble:
     """The faults of one attempt.
 
     Attributes:
-        kill_switch: the fault that strikes it, and when.
-        leaves: it releases its worker slot when it would have to wait for jobs.
+        kill_switch: the fault, and the step at which it occurs.
+        leaves: the attempt releases its worker slot when it would have to wait for jobs.
         skew: seconds that the worker's clock is ahead of the vendor's. Calls are counted by the right clock: workers
             whose clocks are an hour apart do not see each other's calls.
     """
@@ -93,7 +93,7 @@ class Stage(SimulatedAudience):
         return ExportConfig(segment, self.audience, field_mapping, run.as_of, run.name, **arguments)
 
     def sender(self, attempt: str, kill_switch: KillSwitch, clock: Callable[[], float]) -> Sender:
-        """Calls that tell whose they are, under the account's quota."""
+        """Return a sender whose calls name their attempt, within the account's quota."""
         sleep = partial(self.sleep, kill_switch=kill_switch)
 
         def session() -> requests.Session:
@@ -148,7 +148,7 @@ class Stage(SimulatedAudience):
         return this.ended
 
     def last_request(self) -> int:
-        """Number of the newest call in the vendor's log."""
+        """Return the number of the newest call in the vendor's log."""
         return max((int(entry["number"]) for entry in self.sim.requests()), default=0)
 
     def clock_of(self, trouble: Trouble) -> float:

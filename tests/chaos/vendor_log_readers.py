@@ -1,4 +1,4 @@
-"""The meaning of each vendor's calls to the checker: one row each, from the vendors' documents, not from our code."""
+"""Interprets each vendor's calls for the checker, by the vendor's documents and not by the provider's code."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class LogReader:
     """How to read one vendor's log.
 
     Attributes:
-        upsert: method, and a pattern of the path, of the calls that carry people in.
-        items, email: the people of such a body, and the address of one of them.
-        removal: the same of calls that take people out.
-        leavers: people that such a call names, by address or by the vendor's id.
-        is_temporary: whether a call takes away what an experiment has added, and nothing else.
-        setup: calls that are no reads and change no person.
+        upsert: method and path pattern of the calls that add people.
+        items, email: return the people in such a body, and the address of one of them.
+        removal: method and path pattern of the calls that remove people.
+        leavers: returns the people in such a call, by address or by the vendor's id.
+        is_temporary: returns whether a call only removes what an experiment has added.
+        setup: calls that are not reads, but change no person.
         says: parts of a body that would change a person's consent or trigger a mail.
-        subscribes: status and date that an item sends; None if it sends none.
+        subscribes: returns the status and date in an item; None if it has none.
         new_are_subscribed: the vendor subscribes new people whose item has no status.
-        damage: facts that a careful client never causes.
-        revival: the fact that counts people brought back, which is damage to all but those that we removed.
-        quota: what the vendor publishes.
-        mailable: whether a member, as the simulator shows it, gets mail through the audience.
-        name: the first name that the vendor holds.
-        looks: calls that read who is in the audience, where that is looked at before anything is sent.
-        account: the simulator's view of every person; empty where there is none.
-        resent_late: whether a batch goes out once more if its result is read more than `LATE_S` after it.
+        damage: facts that a correct client never causes.
+        revival: the fact that counts people who were added again; it is damage unless an export had removed them.
+        quota: the rate limits that the vendor publishes.
+        mailable: returns whether a member in the simulator's view gets mail of the audience.
+        name: returns the first name that the vendor stores.
+        looks: calls that read the audience's members, if a run makes them before it sends anything.
+        account: the simulator's view of every person; empty if there is none.
+        resent_late: returns whether a batch is sent again if its result is read more than `LATE_S` after it.
     """
 
     name: str

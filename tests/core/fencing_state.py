@@ -46,14 +46,14 @@ class Model:
     """State that all writers share.
 
     Attributes:
-        late: a writer may be paused between its last check and the write, or the call's first byte.
-        ended: Airflow says of a writer that is not running that its task has ended.
+        late: a writer may be paused between its last check and its write or call.
+        ended: for a writer that is not running, Airflow reports that its task has ended.
         skew: seconds by which a writer's wall clock is wrong.
         calls: in the order in which they landed.
         takings: writers, in the order in which they took the lease.
         heads: the newest version whenever it changed, with its writer.
-        complaints: what must not happen.
-        seen: names of the ledger's files when they were looked at last.
+        complaints: violations of the rules.
+        seen: names of the ledger's files at the last check.
         state: by its place among the takings, the newest writer whose state was read.
     """
 

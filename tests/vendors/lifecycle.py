@@ -1,4 +1,4 @@
-"""A full life of an audience at a simulated vendor, in phases that can be played again from a snapshot.
+"""The life cycle of an audience at a simulated vendor, in phases that can be repeated from a snapshot.
 
 The people: `p0` to `p3` stay (p0 gets another name), `p1` opts out, `p4` leaves and comes back, `p5` opts out and
 leaves, `p6` leaves, `n1` comes in on the second day. The vendor does not take `turned.away`, and `foreign` belongs to
@@ -40,12 +40,12 @@ class Phase:
     """One run of the life.
 
     Attributes:
-        name: also the run's.
-        day: of January.
+        name: name of the phase and of its run.
+        day: day of January.
         emails: the segment; empty for an undo.
-        names: first names of those who do not have the usual one.
-        before: what happens at the vendor before the run.
-        lost: the answer to the first call that carries a batch does not come, and the worker dies of it.
+        names: first names of people who do not have the default name.
+        before: changes the vendor's data before the run.
+        lost: the response to the first call with a batch is lost, and the worker dies.
     """
 
     name: str
@@ -89,7 +89,7 @@ PHASES = (
     Phase("undo", 4),
 )
 LAST = Phase("last", 9, SECOND, {"p0@example.com": "New"})
-"""The last run, which brings the audience to one state whatever happened before."""
+"""The last run, after which the audience has the same state whatever happened before."""
 
 
 class Life:
@@ -112,7 +112,7 @@ class Life:
         shutil.copytree(self.account.home, self.folder / phase)
 
     def back(self, phase: str) -> None:
-        """Go back to a snapshot, with an empty request log."""
+        """Restore a snapshot, with an empty request log."""
         vendor, moment = self.snapshots[phase]
         self.sim.context.clock = ManualClock(moment)
         self.sim.reset()

@@ -1,6 +1,6 @@
 """Runs processes that share one account's quota, with a clock that moves only when all of them sleep.
 
-Nothing passes while any process works: what they see depends on what they do, and not on the machine's load.
+The clock does not move while any process works, so results do not depend on the machine's load.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Timekeeper:
 
 
 class ClockServer:
-    """Where the threads of other processes ask the timekeeper, each over a line of its own."""
+    """Serves the timekeeper to threads of other processes, each over its own connection."""
 
     def __init__(self, keeper: Timekeeper) -> None:
         self.keeper = keeper
@@ -91,7 +91,7 @@ class ClockServer:
 
 
 class Time(threading.local):
-    """The timekeeper, asked from another process."""
+    """A client of the timekeeper in another process."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._line = Client(address)
@@ -115,7 +115,7 @@ class Load:
     """The work of one process.
 
     Attributes:
-        delay_s: so long at most a call is under way before it reaches the vendor, and its answer after that.
+        delay_s: maximum latency in seconds, of a call to the vendor and of its response.
     """
 
     office: tuple[str, int]

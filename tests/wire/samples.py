@@ -18,12 +18,12 @@ class Sample:
     """One sample.
 
     Attributes:
-        exchanges: requests and replies in order; a reply's body is the vendor's own, or its text where it is no JSON.
-        outcome: what the provider makes of them.
+        exchanges: requests and responses in order. A response's body is the vendor's JSON, or text if it is not JSON.
+        outcome: the provider's result for the exchanges.
         audience, auth: `known` or `unknown`, `good` or `wrong`.
         emails, items: the batch; items where the provider would not write such ones itself.
         unpublished: seen, or described in prose, and not in the specification.
-        settings, seed, wait, times: what brings the simulator to the same place.
+        settings, seed, wait, times: bring the simulator into the same state.
     """
 
     vendor: str

@@ -77,7 +77,7 @@ for name, (number, latest_only) in PAIRS.items():
 
             @task
             def hold() -> None:
-                """Stand in for whatever keeps a run from going on: the days after it wait."""
+                """Block the run, so that the runs of later days wait."""
                 while not (DATA / "go").exists():
                     time.sleep(0.5)
 

@@ -1,4 +1,4 @@
-"""Exports to one dotdigital address book: one that waits in the triggerer, and two that race for the audience."""
+"""Exports to one dotdigital address book: one waits in the triggerer, and two compete for the audience."""
 
 from __future__ import annotations
 
