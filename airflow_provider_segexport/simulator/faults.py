@@ -24,8 +24,9 @@ class Fault:
     """One line of the fault script.
 
     A request matches if it has this vendor, method and path (a regular expression), and `contains` occurs in its body,
-    path or query. The fault affects the `nth` matching request and the `count - 1` matching requests after it; 0 means
-    all of them. With `when="before"` the request has no effect at the vendor; with "after" it has.
+    path or query. The fault affects the `nth` matching request and the `count - 1` matching requests after it; with
+    `count` 0, all from the `nth` on. With `when="before"` the request has no effect at the vendor, unless the fault
+    only delays it. With "after" the vendor processes the request first.
     """
 
     vendor: str | None = None
