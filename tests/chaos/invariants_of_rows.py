@@ -64,22 +64,38 @@ def _delivered(evidence: RunRecords, run: Run) -> Iterator[str]:
     _, report = list(run.reports())[-1]
     aside = run.aside()
     last_call = evidence.last_call(run)
-    arrived, _ = newest_content(evidence, run, last_call)
-    arrived_here = [email for email in run.wanted if arrived.get(email, ("",))[0] == run.name]
+    sent, _ = newest_content(evidence, run, last_call)
+    arrived_here = [email for email in run.wanted if sent.get(email, ("",))[0] == run.name]
+    # A suspended process ends after a newer run has sent other content.
     arrived, own = newest_content(evidence, run, max((last_call, *(this.ended_after for this in run.tries))))
-    refused = evidence.ever_refused()
+    refused, settled = evidence.ever_refused(), _settled_before(evidence, run)
     lost = [
         email
         for email, name in run.wanted.items()
         if email not in aside | refused
-        and name not in arrived.get(email, ("", ""))[1]
+        and not any(name in content.get(email, ("", ""))[1] for content in (sent, arrived))
         and name not in own.get(email, "")  # the last change wins, among exports that share the audience
+        and name != settled.get(email)
     ]
     if lost:
         yield f"{run.name}: {len(lost)} people are lost, their newest content never arrived: {lost[:3]}"
     delivered = sum(email not in aside for email in arrived_here)
     if run.mode == "full" and report["counts"]["delivered"] != delivered:
         yield f"{run.name}: the report says {report['counts']['delivered']} delivered, and {delivered} arrived"
+
+
+def _settled_before(evidence: RunRecords, run: Run) -> dict[str, str]:
+    """The content of each person after earlier runs of the same export: sent by them, or unchanged already."""
+    last_call = evidence.last_call(run)
+    earlier = [
+        other
+        for other in evidence.runs.values()
+        if other.export == run.export and any(other.reports()) and evidence.last_call(other) < last_call
+    ]
+    settled: dict[str, str] = {}
+    for other in sorted(earlier, key=evidence.last_call):
+        settled |= {email: name for email, name in other.wanted.items() if email not in other.aside()}
+    return settled
 
 
 def newest_content(evidence: RunRecords, run: Run, last: int) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
