@@ -64,12 +64,12 @@ class TestReadingBack:
 
     def test_a_file_that_is_cut_off(self):
         """Fewer people than the activity has exported: all the others would be taken for leavers."""
-        with pytest.raises(RetryableError, match="holds 2 of 5 contacts"):
+        with pytest.raises(RetryableError, match="contains 2 of 5 contacts"):
             exported(b"Email,Out\na@example.com,\nb@example.com,\nc@exam", count=5)
 
     def test_a_file_somewhere_else(self):
         """The access token is not taken to another host."""
-        with pytest.raises(UnexpectedResponse, match=r"link \(results\) to another server"):
+        with pytest.raises(UnexpectedResponse, match=r"link \(results\) to a server other than the API"):
             exported(b"", link="https://files.example.org/x.csv")
 
     @pytest.mark.parametrize("state", ["failed", "cancelled", "timed_out"])
