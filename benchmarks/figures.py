@@ -61,8 +61,7 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["import_over_airflow_s"] = round(
         median(runs["import/ours"], "cpu_s") - median(runs["import/bare"], "cpu_s"), 3
     )
-    result["quota_ratio"] = {v: median(runs[f"quota/{v}"], "ratio") for v in VENDORS if f"quota/{v}" in runs}
-    result["quota"] = {v: runs[f"quota/{v}"][-1] for v in VENDORS if f"quota/{v}" in runs}
+    result |= quota_figures(runs)
     result |= _peers(runs)
     result["phones"] = phone_figures(runs)
     result["latency"] = {
@@ -73,6 +72,15 @@ def figures(runs: Runs) -> dict[str, Any]:
     result["share_of_floor"] = _shares_of_floor(runs)
     result["memory_over_time"] = dict(_memory(runs))
     return result
+
+
+def quota_figures(runs: Runs) -> dict[str, Any]:
+    """Return the use of each vendor's quota, and the measurements of the last run."""
+    measured = {vendor: runs[f"quota/{vendor}"] for vendor in VENDORS if f"quota/{vendor}" in runs}
+    return {
+        "quota_ratio": {vendor: median(results, "ratio") for vendor, results in measured.items()},
+        "quota": {vendor: results[-1] for vendor, results in measured.items()},
+    }
 
 
 def phone_figures(runs: Runs) -> dict[str, Any]:

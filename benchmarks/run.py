@@ -1,7 +1,7 @@
 """Runs all measurements in rounds, and writes results/latest.json, the tables and the plots.
 
-Usage: python benchmarks/run.py [--quick] [--phones] [--rounds 5]. Each case runs once in a round, so that a drift of
-the machine's speed affects all cases. The quoted figures are medians over the rounds.
+Usage: python benchmarks/run.py [--quick] [--phones] [--quotas] [--rounds 5]. Each case runs once in a round, so that a
+drift of the machine's speed affects all cases. The quoted figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import page
 import quota
 from connections import FIELD_MAPPING
-from figures import BASE_VENDOR, NO_PHONES, PEERS_PYTHON, VENDORS, Runs, figures, machine, phone_figures
+from figures import BASE_VENDOR, NO_PHONES, PEERS_PYTHON, VENDORS, Runs, figures, machine, phone_figures, quota_figures
 from people import write, write_phones
 from processes import BENCHMARKS, CHECKOUT, DATA, HOME, environment, measure_process, measure_task, read_json, server
 
@@ -137,6 +137,11 @@ class Bench:
             )
             self.record(f"import/{name}", {"cpu_s": float(done.stdout.split()[-1])})
 
+    def quotas(self) -> None:
+        """Measure exports at each vendor's published quota."""
+        for vendor in VENDORS:
+            self.record(f"quota/{vendor}", quota.measure(vendor, calls=self.plan.get("quota_calls")))
+
     def round(self, number: int) -> None:
         """Run every case of a round."""
         base = self.plan["size"]
@@ -156,8 +161,7 @@ class Bench:
             for vendor in VENDORS:
                 self.export(f"stages_{size}/{vendor}", vendor, size, stages=True)
         if number < self.plan["quota_rounds"]:
-            for vendor in VENDORS:
-                self.record(f"quota/{vendor}", quota.measure(vendor, calls=self.plan.get("quota_calls")))
+            self.quotas()
         if number < self.plan["large_rounds"]:
             for larger in [name for name, rows in self.sizes.items() if rows > base]:
                 self.export(f"export_{larger}/{BASE_VENDOR}", BASE_VENDOR, larger)
@@ -171,25 +175,29 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--phones", action="store_true", help="measure phone numbers alone, and keep all other results")
+    parser.add_argument("--quotas", action="store_true", help="measure quotas alone, and keep all other results")
     arguments = parser.parse_args()
     if arguments.quick:
         sizes = {name: rows for name, rows in SIZES.items() if rows <= 100_000}  # noqa: PLR2004 - half a minute
         plan = {"size": 100_000, "stage_rounds": 1, "quota_rounds": 1, "quota_calls": 60, "large_rounds": 0}
     else:
         sizes, plan = SIZES, {"size": 1_000_000, "stage_rounds": 1, "quota_rounds": 1, "large_rounds": 1}
-    rounds = 1 if arguments.quick else arguments.rounds
+    rounds, name = (1, "quick") if arguments.quick else (arguments.rounds, "latest")
     DATA.mkdir(parents=True, exist_ok=True)
     bench = Bench(sizes, plan=plan)
     if arguments.phones:
         for number in range(rounds):
             bench.phones("100k" if arguments.quick else "1m", with_distinct=number < plan["stage_rounds"])
-        name = "quick" if arguments.quick else "latest"
         write_result({**read_result(name), "phones": phone_figures(bench.runs)}, name)
+        return 0
+    if arguments.quotas:
+        bench.quotas()
+        write_result({**read_result(name), **quota_figures(bench.runs)}, name)
         return 0
     for number in range(rounds):
         print(f"Round {number + 1} of {rounds}")
         bench.round(number)
-        publish(bench.runs, number + 1, "quick" if arguments.quick else "latest")
+        publish(bench.runs, number + 1, name)
     return 0
 
 

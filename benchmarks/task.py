@@ -128,6 +128,7 @@ def apply_clock_and_limits(case: dict[str, Any]) -> None:
         clock = FastClock(**case["clock"])
         hook.clock = staticmethod(clock.now)
         hook.sleep = staticmethod(lambda seconds: time.sleep(seconds / clock.speed))
+        hook.machine = staticmethod(lambda: None)  # rate limits follow the clock and not the machine's uptime
     if "limits" in case:
         hook.vendor = replace(hook.vendor, limits=replace(hook.vendor.limits, **case["limits"]))
 
