@@ -64,7 +64,7 @@ def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
 
     while True:
         try:
-            report = run_to_end(hook, request)
+            return run_to_end(hook, request)
         except (AudienceLocked, RateLimited) as error:
             wait_s = error.retry_after_s or MAX_LOCK_WAIT_S
             facts: object = error
@@ -72,8 +72,6 @@ def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
                 wait_s, facts = min(wait_s, MAX_LOCK_WAIT_S), error.facts
             sys.stderr.write(f"{facts} Waiting {wait_s:.0f} s.\n")
             hook.interruptible_sleep(wait_s)
-            continue
-        return report
 
 
 @contextmanager

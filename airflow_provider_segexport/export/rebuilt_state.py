@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import count
 from operator import itemgetter
 
 from airflow_provider_segexport.errors import DamagedState
@@ -36,15 +35,22 @@ def rebuilt_state(ledger: Ledger, unfinished: PlanFacts | None = None) -> Audien
         bits[unfinished.export_name] = unfinished.sharer_bit
         as_of = unfinished.restores.get("as_of", "") if unfinished.reverted_version else unfinished.as_of
         begun[unfinished.export_name] = as_of
-    by_position = {bit.bit_length() - 1: name for name, bit in bits.items()}
-    free = (position for position in count() if position not in by_position)
-    by_position |= dict(
-        zip(free, [name for name in dict.fromkeys((*names, *exports)) if name not in bits], strict=False)
-    )
-    sharers = tuple(by_position.get(position, "") for position in range(max(by_position, default=-1) + 1))
-    owner = next(filter(None, sharers), "")
+    sharers = _in_order_of_bits(bits, (*names, *exports))
+    used = [name for name in sharers if name]
     begun = {name: as_of for name, as_of in begun.items() if as_of}
-    return AudienceState(owner=owner, shared=sum(map(bool, sharers)) > 1, sharers=sharers, begun=begun)
+    return AudienceState(owner=used[0] if used else "", shared=len(used) > 1, sharers=sharers, begun=begun)
+
+
+def _in_order_of_bits(bits: Mapping[str, int], names: Iterable[str]) -> tuple[str, ...]:
+    """Return each export at the position of its bit, and the names without a bit at the first free positions."""
+    sharers = [""] * max((bit.bit_length() for bit in bits.values()), default=0)
+    for name, bit in bits.items():
+        sharers[bit.bit_length() - 1] = name
+    for name in dict.fromkeys(names):
+        if name not in bits:
+            at = sharers.index("") if "" in sharers else len(sharers)
+            sharers[at : at + 1] = [name]
+    return tuple(sharers)
 
 
 def unfinished_run(ledger: Ledger, folders: Iterable[RunFolder]) -> RunFolder | None:

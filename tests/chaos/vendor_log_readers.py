@@ -32,9 +32,9 @@ class LogReader:
 
     Attributes:
         upsert: method and path pattern of the calls that add people.
-        items, email: return the people in such a body, and the address of one of them.
+        items, email: return the people in the body of an upsert, and the address of a person.
         removal: method and path pattern of the calls that remove people.
-        leavers: returns the people in such a call, by address or by the vendor's id.
+        leavers: returns the people that a removal names, by address or by the vendor's id.
         is_temporary: returns whether a call only removes what an experiment has added.
         setup: calls that are not reads, but change no person.
         says: parts of a body that would change a person's consent or trigger a mail.
