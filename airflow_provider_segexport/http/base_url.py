@@ -18,10 +18,12 @@ SCHEMES = frozenset({"", "http", "https"})
 
 def is_loopback(url: str) -> bool:
     """Return whether the host of a URL is `localhost` or a loopback address, as for the simulator."""
-    host = urlsplit(url).hostname or ""
+    endpoint = parse_endpoint(url)
+    host = endpoint.host.strip("[]") if endpoint is not None else ""
     with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
+        address = ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def text_of(value: Any) -> str:

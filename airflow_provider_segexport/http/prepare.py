@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 import requests
+from requests.utils import select_proxy
 
 from airflow_provider_segexport.http.base_url import is_loopback
 from airflow_provider_segexport.model import Request
@@ -31,14 +32,15 @@ class RequestPreparer:
         """Return `proxies`, `verify` and `cert` for `Session.send`, resolved once for each host.
 
         They are passed with each call, because otherwise the environment's CA bundle would override the session's. The
-        environment's proxies apply only if the session has none. They never apply to a loopback address, because a
-        remote proxy cannot reach it.
+        environment's proxies apply only to hosts for which the session has none. They never apply to a loopback
+        address, because a remote proxy cannot reach it.
         """
         host = "/".join(url.split("/", 3)[:3])
         if host not in self._transports:
             session.trust_env = True
             merged = session.merge_environment_settings(url, {}, None, session.verify, None)
-            proxies = session.proxies if session.proxies or is_loopback(url) else merged["proxies"]
+            is_own = select_proxy(host, session.proxies) is not None or is_loopback(host)
+            proxies = session.proxies if is_own else merged["proxies"]
             self._transports[host] = {"proxies": proxies, "verify": merged["verify"], "cert": session.cert}
         session.trust_env = False
         return self._transports[host]

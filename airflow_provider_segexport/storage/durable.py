@@ -63,16 +63,19 @@ def replace(temp: pathlib.Path, path: pathlib.Path) -> None:
     sync_folder(path.parent)
 
 
+def unused(path: pathlib.Path) -> pathlib.Path:
+    """Return the path; with random digits added if a file, a folder or a link has its name."""
+    return path.with_name(f"{path.name}-{secrets.token_hex(4)}") if os.path.lexists(path) else path
+
+
 def move_aside(path: pathlib.Path, name: str) -> None:
     """Rename a file, a folder or a link durably, beside itself; nothing if there is none.
 
     Args:
         path: its present path.
-        name: its new name. If that is taken by a folder, random digits are added.
+        name: its new name. If that is taken, random digits are added, so that nothing set aside before is lost.
     """
-    new = path.with_name(name)
-    if new.is_dir():
-        new = path.with_name(f"{name}-{secrets.token_hex(4)}")
+    new = unused(path.with_name(name))
     with suppress(FileNotFoundError):
         path.rename(new)
         sync_folder(path.parent)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 
 from airflow_provider_segexport.storage import journal_objects
-from airflow_provider_segexport.storage.durable import move_aside
+from airflow_provider_segexport.storage.durable import move_aside, unused
 from airflow_provider_segexport.storage.journal import FILE
 from airflow_provider_segexport.storage.journal_entries import Entry, encoded
 from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT, Part
@@ -31,10 +31,11 @@ def rewrite(path: StoragePath, entries: Iterable[Entry]) -> None:
     if local is None:
         _rewrite_objects(path, lines)
         return
+    aside = unused(local.with_name(f"damaged-{FILE}"))
     if local.is_file() and not local.is_symlink():
-        write(path / f"damaged-{FILE}", read(path / FILE))
+        write(path / aside.name, read(path / FILE))
     else:
-        move_aside(local, f"damaged-{FILE}")
+        move_aside(local, aside.name)
     write(path / FILE, b"\n".join((CREATED, *lines, b"")))
 
 

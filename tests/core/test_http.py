@@ -156,6 +156,9 @@ def test_the_session_s_own_certificates_win(monkeypatch):
         ("127.0.0.1:8100", False),
         ("127.8.9.1", False),
         ("[::1]:8100", False),
+        ("[::ffff:127.0.0.1]:8100", False),
+        ("vendor.localhost:8100", False),
+        ("api.vendor.com\\@localhost", True),
         ("localhost:8100", False),
     ],
 )
@@ -168,6 +171,18 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch, ho
     session = requests.Session()
     session.proxies = {"http": "http://of-the-connection.test:3128"}
     assert RequestPreparer().transport(session, f"http://{host}/")["proxies"]["http"] == session.proxies["http"]
+
+
+@pytest.mark.parametrize(
+    "proxies", [{}, {"https": "http://own.test:1"}, {"http://other.test": "http://own.test:1"}, {"http": None}]
+)
+def test_a_proxy_of_the_environment_is_used_where_the_connection_has_none(monkeypatch, proxies):
+    """The connection's proxies of another scheme or host do not let a call pass the company's proxy by."""
+    monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
+    session = requests.Session()
+    session.proxies = proxies
+    transport = RequestPreparer().transport(session, "http://api.vendor.test/v1/lists")
+    assert transport["proxies"]["http"] == "http://proxy.test:3128"
 
 
 def test_timeouts_are_the_vendor_s():

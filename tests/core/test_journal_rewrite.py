@@ -115,3 +115,26 @@ def after(first: Any, call: Any) -> Any:
         call(*arguments)
 
     return called
+
+
+@pytest.mark.parametrize("present", ["file", "folder"])
+@pytest.mark.parametrize("before", ["nothing", "file", "folder", "link"])
+def test_a_replacement_can_be_repeated_and_keeps_the_original(tmp_path, present, before):
+    """Whatever has the journal's name, and whatever an earlier repair has set aside under the name of the copy."""
+    journal, aside = tmp_path / "journal.jsonl", tmp_path / "damaged-journal.jsonl"
+    if present == "file":
+        journal.write_bytes(b"the original")
+    else:
+        journal.mkdir()
+    if before == "file":
+        aside.write_bytes(b"of an earlier repair")
+    elif before == "folder":
+        aside.mkdir()
+    elif before == "link":
+        aside.symlink_to("nowhere")
+    for _ in range(3):
+        rewrite(local_path(str(tmp_path)), [])
+        read_strictly(local_path(str(tmp_path)))
+    copies = [path.read_bytes() for path in tmp_path.glob("damaged-*") if path.is_file()]
+    assert (b"the original" in copies) is (present == "file")
+    assert (b"of an earlier repair" in copies) is (before == "file")
