@@ -164,6 +164,8 @@ def test_the_session_s_own_certificates_win(monkeypatch):
 )
 def test_a_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch, host, is_proxied):
     """A simulator on a loopback port is reached in a CI whose calls to the outside go through a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:3128")
     monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
     transport = RequestPreparer().transport(requests.Session(), f"http://{host}/api/v3.3/lists.json")
