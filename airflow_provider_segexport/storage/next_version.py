@@ -45,6 +45,8 @@ BARRED_AND_EXISTED = f"l.barred, coalesce(if(l.state in {MAYBE_MEMBER}, l.existe
 WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
         left join planned_existing x on x.email = n.email"""
 
+MAX_COUNTED_ATTEMPTS = 255
+"""Rejections of the same content that are counted at most: the column `attempts` has one byte."""
 
 CHANGES = ("delivered_rows", "rejected_rows", "removed_now", "already_gone", "planned_sharers", "planned_bars")
 """The tables of which each holds a kind of change, or none."""
@@ -101,7 +103,8 @@ def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
     now, started = _time_sql(origin.ended_at), _time_sql(origin.started_at)
     last, oldest = own.last, f"{now} - interval {ATTEMPTS_DAYS} days"
     same = f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {oldest})"
-    attempts = f"if({same}, {last['attempts']} + ({last['last_rejected_at']} < {started})::utinyint, 1)::utinyint"
+    counted = f"{last['attempts']}::integer + ({last['last_rejected_at']} < {started})::integer"
+    attempts = f"if({same}, least({counted}, {MAX_COUNTED_ATTEMPTS}), 1)::utinyint"
     maybe = f"(n.reason in ({listed(RESULT_UNKNOWN)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"
     by_this_run = f"(l.run = {run} and l.as_of = {as_of})"
     # Never added: only this run has sent them, or no response ever confirmed it and the vendor rejects the person.

@@ -7,6 +7,11 @@ from dataclasses import replace
 import pytest
 from requests.auth import HTTPBasicAuth
 from vendors.harness import VendorHarness, people
+from vendors.takeovers import ledger_of
+
+from airflow_provider_segexport.fencing import Unfenced
+from airflow_provider_segexport.storage.duckdb_engine import engine
+from airflow_provider_segexport.storage.ledger import numbers_of
 
 DAY = 86_400
 
@@ -78,3 +83,18 @@ def test_who_is_taken_at_last_waits_no_more(account):
     days(account, [3])
     row = account.ledger()["p1@example.com"]
     assert ("member", None, None) == (row["state"], row["attempts"], row["reason"])
+
+
+def test_more_rejections_than_the_ledger_counts_stop_no_run(account):
+    """An hourly export in mode `full` sends a rejected row 336 times in 14 days, and the count is one byte."""
+    account.day(1, people(3), mode="full")
+    ledger = ledger_of(account)
+    _, token = numbers_of(ledger.file(1).name) or (0, 0)
+    with engine() as sql:
+        counted = "if(attempts is null, null, 255)::utinyint as attempts"
+        rows = sql.stream(f"select * replace ({counted}) from {sql.scan([ledger.file(1)])}")
+        replace(ledger, fence=Unfenced(token)).commit(rows, 1, ledger.facts(1))
+    for _ in range(2):
+        account.sim.clock.advance(3600)
+        assert {"rejected": {"bounced": 1}} == account.day(1, people(3), mode="full")["reasons"]
+    assert 255 == account.ledger()["p1@example.com"]["attempts"]
