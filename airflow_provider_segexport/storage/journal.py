@@ -1,9 +1,9 @@
 """The state of each batch, written before and after every call: `entries -> states`.
 
 On a local disk one file grows by lines. Object storage cannot append, so several lines become an object together
-(`group_commit`). Each line contains its checksum. A torn last line, left by a kill, is skipped: an intent without a
-result already means that the call may or may not have been made. Any other line that has changed since it was written
-is an error.
+(`group_commit`). Each line contains its checksum. A torn last line, left by a kill, is skipped, and the next writer
+cuts it off: an intent without a result already means that the call may or may not have been made. Any other line that
+has changed since it was written is an error.
 
 The journal is created before its plan. So a plan without a journal means that the journal was lost, not that nothing
 was sent.
@@ -31,13 +31,9 @@ from airflow_provider_segexport.storage.journal_entries import Entry, State, app
 from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, listing
 from airflow_provider_segexport.storage.private import FILE_MODE
-from airflow_provider_segexport.storage.sealing import checksum_matches, read_file, with_checksum
+from airflow_provider_segexport.storage.sealing import checksum_matches, read_file
 
 __all__ = ["Entry", "Journal", "State", "is_part_of_journal"]
-
-TORN = with_checksum(b'{"torn":true}')
-"""Written by the next attempt after a line that a kill has torn. Any other incomplete line is damage."""
-
 
 FILE = "journal.jsonl"
 """The journal on a local disk."""
@@ -235,17 +231,16 @@ class Journal:
             return [encoded(entry) for entry in (self._states or {}).values()]
 
     def _entries(self, file: StoragePath, content: bytes) -> Iterator[Entry]:
-        """Yield the entries of a file, without a line that a kill has torn: the last, or one that `TORN` follows."""
+        """Yield the entries of a file, without a last line that a kill has torn."""
         *lines, last = content.split(b"\n")
         if checksum_matches(last):  # only the end of the line is missing
             lines.append(last)
         for number, line in enumerate(lines):
-            after = lines[number + 1] if number + 1 < len(lines) else b""
-            if checksum_matches(line) and line not in {TORN, CREATED}:
-                entry = self._entry(line, file)
+            if checksum_matches(line):
+                entry = None if line == CREATED else self._entry(line, file)
                 if entry is not None:
                     yield entry
-            elif not checksum_matches(line) and after != TORN and not self.lenient:
+            elif not self.lenient:
                 raise DamagedState(str(file), f"line {number + 1} has changed since it was written")
 
     def _entry(self, line: bytes, file: StoragePath) -> Entry | None:
@@ -260,17 +255,27 @@ class Journal:
         """Append lines to the file, which stays open because an export to Omnisend writes twenty thousand times."""
         if self._open is None:
             make_folder(folder)
-            self._open = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
+            opened = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
+            weakref.finalize(self, os.close, opened)
             sync_folder(folder)
-            weakref.finalize(self, os.close, self._open)
-        if self._may_be_torn:  # by a kill, or by a write that failed: start on a line of its own
-            size = os.fstat(self._open).st_size
-            if size and os.pread(self._open, 1, size - 1) != b"\n":
-                lines = b"\n" + TORN + b"\n" + lines
+            self._open = opened
+        if self._may_be_torn:  # by a kill, or by a write that failed
+            lines = self._end_last_line(self._open) + lines
         self._may_be_torn = True
         while lines:
             lines = lines[os.write(self._open, lines) :]
         self._may_be_torn = False
+
+    @staticmethod
+    def _end_last_line(opened: int) -> bytes:
+        """Cut off a torn last line, and return the line break that a complete last line lacks."""
+        content = os.pread(opened, os.fstat(opened).st_size, 0)
+        last = content.rpartition(b"\n")[2]
+        if last and checksum_matches(last):
+            return b"\n"
+        if last:
+            os.ftruncate(opened, len(content) - len(last))
+        return b""
 
     @property
     def _first(self) -> StoragePath:

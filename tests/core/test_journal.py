@@ -85,6 +85,23 @@ def test_a_torn_last_line_is_passed_over(path):
         assert states(path) == {"a": State.SETTLED if complete else State.SENDING, "b": State.SETTLED}
 
 
+def test_a_journal_torn_time_and_again_keeps_every_complete_line(path):
+    """Each process dies in its write, at any byte of it, and the next one writes the rest."""
+    for first in range(1, 60):
+        for second in range(0, 60, 7):
+            path.unlink(missing_ok=True)
+            Journal(path.parent).create()
+            for batch, end in (("a", first), ("b", second)):
+                before = len(path.read_bytes().rpartition(b"\n")[0])
+                Journal(path.parent).write([Entry(batch, State.SENDING, 1)])
+                path.write_bytes(path.read_bytes()[: before + 1 + end])
+                Journal(path.parent).check()
+                states(path)
+            Journal(path.parent).write([Entry("c", State.SENDING, 1)])
+            assert states(path) == {"c": State.SENDING}
+            assert path.read_bytes().count(b"\n") == 2
+
+
 def fail(*_: object) -> None:
     raise OSError(errno.EIO, "Input/output error")
 
