@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from airflow_provider_segexport.errors import InvalidSegment
-from airflow_provider_segexport.storage.listing import Entry, display_path, map_concurrently
+from airflow_provider_segexport.storage.listing import Entry, display_path, list_entries, map_concurrently
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
@@ -29,10 +29,10 @@ DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(
 HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
 """Folders of one write to the table. A `base_` folder replaces all that were written before."""
 
-LANCE_FILE = re.compile(r".+\.lance")
+LANCE_FILE = re.compile(r".+\.manifest")
 PAIMON_FILE = re.compile(r"snapshot-\d+|LATEST|EARLIEST")
 
-SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE)}
+SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE), "_versions": (LANCE, LANCE_FILE)}
 """Folders whose parent folder is a table if they hold a file of such a name."""
 
 ALTERNATIVES = {
@@ -57,12 +57,20 @@ def check_no_tables(start: StoragePath, entries: Iterable[Entry]) -> None:
     Raises:
         InvalidSegment: a table was found; the error names its folder and its kind.
     """
-    for entry in entries:
+    for entry in _with_hidden_signs(entries):
         for kind, depth in _table_signs(entry.parts):
             table = start
             for part in entry.parts[:depth]:
                 table /= part
             raise table_error(kind, table)
+
+
+def _with_hidden_signs(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries, and on a disk those of hidden folders in which a table may have its signs."""
+    for entry in entries:
+        yield entry
+        if entry.kind == "folder" and entry.name in SIGN_FILES:
+            yield from list_entries(entry)
 
 
 def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
@@ -72,12 +80,11 @@ def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
             return [(LOG_FOLDERS[part], at)]
         if HIVE_FOLDER.fullmatch(part):
             return [(HIVE, at)]
-        if part.startswith(("_", ".")):
+        if part.startswith(("_", ".")) and part not in SIGN_FILES:
             return []  # a hidden folder, which is not read
     name, folder = ("", *parts)[-1], ("", "", *parts)[-2]
     signs = {
         DUCKLAKE: DUCKLAKE_FILE.fullmatch(name),
-        LANCE: folder == "data" and LANCE_FILE.fullmatch(name),
         **{kind: folder == sign and file.fullmatch(name) for sign, (kind, file) in SIGN_FILES.items()},
     }
     return [(kind, max(len(parts) - (1 if kind == DUCKLAKE else 2), 0)) for kind, sign in signs.items() if sign]

@@ -56,13 +56,23 @@ def test_a_lance_dataset_is_refused(store, text):
         names(store, text)
 
 
-@pytest.mark.parametrize("sign", ["_delta_log/0.json", ".hoodie/x", "metadata/1.metadata.json"])
+def test_a_file_with_the_ending_of_lance_makes_no_dataset(store):
+    """Beside it lies no manifest. As any other file that is not read, it is refused by its own name."""
+    store.put("lake/data/notes.lance", b"1")
+    store.put("lake/data/_versions/2026/readme.txt", b"1")
+    store.put("lake/data/part-1.parquet", content("ann@x.org"))
+    assert names(store, "lake/data/*.parquet") == ["lake/data/part-1.parquet"]
+    with pytest.raises(InvalidSegment, match=r"lake/data/notes\.lance \(not Parquet\)"):
+        names(store, "lake")
+
+
+@pytest.mark.parametrize("sign", ["_delta_log/0.json", ".hoodie/x", "metadata/1.metadata.json", "_versions/1.manifest"])
 def test_files_inside_a_table_are_refused(store, sign):
     """Also a partition of it, one of its files, and a pattern over its partitions."""
     store.put(f"table/{sign}", b"{}")
     store.put("table/country=DE/day=1/part-1.parquet", content("stale@x.org"))
     for text in ("table/country=DE", "table/country=DE/day=1/part-1.parquet", "table/country=*/day=1/*.parquet"):
-        with pytest.raises(InvalidSegment, match=r"/table is an? (Delta|Hudi|Iceberg) table"):
+        with pytest.raises(InvalidSegment, match=r"/table is an? (Delta table|Hudi table|Iceberg table|Lance dataset)"):
             names(store, text)
 
 
