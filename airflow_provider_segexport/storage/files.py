@@ -56,8 +56,8 @@ class AtomicFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.file.close()
         try:
+            self.file.close()
             if error is None:
                 seal(self._temp, self._context)
                 self._appear()
@@ -88,7 +88,11 @@ class ArrowFileWriter(AtomicFile):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        except BaseException as failure:  # the disk is full: the temporary file is deleted, as after any other error
+            super().__exit__(type(failure), failure, failure.__traceback__)
+            raise
         super().__exit__(kind, error, trace)
 
 

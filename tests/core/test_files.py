@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -139,3 +141,18 @@ def test_addresses_have_no_dictionary(tmp_path):
     write_parquet(tmp_path / "x.parquet", table.to_batches(), table.schema)
     group = pq.ParquetFile(tmp_path / "x.parquet").metadata.row_group(0)
     assert [group.column(number).has_dictionary_page for number in range(2)] == [False, True]
+
+
+def test_a_full_disk_leaves_no_incomplete_file(tmp_path):
+    """Writing fails, and closing the Arrow file fails again; the part that was written holds addresses."""
+    rows = [{"email": f"{secrets.token_hex(20)}@example.com"} for _ in range(1000)]
+    batch = pa.RecordBatch.from_pylist(rows, pa.schema([("email", pa.string())]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError), ArrowFileWriter(tmp_path / "upserts.arrow", batch.schema) as out:  # noqa: PT011, PT012
+            for _ in range(5):
+                out.write(batch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [] == list(tmp_path.iterdir())
