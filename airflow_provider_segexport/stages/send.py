@@ -7,7 +7,7 @@ and records their replies, so that no result is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -276,15 +276,20 @@ def _apply_states(in_flight: InFlight, calls: SendCallbacks, states: Iterable[tu
 
 
 def _finish(in_flight: InFlight, calls: SendCallbacks) -> None:
-    """Wait for the calls in flight and record their replies; further errors are dropped."""
+    """Wait for the calls in flight and record their replies; further errors of calls are dropped.
+
+    A call without a recorded reply counts as unanswered, and the result of such a job is read again.
+    """
     for future, batch in list(in_flight.running.items()):
         try:
-            _record(in_flight, calls, batch, future.result())
+            reply: Reply = future.result()
         except BatchRejected as rejection:
-            _record(in_flight, calls, batch, rejection)
-        except (SegexportError, CancelledError):
+            reply = rejection
+        except Exception:  # noqa: BLE001 - also one that this package does not know, or a cancelled call
             in_flight.waiting.appendleft(batch)
+            continue
+        _record(in_flight, calls, batch, reply)
     in_flight.running.clear()
     for future in list(in_flight.collecting):
-        with suppress(CancelledError):
+        with suppress(Exception):
             _collect_job(in_flight, calls, future)

@@ -181,6 +181,30 @@ def test_a_kill_keeps_the_results_of_calls_in_flight(five, error):
     assert len(vendor.recorded) == 1
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyError("bug")])
+def test_two_unexpected_errors_lose_no_result_of_another_call(monkeypatch, five, error):
+    """Two of three calls in flight fail in a way that the loop does not know; the third one's result is recorded."""
+    all_sent, finishing = threading.Barrier(3, timeout=5), threading.Event()
+
+    def answer(batch):
+        all_sent.wait()
+        if batch.rows[0]:
+            assert finishing.wait(5)
+        return BatchResult() if batch.rows[0] == 2 else error
+
+    finish = loop._finish
+
+    def finished(*args):
+        finishing.set()
+        finish(*args)
+
+    monkeypatch.setattr(loop, "_finish", finished)
+    vendor = Vendor(answer)
+    with pytest.raises(type(error)):
+        go(vendor, five, max_concurrency=3)
+    assert names(vendor) == [2]
+
+
 def test_intent_that_cannot_be_written_sends_nothing(five):
     """A full disk stops before the call, not after it."""
     vendor = Vendor()
