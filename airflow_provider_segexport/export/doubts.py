@@ -24,7 +24,7 @@ from airflow_provider_segexport.storage.journal import State
 from airflow_provider_segexport.storage.lease_files import has_stopped
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
-from airflow_provider_segexport.storage.paths import StoragePath
+from airflow_provider_segexport.storage.paths import StoragePath, list_names
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_json, write_json
@@ -92,6 +92,16 @@ def is_finished(folder: RunFolder) -> bool:
     return bool((folder.summary() or {}).get("finished"))
 
 
+def check_not_gone(folder: RunFolder) -> None:
+    """Check that the folder of a run that may have sent something still exists.
+
+    Raises:
+        DamagedState: nothing is in it, so what the run has sent is unknown.
+    """
+    if not list_names(folder.path):
+        raise DamagedState(str(folder.path), "it is gone, and with it the record of what its run has sent")
+
+
 def _drop_bodies(folder: RunFolder) -> None:
     """Remove the files that hold every profile. If the store refuses, the ended run does not fail."""
     try:
@@ -122,6 +132,7 @@ def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
     """Write the batches into the ledger whose journal state has changed since the journal was read."""
     frozen = folder.plan()
     if frozen is None:
+        check_not_gone(folder)
         return
     planned, facts = frozen
     seen = _seen_states(folder)

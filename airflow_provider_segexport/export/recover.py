@@ -62,8 +62,7 @@ def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> Aud
     folder = RunFolder(context.environment.resolve(state.open_run_folder))
     frozen = folder.plan()
     if frozen is None:
-        if not list_names(folder.path):
-            raise DamagedState(state.open_run_folder, "it is gone, and an unfinished run's sent rows are in it")
+        doubts.check_not_gone(folder)
         log.info("Recovering a run that stopped before its first call (folder=%s)", state.open_run_folder)
     else:
         folder.verify()

@@ -99,15 +99,13 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
     rows_known = False
     if audience_state.open_run_folder:
         folder = RunFolder(resolve(audience_state.open_run_folder))
-        is_gone = not list_names(folder.path)
-        is_planned = audience_state.is_planned
-        gone = f"{audience_state.open_run_folder}: it is gone"
-        why = gone if is_gone else _unreadable(folder, is_planned=is_planned)
-        rows_known = bool(why) and not is_gone and _has_rows(folder)
+        why = _gone_or_unreadable(folder, is_planned=audience_state.is_planned)
+        rows_known = bool(why) and _has_rows(folder)
     doubts = tuple(
         (doubt.folder, cause)
         for doubt in audience_state.doubts
-        if doubt.folder != audience_state.open_run_folder and (cause := _unreadable(RunFolder(resolve(doubt.folder))))
+        if doubt.folder != audience_state.open_run_folder
+        and (cause := _gone_or_unreadable(RunFolder(resolve(doubt.folder))))
     )
     run = audience_state.open_run_folder if why else ""
     older = tuple(version for version in unreadable if version < good)
@@ -127,6 +125,11 @@ def _has_rows(folder: RunFolder) -> bool:
         return rows_of(folder) is not None
     except DamagedState:
         return False
+
+
+def _gone_or_unreadable(folder: RunFolder, *, is_planned: bool = False) -> str | None:
+    """Return why a run folder that the audience's state names cannot be read; None if it can."""
+    return _unreadable(folder, is_planned=is_planned) if list_names(folder.path) else f"{folder.path}: it is gone"
 
 
 def _unreadable(folder: RunFolder, *, is_planned: bool = False) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.export import preflight
 from airflow_provider_segexport.export.config import ExportContext, Phase, Verify
+from airflow_provider_segexport.export.doubts import check_not_gone
 from airflow_provider_segexport.export.experiments import resolve_audience
 from airflow_provider_segexport.export.match_rate import match_rate, wilson_interval
 from airflow_provider_segexport.export.verify_reading import Target, open_reading, read
@@ -26,7 +27,6 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import REVERTED_VERSION
-from airflow_provider_segexport.storage.paths import list_names
 from airflow_provider_segexport.storage.reading import MEMBERS, OPTOUTS, RECORDS, Progress
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import holding_lease, longest_call_s
@@ -144,8 +144,7 @@ def _load_unsettled(context: ExportContext, sql: Engine, ledger: Ledger) -> str:
         folder = RunFolder(context.environment.resolve(path)) if path else None
         if folder is None:
             continue
-        if not list_names(folder.path):
-            raise DamagedState(path, "it is gone, and an unfinished run's sent rows are in it")
+        check_not_gone(folder)
         planned = folder.plan()
         if planned is None:
             continue

@@ -74,8 +74,7 @@ class Lease:
         self._ends_at = self._looked_at = 0.0  # monotonic
         self._successor, self._is_exclusive = "", False
         self.writer_token = secrets.token_hex(8)
-        self.number = 0
-        self.unclean = False
+        self.number, self.unclean = 0, False
 
     def acquire(self) -> None:
         """Acquire the lease and renew it in the background until `hold_until` or `release`.
@@ -234,7 +233,8 @@ class Lease:
 
     def _left_s(self) -> float:
         """Return the seconds until the lease expires, by the clock that says sooner."""
-        return min(self._held.until - self._clock(), self._ends_at - self._monotonic()) if self._held else 0.0
+        held = self._held  # read once, because another thread may find out that the lease is lost
+        return min(held.until - self._clock(), self._ends_at - self._monotonic()) if held is not None else 0.0
 
     def _still_held(self) -> bool:
         """Return whether the store has no higher number. Renews the lease if half of its lifetime has passed."""

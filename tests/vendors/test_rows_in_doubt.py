@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 from vendors.harness import VendorHarness, people
 from vendors.takeovers import RUNS_OUT_S, ledger_of
+from vendors.test_verify import verify
 
-from airflow_provider_segexport.errors import Superseded
-from airflow_provider_segexport.export import doubts, finish
-from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt
+from airflow_provider_segexport.errors import DamagedState, Superseded
+from airflow_provider_segexport.export import doubts, finish, repair
+from airflow_provider_segexport.fencing import Unfenced
+from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt, fencing_token_of
 from airflow_provider_segexport.storage.lease import Lease
+from airflow_provider_segexport.storage.paths import listing, local_path
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
@@ -132,3 +135,18 @@ def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: Ve
     assert account.day(4, people(6))["counts"]["unchanged"] == 6
     assert not AudienceState.of(ledger_of(account).path).doubts
     assert not rows.exists()
+
+
+def test_a_run_in_doubt_whose_folder_is_gone_is_damage_until_a_repair(account: VendorHarness):
+    """Its late rows would be lost silently; a verification and an export name the folder, and a repair ends it."""
+    path, lost = ledger_of(account).path, account.home / "runs/day-0/01"
+    doubt = Doubt(str(lost), "suspended", account.sim.clock.now())
+    token = max(fencing_token_of(name) or 0 for name in listing(path))
+    replace(AudienceState.of(path), doubts=(doubt,)).write(path, Unfenced(token))
+    for run in (lambda: account.day(2, people(5)), lambda: verify(account)):
+        with pytest.raises(DamagedState, match=rf"{lost} of audience .* it is gone"):
+            run()
+    repair.repair(path, local_path, clock=account.sim.clock.now, sleep=account.sleep)
+    assert not AudienceState.of(path).doubts
+    assert account.day(2, people(5))["finished"]
+    assert verify(account)["match_rate"] == 1
