@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_provider_segexport.export.runs import outcome
-from airflow_provider_segexport.storage.journal import State
+from airflow_provider_segexport.storage.journal_entries import State, upserted_rows
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -32,8 +32,7 @@ def read_report(folder: StoragePath) -> dict[str, Any]:
 def _so_far(run: RunFolder, planned: Plan, facts: PlanFacts) -> dict[str, Any]:
     """Return what a run has done that has not ended. Another process may write its journal now."""
     entries = run.journal.states().values()
-    settled = [entry for entry in entries if entry.state is State.SETTLED]
-    counts = planned.counts_so_far(sum(entry.accepted for entry in settled), sum(entry.rejected for entry in settled))
+    counts = planned.counts_so_far(*upserted_rows(entries))
     with_result = sum(entry.is_planned and entry.state in {State.SETTLED, State.SPLIT} for entry in entries)
     return {
         "outcome": "open",

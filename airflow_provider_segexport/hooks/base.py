@@ -6,7 +6,7 @@ import base64
 from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -21,7 +21,7 @@ from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.extra import check_credential, extras
 from airflow_provider_segexport.hooks.failures import fatal_errors_translated
 from airflow_provider_segexport.hooks.interruptible import Interruptible
-from airflow_provider_segexport.hooks.masking import mask
+from airflow_provider_segexport.hooks.masking import mask, mask_password_of
 from airflow_provider_segexport.hooks.verifying import Verifying
 from airflow_provider_segexport.model import READS, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
@@ -136,8 +136,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             schema=getattr(connection, "schema", None),
         )
         for proxy_url in settings.transport.get("proxies", {}).values():
-            mask(urlsplit(proxy_url).password)
-            mask(unquote(urlsplit(proxy_url).password or ""))
+            mask_password_of(proxy_url)
         return settings
 
     @fatal_errors_translated()

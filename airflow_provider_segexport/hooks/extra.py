@@ -6,6 +6,7 @@ import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_segexport.errors import InvalidConnection
 from airflow_provider_segexport.http.base_url import text_of
@@ -77,7 +78,7 @@ def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
                 f"Connection {conn_id!r}: `proxies` in the extra is of type {type(proxies).__name__}. To fix: make it "
                 "a mapping, such as {'https': 'http://proxy:3128'}."
             )
-        options["proxies"] = {scheme: scalar(conn_id, proxies, scheme, "proxies.") for scheme in proxies}
+        options["proxies"] = {scheme: _proxy_url(conn_id, proxies, scheme) for scheme in proxies}
     if not blank(verify):
         flag = yes_no(verify)
         options["verify"] = _existing_path(conn_id, "verify", verify) if flag is None else flag
@@ -86,6 +87,19 @@ def transport(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
         parts = [_existing_path(conn_id, "cert", part) for part in files]
         options["cert"] = parts[0] if len(parts) == 1 else tuple(parts)
     return options
+
+
+def _proxy_url(conn_id: str, proxies: Mapping[str, Any], scheme: str) -> str:
+    """Return a proxy's URL. The error does not show it, because it may hold a password."""
+    url = scalar(conn_id, proxies, scheme, "proxies.")
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise InvalidConnection(
+            f"Connection {conn_id!r}: `proxies.{scheme}` in the extra is no URL. To fix: write it as "
+            "http://proxy:3128, with an IPv6 address in brackets and with %5B and %5D for brackets in a password."
+        ) from None
+    return url
 
 
 def positive_int(conn_id: str, value: Any) -> int | None:

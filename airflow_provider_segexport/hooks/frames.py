@@ -105,11 +105,13 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
 def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
     """Yield the stream in tables of about a row group each."""
     batches: list[pa.RecordBatch] = []
+    rows = 0
     for batch in reader:
         batches.append(batch)
-        if sum(part.num_rows for part in batches) >= ROW_GROUP_ROWS:
+        rows += batch.num_rows
+        if rows >= ROW_GROUP_ROWS:
             yield pa.Table.from_batches(batches, reader.schema)
-            batches = []
+            batches, rows = [], 0
     if batches:
         yield pa.Table.from_batches(batches, reader.schema)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from airflow.sdk.configuration import conf
 
-from airflow_provider_segexport.hooks.masking import mask
+from airflow_provider_segexport.errors import InvalidConnection
+from airflow_provider_segexport.hooks.masking import mask_password_of
 from airflow_provider_segexport.hooks.paths import SECTION, default_root, state_path
 from airflow_provider_segexport.model import Rate
 from airflow_provider_segexport.ratelimit.backends import account_key, open_store
@@ -49,7 +49,16 @@ def rate_limit_store() -> str:
 
     The default is the folder `quotas` in the state path, or in `$AIRFLOW_HOME/segexport` if the state path is in object
     storage.
+
+    Raises:
+        InvalidConnection: the option is no path and no URL.
     """
     url = str(conf.get(SECTION, "rate_limit_store", fallback="")).strip()  # the output of a `_cmd` ends with a newline
-    mask(unquote(urlsplit(url).password or ""))
+    try:
+        mask_password_of(url)
+    except ValueError:
+        raise InvalidConnection(
+            "`[segexport] rate_limit_store` is no URL. To fix: write it as redis://host:6379/0, with an IPv6 address "
+            "in brackets and with %5B and %5D for brackets in a password."
+        ) from None
     return url or str((as_local_path(state_path()) or default_root()) / "quotas")

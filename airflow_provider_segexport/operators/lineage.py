@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_segexport.operators.links import folder_of
 
@@ -69,18 +68,20 @@ def segment_dataset(text: str) -> tuple[str, str]:
     """Return namespace and name of a segment.
 
     `s3://connection@bucket/key` is `key` in `s3://bucket`; a local path has the namespace `file`. A table is named by
-    its folder, or by its name in a catalog.
+    its folder, or by its name in a catalog. A path is literal, so `?` and `#` in it belong to the name.
     """
     from airflow_provider_segexport.segment_files.snapshots import parse_table  # noqa: PLC0415 - imports pyarrow
+    from airflow_provider_segexport.storage.file_url import local_text  # noqa: PLC0415
 
     kind, table = parse_table(text)
     if kind == "iceberg" and "/" not in table:
         return "iceberg", table
     text = table or text
-    parts = urlsplit(text)
-    if parts.scheme in {"", "file"}:
-        return "file", parts.path or text
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.lstrip("/") or "/"
+    if (path := local_text(text)) is not None:
+        return "file", path
+    scheme, _, rest = text.partition("://")
+    bucket, _, key = rest.partition("/")
+    return f"{scheme}://{bucket.rpartition('@')[2]}", key.lstrip("/") or "/"
 
 
 def _segment(dataset: tuple[str, str], columns: Mapping[str, str]) -> Any:

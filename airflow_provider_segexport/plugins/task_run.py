@@ -19,7 +19,8 @@ from airflow_provider_segexport.plugins.labels import REMOVALS
 from airflow_provider_segexport.plugins.run_facts import facts_of
 from airflow_provider_segexport.plugins.verification_history import KINDS
 from airflow_provider_segexport.storage.folder_names import task_folder
-from airflow_provider_segexport.storage.journal import Entry, Journal, State
+from airflow_provider_segexport.storage.journal import Journal
+from airflow_provider_segexport.storage.journal_entries import Entry, State, upserted_rows
 from airflow_provider_segexport.storage.json_file import read_object
 from airflow_provider_segexport.storage.paths import StoragePath, list_names
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
@@ -195,8 +196,7 @@ def _outcome(name: str, count: int, summary: Mapping[str, Any]) -> BarPart:
 
 def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
     entries = _entries(folder)
-    upserts = [entry for entry in entries.values() if entry.state is State.SETTLED and not entry.is_removal]
-    counts = planned.counts_so_far(sum(entry.accepted for entry in upserts), sum(entry.rejected for entry in upserts))
+    counts = planned.counts_so_far(*upserted_rows(entries.values()))
     pending = counts.pop("pending")
     entries_of_plan = {
         "vendor": facts.vendor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -77,6 +78,12 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def may_leave_until(self) -> float:
         """When the call of an intent was due at the latest, in epoch seconds."""
         return self.written_at + (AHEAD_VALID_S if self.ahead else 0.0)
+
+
+def upserted_rows(entries: Iterable[Entry]) -> tuple[int, int]:
+    """Return how many profiles the vendor has accepted and rejected so far. Removals are of people, and not counted."""
+    settled = [entry for entry in entries if entry.state is State.SETTLED and not entry.is_removal]
+    return sum(entry.accepted for entry in settled), sum(entry.rejected for entry in settled)
 
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Entry)

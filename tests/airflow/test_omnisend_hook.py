@@ -132,6 +132,14 @@ def test_where_calls_are_counted(hook, monkeypatch, tmp_path):
     assert f"{tmp_path}/shared" == rate_limit_store()
 
 
+def test_a_store_that_is_no_url_is_refused_without_its_password(monkeypatch):
+    """The error ends the task, because no retry changes the configuration."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__RATE_LIMIT_STORE", "redis://:pass]word@host:6379/0")
+    with pytest.raises(InvalidConnection, match="rate_limit_store") as raised:
+        rate_limit_store()
+    assert "pass]word" not in str(raised.value)
+
+
 def test_a_segment_for_the_default_tag(hook, vendor):
     """Made where there is none; the hook returns its id."""
     vendor.get(f"{API}/segments", json={"segments": [], "paging": {"hasMore": False}})

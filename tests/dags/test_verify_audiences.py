@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
@@ -56,3 +57,12 @@ def test_an_entry_with_an_argument_that_is_not_passed_on_is_refused(stage, verif
     """`repair` is the form's, so that no entry repairs every week."""
     monkeypatch.setenv("AIRFLOW_VAR_SEGEXPORT_VERIFIED", json.dumps([{"conn_id": exported, "repair": True}]))
     assert str(run(stage, verifying).task("choose").state) == "failed"
+
+
+def test_it_fails_if_a_verification_failed(stage, verifying, exported, monkeypatch):
+    """A DAG run counts as a success if its last task succeeds, whatever happened before."""
+    entries = json.loads(os.environ["AIRFLOW_VAR_SEGEXPORT_VERIFIED"])
+    monkeypatch.setenv("AIRFLOW_VAR_SEGEXPORT_VERIFIED", json.dumps([*entries, {"conn_id": exported, "audience": "0"}]))
+    ended = run(stage, verifying, min_match_rate=0.5)
+    assert (ended.task("verify", 0).state, ended.task("verify", 1).state) == ("success", "failed")
+    assert (ended.task("check").state, str(ended.dag_run.state)) == ("upstream_failed", "failed")

@@ -113,7 +113,14 @@ def test_proxies_and_a_client_certificate_come_from_the_extra(connect, requests_
 
 
 @pytest.mark.parametrize(
-    "extra", [{"verify": "/no/such/bundle.pem"}, {"cert": "/no/such/cert.pem"}, {"proxies": "http://p"}]
+    "extra",
+    [
+        {"verify": "/no/such/bundle.pem"},
+        {"cert": "/no/such/cert.pem"},
+        {"proxies": "http://p"},
+        {"proxies": {"https": "http://[fe80::1"}},
+        {"proxies": {"https": "http://user:pass]word@p"}},
+    ],
 )
 def test_transport_that_cannot_work_is_refused_in_words(connect, extra):
     """A path that is not there would come up as a riddle in the first call."""

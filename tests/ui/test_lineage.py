@@ -36,6 +36,12 @@ if __name__ == "__main__":
         ("file:///data/vip/", ("file", "/data/vip/")),
         ("s3://aws_default@lake/vip/2026-11-24/", ("s3://lake", "vip/2026-11-24/")),
         ("gs://lake/vip", ("gs://lake", "vip")),
+        ("s3://lake", ("s3://lake", "/")),
+        ("/data/part-?.parquet", ("file", "/data/part-?.parquet")),
+        ("/data/a#1/x.parquet", ("file", "/data/a#1/x.parquet")),
+        ("s3://aws_default@lake/vip/part-?.parquet", ("s3://lake", "vip/part-?.parquet")),
+        ("s3://lake/vip#1/x.parquet", ("s3://lake", "vip#1/x.parquet")),
+        ("delta:/data/vip#1", ("file", "/data/vip#1")),
     ],
 )
 def test_a_segment_is_named_as_openlineage_names_files(text, dataset):
