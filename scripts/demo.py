@@ -55,7 +55,7 @@ def summaries() -> list[dict[str, Any]]:
 def batches_settled() -> int:
     """Return the number of batches with a result so far, over all exports."""
     journals = HOME.glob("state/runs/**/journal.jsonl")
-    return sum(path.read_bytes().count(b'"state": "settled"') for path in journals)
+    return sum(path.read_bytes().count(b'"state":"settled"') for path in journals)
 
 
 class Runs:
@@ -63,6 +63,7 @@ class Runs:
 
     def __init__(self, stage: Stage, profiles: int, stages: list[str]) -> None:
         self._exports = len(stage.vendors) * len(SEGMENTS)
+        self._is_ready = False
         command = [sys.executable, str(CHECKOUT / "scripts" / "demo_dags.py"), DAY, str(profiles), *stages]
         with (HOME / "airflow.log").open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own script
@@ -75,13 +76,16 @@ class Runs:
                 text=True,
             )
 
-    def run_next(self, message: str, progress: Progress, kill_at: int = 0) -> bool:
+    def run_next(
+        self, message: str, progress: Progress, *, kill_at: int = 0, earlier: tuple[int, int] = (0, 0)
+    ) -> bool:
         """Run the next DAG to its end.
 
         Args:
             message: text of the progress line.
             progress: the progress line.
             kill_at: number of batches with a result after which the process is killed; 0 for never.
+            earlier: numbers of exports and of batches with a result on an earlier day, which are not counted.
 
         Returns:
             Whether the DAG run succeeded.
@@ -89,20 +93,24 @@ class Runs:
         child, output = self._child, self._child.stdout
         if child.stdin is None or output is None:
             raise SystemExit("The process has no pipes.")
-        while not select.select([output], [], [], 0.2)[0]:
-            progress.show("starting Airflow")
-        if not output.readline():
+        if not self._is_ready:
+            while not select.select([output], [], [], 0.2)[0]:
+                progress.show("starting Airflow")
+            self._is_ready = bool(output.readline())
+        if not self._is_ready:
             return False
         child.stdin.write("go\n")
         child.stdin.flush()
-        while not select.select([output], [], [], 0.02 if kill_at else 0.2)[0] and child.poll() is None:
-            done, settled = len(summaries()) % (self._exports + 1), batches_settled()
+        while not select.select([output], [], [], 0.02 if kill_at else 0.2)[0]:
+            done, settled = len(summaries()) - earlier[0], batches_settled() - earlier[1]
             exporting = f": {done} of {self._exports} done, {settled} batches settled"
             progress.show(message + (exporting if settled else ""))
             if kill_at and settled >= kill_at:
                 self.stop()
                 return False
-        return child.poll() in {None, 0} and (child.poll() is None or child.wait() == 0)
+        # A process that has failed closes the pipe some time before it ends, so its exit code may not be known yet.
+        self._is_ready = bool(output.readline())
+        return self._is_ready
 
     def stop(self) -> None:
         """Kill the process if it is still running."""
@@ -138,7 +146,7 @@ def main() -> int:
         if succeeded:
             seed_opt_outs(stage)
             succeeded = runs.run_next("exporting", progress, kill_at=5 if arguments.kill else 0)
-        if arguments.kill:
+        if arguments.kill and not succeeded:
             print(f"\n  killed with {batches_settled()} batches settled; running it again")
             runs = Runs(stage, arguments.profiles, ["export", "refresh+1", "export+1"])
             succeeded = runs.run_next("exporting", progress)
@@ -147,8 +155,9 @@ def main() -> int:
         if succeeded:
             print(f"\nDay 1, {DAY}: every profile is new.\n")
             print_table(stage, first)
-            succeeded = runs.run_next("the next day: unifying", progress) and runs.run_next(
-                "the next day: exporting", progress
+            earlier = len(first), batches_settled()
+            succeeded = runs.run_next("the next day: unifying", progress, earlier=earlier) and runs.run_next(
+                "the next day: exporting", progress, earlier=earlier
             )
             progress.end()
         if not succeeded:

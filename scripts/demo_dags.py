@@ -4,7 +4,8 @@ Usage: python scripts/demo_dags.py DAY PROFILES refresh|export|refresh+1|export+
 
 `+1` is the next day: its export also removes leavers (`mirror`).
 
-Before each DAG, the script prints `ready` and waits for a line on standard input.
+Before each DAG, the script prints `ready` and waits for a line on standard input. After the last DAG it prints `ready`
+once more. If a DAG run fails, the script ends without another line.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def main() -> int:
         run = bag.dags[name].test(run_conf=conf, run_after=moment, logical_date=moment)
         if str(run.state) != "success":
             return 1
+    output.write("ready\n")
     return 0
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,17 @@ OPT_OUTS_AT = ("campaign_monitor", "constant_contact", "omnisend")
 
 @dataclass
 class Stage:
-    """The simulator, and Airflow's configuration for it."""
+    """The simulator, and Airflow's configuration for it.
+
+    Attributes:
+        url: the simulator's URL.
+        vendors: the vendors as the simulator's control API describes them, by connection type.
+        fernet_key: Airflow's encryption key, the same for all processes of the demo.
+    """
 
     url: str
     vendors: dict[str, Any]
+    fernet_key: str = field(default_factory=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode(), repr=False)
 
     def get(self, path: str) -> Any:
         """Read from the simulator's control API."""
@@ -50,6 +59,8 @@ class Stage:
         variables = {
             "AIRFLOW_HOME": str(airflow),
             "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+            # A process that continues after a kill reads the logins that the first process has encrypted.
+            "AIRFLOW__CORE__FERNET_KEY": self.fernet_key,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow}/airflow.db",

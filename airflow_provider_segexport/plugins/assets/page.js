@@ -46,7 +46,7 @@ function follow() {
 function leave(event) {
   const link = event.target instanceof Element ? event.target.closest("a[data-out]") : null;
   const host = airflow();
-  if (!link || !host) return;
+  if (!link || !host || event.button > 1) return; // the right button opens the browser's menu
   event.preventDefault();
   const outer = host.document.createElement("a");
   outer.href = link.href;
