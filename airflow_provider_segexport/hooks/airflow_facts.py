@@ -1,4 +1,4 @@
-"""Asks Airflow, from a task, about DAGs, tasks and connections that audiences belong to."""
+"""Reads the state of DAGs, tasks and connections through the API that Airflow offers to a running task."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def exports_disabled(conn_id: str) -> bool:
 
 
 def task_state(owner: str) -> str:
-    """Return `running` or `failed` for a task instance whose export has recorded no end; empty if unknown.
+    """Return `running` or `failed` for a task instance whose attempt has no recorded end; empty if unknown.
 
     Args:
         owner: `dag/task/run/map index`.

@@ -26,29 +26,29 @@ EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>"})
 """Texts, in lower case, that count as no value: an empty template, and the nulls of Python, JSON, NumPy and pandas."""
 
 
-def is_several(given: Any) -> bool:
-    """Return whether a value holds items, such as a list or the results of a mapped task, which Airflow reads late."""
+def is_collection(given: Any) -> bool:
+    """Return whether a value is a list, a set, or the lazy sequence of a mapped task's results."""
     return isinstance(given, Sequence | set | frozenset) and not isinstance(given, str | bytes | bytearray)
 
 
-def is_nothing(given: Any) -> bool:
-    """Return whether a value is empty: None, blank, one of `EMPTY_TEXTS`, an empty list, or a list with one."""
+def is_empty(given: Any) -> bool:
+    """Return whether a value is empty: None, one of `EMPTY_TEXTS`, an empty list, or a list with an empty item."""
     if given is None:
         return True
     if isinstance(given, Mapping) or hasattr(given, "__arrow_c_stream__"):
         return False
-    if is_several(given):
-        return not given or any(map(is_nothing, given))
+    if is_collection(given):
+        return not given or any(map(is_empty, given))
     text = trimmed(str(given))
     if text.lower() in EMPTY_TEXTS:
         return True
     items = literal(text) if text.startswith(("[", "(")) else None
-    return isinstance(items, list | tuple) and is_nothing(items)
+    return isinstance(items, list | tuple) and is_empty(items)
 
 
 def optional(given: Any) -> str | None:
     """Return a text; None if the value is empty."""
-    return None if is_nothing(given) else trimmed(str(given))
+    return None if is_empty(given) else trimmed(str(given))
 
 
 def text(given: Any, name: str) -> str:
@@ -76,7 +76,7 @@ def folder(given: Any, name: str) -> str:
 
 
 def audience(given: Any, name: str) -> str:
-    """The vendor's id of an audience, or `name:` and a name, whose spaces are kept as they are given."""
+    """Return the vendor's id of an audience, or `name:` and a name. Spaces at the ends of a name are kept."""
     if isinstance(given, str) and given.startswith(NAME_PREFIX):
         return given
     return text(given, name)
@@ -155,7 +155,7 @@ def mapping(given: Any, name: str) -> dict[str, str]:
             "mapping as JSON text."
         )
     for field, column in columns.items():
-        if not isinstance(field, str) or not isinstance(column, str) or is_nothing(column):
+        if not isinstance(field, str) or not isinstance(column, str) or is_empty(column):
             raise InvalidArgument(
                 f"`{name}` maps the field {field!r} to the column {column!r}. To fix: name a column, or remove the "
                 f"field from `{name}`."
@@ -167,7 +167,7 @@ def number(given: Any, name: str) -> int:
     """Return a whole number."""
     given = scalar(given)
     digits = f"{given:.0f}" if isinstance(given, float) and given.is_integer() else str(given).strip()
-    digits = digits.removesuffix(".0")  # a template renders a param of type number so
+    digits = digits.removesuffix(".0")  # a template renders a param of type `number` as 5.0
     if not digits.isdecimal():
         raise InvalidArgument(f"`{name}` is {given!r}. To fix: pass a whole number.")
     return int(digits)
@@ -189,15 +189,15 @@ def refuse_unrendered(given: Any, name: str) -> None:
     """
     if isinstance(given, Mapping):
         given = [*given, *given.values()]
-    if is_several(given):
+    if is_collection(given):
         for item in given:
             refuse_unrendered(item, name)
         return
-    written = given if isinstance(given, str) else getattr(given, "uri", None)
-    written = str(given) if hasattr(given, "iterdir") else written
-    if isinstance(written, str) and ("{{" in written or "{%" in written):
+    text = given if isinstance(given, str) else getattr(given, "uri", None)
+    text = str(given) if hasattr(given, "iterdir") else text
+    if isinstance(text, str) and ("{{" in text or "{%" in text):
         raise InvalidArgument(
-            f"`{name}` contains a template that was not rendered: {written!r}. Nothing was sent. Airflow renders "
+            f"`{name}` contains a template that was not rendered: {text!r}. Nothing was sent. Airflow renders "
             "templates in arguments of operators, and only once. To fix: pass the value itself to a hook; do not put "
             "a template into the result of a template; in an f-string write `{{{{ ds }}}}` for "
             "`{{ ds }}`."
@@ -205,7 +205,7 @@ def refuse_unrendered(given: Any, name: str) -> None:
 
 
 def flag(given: Any, name: str) -> bool:
-    """Return a boolean; a template or a form may give a word."""
+    """Return a boolean, also from a word such as `yes`, which a template or a form may give."""
     value = yes_no(scalar(given))
     if value is None:
         raise InvalidArgument(f"`{name}` is {given!r}. To fix: pass true or false.")

@@ -17,7 +17,8 @@ UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 """Units per second: s, ms, µs, ns. Between 2000 and 2100 the ranges of two units do not overlap."""
 
 MAX_AHEAD = timedelta(days=2)
-"""A day begins up to 14 hours earlier in another time zone, and a clock may be wrong by a day."""
+"""How far a snapshot's time may be after this machine's time: a day begins up to 14 hours earlier in another time zone,
+and a clock may be wrong by a day."""
 
 DAY_DIGITS, SECOND_DIGITS = 8, 14
 """Digits of 20260305 and 20260305020000: native rendering turns `ds_nodash` and similar texts into numbers."""
@@ -45,11 +46,11 @@ def as_of(context: Mapping[str, Any], given: Any = None) -> datetime:
 
 
 def check_not_future(moment: datetime, now: datetime) -> datetime:
-    """Return a snapshot's time, unless it is too far in the future to be true.
+    """Return a snapshot's time after a check that it is not in the future.
 
     Args:
-        moment: the time.
-        now: the time of this machine, whose clock may be wrong by a day.
+        moment: the snapshot's time.
+        now: this machine's time.
 
     Raises:
         InvalidSegment: it is more than `MAX_AHEAD` after `now`. All later runs would count as older than this one.
@@ -73,7 +74,7 @@ def run_time(context: Mapping[str, Any]) -> datetime:
 
 
 def moment(given: Any, name: str = "as_of") -> datetime:
-    """Return the time that a value means. A time without a zone is UTC; a date means its start.
+    """Convert a value to a time. A time without a zone is in UTC; a date means its start.
 
     Args:
         given: a datetime (pendulum's and pandas' too), a date, a NumPy datetime64, ISO 8601 text, a number such as
@@ -84,11 +85,11 @@ def moment(given: Any, name: str = "as_of") -> datetime:
         InvalidSegment: the value is none of these.
     """
     try:
-        read = _moment(given, name)
-        read.astimezone(UTC)
+        converted = _moment(given, name)
+        converted.astimezone(UTC)
     except OverflowError:  # a number that no float holds, or a time that is before the year 1 or after 9999 in UTC
         raise _invalid_time(given, name) from None
-    return read
+    return converted
 
 
 def _moment(given: Any, name: str) -> datetime:

@@ -1,7 +1,7 @@
-"""Records an attempt while it runs: `run -> running, waiting, finished, failed or skipped, with the error's sentence`.
+"""Records the state of an attempt for the UI: `run -> running, waiting, finished, failed or skipped, with the error`.
 
-A state path that cannot be written does not fail the run. In object storage a thread writes the record while the run
-goes on; the run waits only for the record of its end.
+A state path that cannot be written does not fail the run. In object storage a thread writes the record, so the run
+waits only for the record of its end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException, Airfl
 
 from airflow_provider_segexport.errors import InvalidArgument, SegexportError
 from airflow_provider_segexport.hooks.arguments import audience as audience_argument
-from airflow_provider_segexport.hooks.arguments import is_nothing
+from airflow_provider_segexport.hooks.arguments import is_empty
 from airflow_provider_segexport.hooks.failures import (
     SKIPPED,
     TIMED_OUT,
@@ -49,8 +49,8 @@ class AttemptRecord:
     """The record of one running attempt.
 
     Attributes:
-        attempt: as it was written last, or is being written.
-        file: where it is written; None if the state path cannot be used.
+        attempt: its current state, which is stored or being stored.
+        file: the file of the record; None if the state path cannot be used.
     """
 
     attempt: Attempt
@@ -84,18 +84,18 @@ class AttemptRecord:
             return
         try:
             record(self.file, attempt, self._earlier)
-            self._earlier = None  # only the first write comes right after the reading
+            self._earlier = None  # what `begin` has read is current for the first write only
             self._written = attempt
         except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
             self._warned = True
             log.warning("Giving up recording this attempt for the UI (error=%s)", type(error).__name__)
 
     def configured(self, session: VendorSession, audience: str) -> None:
-        """Record vendor and audience argument. If the argument has changed, the audience is unknown again."""
+        """Record the vendor and the audience argument. If the argument has changed, forget the audience of before."""
         audience = str(audience or session.settings.audience or "")
         unknown: dict[str, Any] = {"ledger": (), "audience_name": ""}
-        is_other = audience != self.attempt.audience
-        self.update(vendor=session.vendor.name, audience=audience, **(unknown if is_other else {}))
+        has_changed = audience != self.attempt.audience
+        self.update(vendor=session.vendor.name, audience=audience, **(unknown if has_changed else {}))
 
     def resolved(self, audience: Audience, ledger: StoragePath) -> None:
         """Record the audience that the vendor has reported, and the path of its ledger."""
@@ -104,9 +104,12 @@ class AttemptRecord:
             self.update(ledger=parts, audience_name=audience.audience_name)
 
     def ended(self, result: object) -> None:
-        """Record the end of a try without an error: a report, or jobs that the run waits for.
+        """Record the end of a try that had no error.
 
-        Only the first call counts: a run records its end beside its last requests.
+        A run calls this while it writes its last files, and its caller calls it again. Only the first call counts.
+
+        Args:
+            result: the report, or any other object if the run waits for jobs.
         """
         if self.attempt.status is not Status.RUNNING:
             return
@@ -116,23 +119,23 @@ class AttemptRecord:
             self._end(status=Status.WAITING, code="", error="")
 
     def stopped(self, status: Status, code: str, error: str) -> None:
-        """Record an error.
+        """Record the error that ends a try.
 
         Args:
-            status: how the try ends.
+            status: failed or skipped, or waiting if the task tries again without using up a retry.
             code: the error's code.
-            error: its sentence, without personal data.
+            error: the error's text, without personal data.
         """
         ended_at = 0.0 if status is Status.WAITING else Interruptible.clock()
         self._end(status=status, ended_at=ended_at, code=code, error=error)
 
 
 def audience_text(given: object) -> str:
-    """Return the `audience` argument as an export reads it; empty if it names none, as in the text `None`.
+    """Return the `audience` argument as an export reads it; empty if it is empty, such as the text `None`.
 
-    Of a value that no audience can be, only the type is returned, because a frame of profiles may be passed by mistake.
+    If the value cannot be an audience, only its type is returned, because it may be a frame of profiles.
     """
-    if is_nothing(given):
+    if is_empty(given):
         return ""
     try:
         return audience_argument(given, "audience")[:MAX_AUDIENCE_CHARS]
@@ -147,7 +150,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: ob
         conn_id: the Airflow connection.
         audience: the `audience` argument; empty for the connection's default.
         identity: DAG, task, run and map index, or `hook` and its connection.
-        dry_run: the argument as it was given: the run only plans if it means yes.
+        dry_run: the argument `dry_run` as it was given: a boolean, a word or a template's result.
     """
     is_dry_run = yes_no(scalar(dry_run)) is True
     attempt = Attempt("/".join(identity), conn_id=conn_id, audience=audience, dry_run=is_dry_run)
@@ -179,11 +182,11 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: ob
 def recorded(
     attempt: AttemptRecord, waits: Callable[[SegexportError], bool] = lambda _: False
 ) -> Iterator[AttemptRecord]:
-    """Record the exception that ends a try.
+    """Record the exception that ends a try, and raise it again.
 
     Args:
-        attempt: its record.
-        waits: returns whether the task waits after an error, instead of failing.
+        attempt: the attempt's record.
+        waits: returns whether the task waits after an error instead of failing.
     """
     try:
         yield attempt
@@ -208,7 +211,7 @@ def recorded(
 
 
 def _log_end(status: Status, code: str, sentence: str) -> None:
-    """Log why the task is skipped, because Airflow does not, and the code of an error, which Airflow logs."""
+    """Log why a task is skipped, which Airflow does not log. Of an error, which Airflow logs, log the code."""
     if status is Status.SKIPPED:
         log.info("Skipping the export (code=%s): %s", code, sentence)
     elif status is Status.FAILED:

@@ -92,7 +92,7 @@ def without_conn_id(text: str, conn_id: str) -> str:
     """Return the text with 'this connection' in place of the connection's id.
 
     Airflow's Test button tests a connection under a random id (`routes/public/connections.py`, Airflow 3.3.2), which
-    its user has never seen.
+    the user of the form does not know.
     """
     shown = re.escape(repr(conn_id))
     text = re.sub(rf"\b([Cc])onnection {shown}", lambda match: f"{'T' if match[1] == 'C' else 't'}his connection", text)

@@ -97,7 +97,7 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
     @cached_property
     @fatal_errors_translated()
     def connection(self) -> Any:
-        """The Airflow connection. It is read once, because Airflow can be asked in the main thread only."""
+        """The Airflow connection. It is read once, in the main thread, because other threads cannot ask Airflow."""
         return read_connection(self.conn_id)
 
     @cached_property
@@ -189,11 +189,13 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             raise AirflowException(f"{url.netloc}{url.path} returned {response.status_code} {response.reason}.")
 
     def _set_base_url(self, connection: Any) -> None:
+        """Use the base URL of the settings, where HttpHook would build one from the connection."""
         self.base_url = self.settings.endpoint.base_url
         self._base_url_initialized = True
 
     @cached_property
     def _auth(self) -> Any:
+        """The authentication of every session of this hook."""
         return self.auth(self.connection, extras(self.connection.extra))
 
     def mask_basic_auth(self, user: str, password: str) -> None:
@@ -208,10 +210,10 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
 
     @property
     def quota_account(self) -> str:
-        """The name under which the account's calls are counted; derived from the connection, before the first call.
+        """The name under which the account's calls are counted. It is known before the first call.
 
-        It is the login, because an API user or a client id has a quota of its own; without a login it is the key. Two
-        keys of one account are therefore counted separately, although the vendor may count them together.
+        It is the connection's login, because an API user or a client id has a quota of its own. Without a login it is
+        the key, so two keys of one account are counted separately, although the vendor may count them together.
         """
         return str(self.connection.login or self.connection.password or self.conn_id)
 

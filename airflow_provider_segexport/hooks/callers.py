@@ -52,7 +52,7 @@ class Try(NamedTuple):
 
 
 NO_TRY = Try()
-"""Outside a task."""
+"""The try of a caller outside a task."""
 
 
 @dataclass(frozen=True, slots=True)

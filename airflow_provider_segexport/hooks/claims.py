@@ -18,15 +18,16 @@ from airflow_provider_segexport.hooks.callers import Caller
 from airflow_provider_segexport.storage.private import FILE_MODE, own_folder
 
 NO_LOCKS = -1
-"""In place of a descriptor, outside a task or where files cannot be locked."""
+"""Takes the place of a file descriptor outside a task, and where files cannot be locked."""
 
 
 @contextmanager
 def claimed(caller: Caller) -> Iterator[Caller]:
-    """Hold the identity of a caller on this machine during the block.
+    """Hold the identity of a caller on this machine during the block, and yield the caller.
 
-    If another process holds it, the process id is added to the index, and a retry makes a new plan. That index may be
-    taken too, by the call of this number. Outside a task every call has an identity of its own.
+    If another process of the task holds the identity, the caller gets the process id after its map index. A retry has
+    another process id, so it makes a new plan. The task's call of that number may hold the new identity, so it is
+    claimed in the same way. Outside a task every call has an identity of its own.
 
     Raises:
         FatalError: another user may have created the folder of the locks.
@@ -61,7 +62,7 @@ def _claim(file: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        except FileNotFoundError:  # its holder has ended and removed it
+        except FileNotFoundError:  # the process that held the file has ended and removed it
             pass
         except OSError:
             os.close(descriptor)
@@ -70,6 +71,7 @@ def _claim(file: Path) -> int | None:
 
 
 def _file(run: str) -> Path:
+    """Return the lock file of a run."""
     return (
         own_folder("segexport-claims")
         / hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

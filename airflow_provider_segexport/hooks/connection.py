@@ -1,4 +1,4 @@
-"""Reads an Airflow connection, and checks who may use it: `fields -> ConnectionSettings`."""
+"""Reads an Airflow connection, and checks which DAGs may use it: `fields -> ConnectionSettings`."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def _seconds_of_text(text: str) -> float:
     for pattern in (_CLOCK, _ISO):
         parts = pattern.fullmatch(text)
         if parts and any(parts.groups()):
-            days, hours, minutes, rest = (float(part or 0) for part in parts.groups())
-            return days * 86_400 + hours * 3600 + minutes * 60 + rest
+            days, hours, minutes, secs = (float(part or 0) for part in parts.groups())
+            return days * 86_400 + hours * 3600 + minutes * 60 + secs
     total, end = 0.0, 0
     while part := _PART.match(text, end):
         if part[2] not in UNITS:

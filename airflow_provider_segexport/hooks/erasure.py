@@ -1,4 +1,4 @@
-"""Gives an erasure what it needs of Airflow: connections, the state path, and the states of tasks."""
+"""Connects an erasure with Airflow: with its connections, the state path, and the states of tasks."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def erasure_deps(
     """
 
     def remove_at_vendor(record: PersonRecord, person: Person) -> str:
+        """Take the person out of the record's audience; return what was done."""
         if not record.conn_id:
             raise InvalidConnection(
                 "The audience's history names no connection. To fix: remove the person at the vendor by hand."

@@ -69,10 +69,10 @@ class Exporting:
         job_timeout: float | str | dt.timedelta = 21_600,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
-        """Export a segment as `SegmentExportOperator` does, wait here for the vendor's jobs, and return the report.
+        """Export a segment with the arguments of `SegmentExportOperator`, wait for its jobs here, and return the report.
 
         Args:
-            segment: also a frame: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
+            segment: paths, or a frame: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
             dag_id: the DAG of the running task. Any other value is refused. It gives no access to the connection.
 
         Raises:
@@ -85,6 +85,7 @@ class Exporting:
 
 
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
+    """Check and run an export; `given` has the arguments of `hook.export` by name."""
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.attempts import audience_text, begin, recorded  # noqa: PLC0415
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415

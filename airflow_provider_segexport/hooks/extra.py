@@ -14,6 +14,8 @@ from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.yes_no import blank, yes_no
 
 QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+"""Quotation marks that may be copied together with a credential."""
+
 CERT_FILES = (1, 2)
 """Number of files in `cert`: one file with both, or the certificate and its key."""
 
@@ -126,10 +128,10 @@ def _existing_path(conn_id: str, name: str, path: Any) -> str:
     return path
 
 
-def _wrong_type(conn_id: str, name: str, value: Any, wanted: str) -> InvalidConnection:
+def _wrong_type(conn_id: str, name: str, value: Any, expected: str) -> InvalidConnection:
     """Return the error for a value of the wrong type in the extra. It does not show the value, which may be secret."""
     return InvalidConnection(
-        f"Connection {conn_id!r}: `{name}` in the extra is of type {type(value).__name__}. To fix: make it {wanted}."
+        f"Connection {conn_id!r}: `{name}` in the extra is of type {type(value).__name__}. To fix: make it {expected}."
     )
 
 

@@ -31,14 +31,14 @@ NO_SPACE = "No space left on device"
 RETRY_RESUMES = "A retry resumes where this try stopped."
 
 UNEXPECTED, TIMED_OUT, SKIPPED, WORKER_LOST = "unexpected", "execution-timeout", "skipped", "worker-lost"
-"""Codes of ends that no exception of this package describes."""
+"""Error codes of tries that end without an exception of this package."""
 
 
 class RetryLater(AirflowException):
     """A retry may succeed.
 
     Attributes:
-        retry_after_s: seconds to wait before it, as the vendor asks; None if the vendor names no time.
+        retry_after_s: seconds that the vendor asks to wait before the retry; None if the vendor names no time.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -77,8 +77,8 @@ def airflow_exception(error: SegexportError) -> SegexportError:
 
 def _combined(own: type[SegexportError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SegexportError:
     """Create an instance of a combined class, without the constructor of the package's own class."""
-    probe = restored(own, args, attributes)
-    return restored(_combined_class(own, airflow_class(probe)), args, attributes)
+    error = restored(own, args, attributes)
+    return restored(_combined_class(own, airflow_class(error)), args, attributes)
 
 
 def _combined_class(own: type[SegexportError], airflow: type[AirflowException]) -> type[SegexportError]:
@@ -106,11 +106,11 @@ def unexpected_text(error: Exception) -> str:
         )
     if isinstance(error, OSError):
         text = f": {os.strerror(error.errno)}" if error.errno else ""
-        file = error.filename2 or error.filename  # a rename names both, and the second one is taken
+        file = error.filename2 or error.filename  # a rename names both, and the target is the one that exists
         if error.errno in {errno.EISDIR, errno.ELOOP} and file:
             return (
-                f"The file {file} cannot be read or written: {NO_FILES[error.errno]}. To fix: give what has "
-                f"this name another one. {RETRY_RESUMES}"
+                f"The file {file} cannot be read or written: {NO_FILES[error.errno]}. To fix: move "
+                f"or rename the folder or link at this path. {RETRY_RESUMES}"
             )
         return (
             f"Segment, run folder or ledger cannot be reached ({name}{text}). To fix: check the disk or the object "
@@ -139,8 +139,8 @@ def translated_errors() -> Iterator[None]:
 def fatal_errors_translated() -> Iterator[None]:
     """Raise an error that no retry mends as one of Airflow's exceptions, without its causes.
 
-    The public methods of a hook do this, so that a task that calls them in a `@task` fails as an operator's task does.
-    Each other error stays as it is, and the task's `retries` decide.
+    The public methods of a hook do this, so that a `@task` that calls them fails as an operator's task does. Any other
+    error is raised unchanged, so the task's `retries` decide.
     """
     try:
         yield

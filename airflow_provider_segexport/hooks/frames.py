@@ -1,4 +1,4 @@
-"""Writes a frame to a segment's file: `frame -> Parquet with the mapped columns`."""
+"""Writes a frame to a Parquet file, which is then exported: `frame -> Parquet with the mapped columns`."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def _mapped_columns(given: Mapping[str, Any]) -> list[str]:
     """Return the names of the columns that an export reads."""
     columns: list[str] = []
     for name in ("field_mapping", "custom_fields"):
-        if not arguments.is_nothing(given[name]):
+        if not arguments.is_empty(given[name]):
             columns += arguments.mapping(given[name], name).values()
     consent_column = given["consent_column"]
-    if isinstance(consent_column, str) and not arguments.is_nothing(consent_column):
+    if isinstance(consent_column, str) and not arguments.is_empty(consent_column):
         columns.append(arguments.text(consent_column, "consent_column"))
     columns += proof_columns(given)
     return list(dict.fromkeys(columns))
@@ -103,7 +103,7 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
 
 
 def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Yield the stream in tables of about a row group each."""
+    """Yield the stream's rows in tables of about `ROW_GROUP_ROWS` rows."""
     batches: list[pa.RecordBatch] = []
     rows = 0
     for batch in reader:
@@ -181,7 +181,7 @@ def _collected(frame: Any, columns: Sequence[str]) -> Any:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "polars":
             raise
-        raise InvalidSegment(  # the text of the error may quote a value
+        raise InvalidSegment(  # the error's text is left out, because it may quote a value
             f"The query of the {_type_name(frame)} failed ({type(error).__name__}). To fix: run `frame.collect()` in "
             "the task that makes it, and correct the query."
         ) from None
@@ -201,7 +201,7 @@ def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
             return pa.array(series, from_pandas=True)
         except (pa.ArrowException, TypeError, OverflowError):  # pyarrow's own errors, and Python's from its conversions
             return pa.array([_value_as_text(name, value) for value in series], pa.string())
-    except UnicodeEncodeError:  # its text has the value
+    except UnicodeEncodeError:  # the error's text quotes the value
         raise InvalidSegment(
             f"Column {name!r} of the DataFrame contains text that is not Unicode: half of a surrogate pair, as from a "
             "file that was read with errors='surrogateescape'. To fix: replace such characters, for example with "
@@ -236,25 +236,30 @@ def _value_as_text(name: str, value: Any) -> str | None:
 
 
 def _check_columns(columns: Sequence[str], names: Sequence[str], frame: Any) -> None:
-    """Check that each column exists exactly once."""
-    times = Counter(names)
+    """Check that each column exists exactly once.
+
+    Raises:
+        InvalidSegment: a column is missing, or exists several times.
+    """
+    occurrences = Counter(names)
     for column in columns:
-        if times[column] > 1:
+        if occurrences[column] > 1:
             raise InvalidSegment(
-                f"The {_type_name(frame)} has column {column!r} {counted(times[column], 'time')}. To fix: rename or "
-                "drop all but one."
+                f"The {_type_name(frame)} has column {column!r} {counted(occurrences[column], 'time')}. To fix: rename "
+                "or drop all but one."
             )
-        if not times[column]:
+        if not occurrences[column]:
             index = getattr(getattr(frame, "index", None), "names", ())
             if column in index:
                 raise InvalidSegment(
                     f"The {_type_name(frame)} has {column!r} as its index, and no such column. To fix: pass "
                     "`frame.reset_index()`."
                 )
-            nearest = difflib.get_close_matches(column, times, n=MAX_SUGGESTED_NAMES, cutoff=0.0)
+            nearest = difflib.get_close_matches(column, occurrences, n=MAX_SUGGESTED_NAMES, cutoff=0.0)
             raise InvalidSegment(
-                f"The {_type_name(frame)} has no column {column!r}. Nearest of its {counted(len(times), 'column')}: "
-                f"{', '.join(map(repr, nearest)) or 'none'}. To fix: correct the name in the mapping, or add it."
+                f"The {_type_name(frame)} has no column {column!r}. Nearest of its "
+                f"{counted(len(occurrences), 'column')}: {', '.join(map(repr, nearest)) or 'none'}. To fix: correct "
+                "the name in the mapping, or add it."
             )
 
 

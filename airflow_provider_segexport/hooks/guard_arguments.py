@@ -15,7 +15,7 @@ from airflow_provider_segexport.hooks.numpy_scalars import scalar
 def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
     """Return guards by name. Each value is a limit, `{"limit": ..., "action": ...}`, or None, which disables it."""
     values = arguments.literal(given.strip()) if isinstance(given, str) else given
-    if arguments.is_nothing(given):
+    if arguments.is_empty(given):
         values = {}
     if not isinstance(values, Mapping):
         raise InvalidArgument(
@@ -30,11 +30,11 @@ def guards(given: Any, name: str = "guards") -> dict[str, Guard | None]:
 
 
 def _guard(name: str, given: Any) -> Guard | None:
-    """Return one guard. A limit or an action that is not given is that of the default guard."""
+    """Return one guard; None if it is disabled. A limit or an action that is not given is that of the default guard."""
     if given is None:
         return None
     default = GUARDS.get(name)
-    values = _named(given)
+    values = _limit_and_action(given)
     if unknown := [key for key in values if key not in {"limit", "action"}]:
         raise InvalidArgument(
             f"Guard {name!r} has the unknown key {', '.join(map(repr, unknown))}. To fix: use `limit` and `action` "
@@ -56,10 +56,11 @@ def _guard(name: str, given: Any) -> Guard | None:
     return Guard(limit, action)
 
 
-def _named(given: Any) -> Mapping[Any, Any]:
-    """Return limit and action of a guard by name.
+def _limit_and_action(given: Any) -> Mapping[Any, Any]:
+    """Return a guard as `{"limit": ..., "action": ...}`, in which either key may be missing.
 
-    An operator names each limit in the DAG file, and an upstream task may return limit and action for it.
+    `SegmentExportOperator` wraps each value as `{"limit": value}`. If the value is a template or the output of a task,
+    it may itself become such a mapping.
     """
     values = given if isinstance(given, Mapping) else {"limit": given}
     inner = values.get("limit") if len(values) == 1 else None
@@ -68,7 +69,7 @@ def _named(given: Any) -> Mapping[Any, Any]:
 
 
 def _limit(given: Any) -> float | None:
-    """Return a number that is 0 or more; None if the value is none."""
+    """Return a number from 0; None for any other value."""
     given = scalar(given)
     if isinstance(given, bool):
         return None

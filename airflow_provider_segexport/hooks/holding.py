@@ -1,4 +1,4 @@
-"""Leases an audience for a single operation of a hook: `session, audience -> lease while the operation runs`."""
+"""Leases an audience for a single operation of a hook: `session, audience -> lease during a block`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def hold_audience(
     detail: str = "",
     is_running: Callable[[str], bool | None] = is_task_running,
 ) -> Iterator[None]:
-    """Be the only writer of an audience; each call in this thread is sent only while the lease is held.
+    """Hold the lease of an audience during the block. Calls of this thread are sent only while the lease is held.
 
     Args:
         session: the account; its clock is used.
         audience: the audience.
-        operation: one word for the message that another run gets.
-        detail: identifies this process; by default random digits.
-        is_running: returns whether another holder still runs; None if unknown.
+        operation: name of the operation, one word, for the error that another run gets.
+        detail: identifies this process; empty for random digits.
+        is_running: returns whether the holder of an earlier lease still runs; None if that is unknown.
 
     Raises:
         AudienceLocked: a run is writing the audience.

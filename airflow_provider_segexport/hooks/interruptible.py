@@ -1,4 +1,4 @@
-"""Waits that can be stopped, with a line in the log now and then."""
+"""Waits that can be stopped and that log a line every few minutes."""
 
 from __future__ import annotations
 
@@ -38,22 +38,28 @@ class Interruptible:
 
     @staticmethod
     def machine() -> Machine | None:
-        """Return this machine's clocks for the rate limit store; None if `clock` is not its wall clock, as in tests."""
+        """Return this machine's clocks for the rate limit store; None if `clock` is another clock, as in tests."""
         return this_machine()
 
     def request_stop(self) -> None:
-        """Stop what runs through this hook: waits end early, and no further call is made."""
+        """Stop the operations of this hook: waits end early, and no further call is made."""
         self.stop_requested = True
 
     def interruptible_sleep(self, seconds: float) -> None:
-        """Sleep until `request_stop` is called at the latest; log a line every `HEARTBEAT_S`."""
+        """Sleep for some seconds, but at most until `request_stop` is called. Log a line every few minutes."""
         while seconds > 0 and not self.stop_requested:
             self.heartbeat("Waiting (left_s=%.0f)", seconds, after_s=HEARTBEAT_S + 30)
             self.sleep(min(seconds, SLEEP_SLICE_S))
             seconds -= SLEEP_SLICE_S
 
     def heartbeat(self, text: str, *values: object, after_s: float = HEARTBEAT_S) -> None:
-        """Log a line if the last one was logged `after_s` seconds ago or earlier."""
+        """Log a line, unless this method has logged one in the last `after_s` seconds.
+
+        Args:
+            text: format of the line, as `logging` takes it.
+            values: values for the format.
+            after_s: seconds between two lines.
+        """
         now = self.clock()
         if self._heartbeat_at is None:
             self._heartbeat_at = now

@@ -1,7 +1,7 @@
 """Skips a run if its DAG has a newer one: `context -> AirflowSkipException with the reason, or nothing`.
 
 There is a newer run if the next run of the DAG's timetable is due, or if another run of the DAG, for a later time, is
-queued or running. If this is unknown, the run goes on, because the ledger prevents that an older snapshot overwrites a
+queued or running. If this is unknown, the run goes on, because the ledger never lets an older snapshot overwrite a
 newer one.
 """
 
@@ -43,10 +43,10 @@ def skip_unless_latest(context: Mapping[str, Any]) -> None:
 def newer_run(context: Mapping[str, Any]) -> str | None:
     """Return a sentence about a newer run; None if there is none, or if it is unknown."""
     run = context["dag_run"]
-    kind = _text(run.run_type)
-    if kind not in AUTOMATIC_RUN_TYPES:
+    run_type = _text(run.run_type)
+    if run_type not in AUTOMATIC_RUN_TYPES:
         return None
-    if kind == "scheduled" and (due := _due_if_known(context)):
+    if run_type == "scheduled" and (due := _due_if_known(context)):
         return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due"
     for other in _unfinished_runs(context):
         if is_newer(other, run):
@@ -69,20 +69,20 @@ def is_newer(other: Any, run: Any) -> bool:
         return False
     if other.partition_key == run.partition_key and run.partition_key is not None:
         return bool(other.run_after > run.run_after)
-    theirs, ours = _data_time(other), _data_time(run)
-    if theirs is None or ours is None or _other_dimensions(other) != _other_dimensions(run):
+    other_time, own_time = _data_time(other), _data_time(run)
+    if other_time is None or own_time is None or _other_dimensions(other) != _other_dimensions(run):
         return False
-    return theirs > ours
+    return other_time > own_time
 
 
 def _other_dimensions(run: Any) -> tuple[str, ...]:
-    """Return the dimensions of a run's partition key that are no time."""
+    """Return the dimensions of a run's partition key without the one that is a time."""
     parts = key_time(run.partition_key)
     return parts.others if parts else ()
 
 
 def _data_time(run: Any) -> datetime | None:
-    """Return the time that orders the runs of a DAG; None if the partition key contains no time."""
+    """Return the time of a run's data, by which runs are compared; None if the partition key contains no time."""
     if run.partition_key is None:
         ended: datetime = run.data_interval_end or run.logical_date or run.run_after
         return ended
@@ -97,9 +97,9 @@ def _describe_time(run: Any) -> str:
 def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
     """Yield the other runs of the DAG in which this task has not ended, the last created first.
 
-    The runs are found by the task's state in all runs, because Airflow 3.3.2 has no other list of them for a worker: it
-    counts runs by logical date only, which partitioned runs do not have. Its list of an asset's events fails while a
-    run that they created is queued (`DagRunAssetReference.start_date` may not be null there).
+    The task's states in all runs name the runs, because Airflow 3.3.2 has no better list for a worker. Its count of
+    runs is by logical date, which partitioned runs do not have. Its list of an asset's events fails while a run that
+    the events created is queued, because `DagRunAssetReference.start_date` may not be null.
     """
     ti = context["ti"]
     states = task_runner.RuntimeTaskInstance.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
@@ -108,7 +108,7 @@ def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:
             continue
         try:
             other = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=run_id))
-        except AirflowRuntimeError:  # the run was deleted
+        except AirflowRuntimeError:  # the run was deleted after its states were read
             continue
         if isinstance(other, DagRunResult) and _text(other.state) in UNFINISHED:
             yield other

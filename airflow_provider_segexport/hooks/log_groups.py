@@ -1,7 +1,7 @@
-"""Folds the log of a task by phase: Airflow's log view shows the lines from `::group::` to `::endgroup::` folded.
+"""Groups the log of a task by phase: Airflow's log view collapses the lines from `::group::` to `::endgroup::`.
 
-A warning is never folded: it ends the group, and the phase's next line begins another one. Every group is closed when
-the run ends, also with an error or a deferral, because Airflow's view folds an open group over all lines that follow.
+A warning is never in a group: it ends the group, and the phase's next line begins another group. Every group is closed
+when the run ends, also with an error or a deferral, because an open group would collapse all lines that follow.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class LogGroups(logging.Handler):
 
 @contextmanager
 def log_groups() -> Iterator[Callable[[Phase], None]]:
-    """Fold the log by phase while the block runs.
+    """Group the log by phase during the block.
 
-    Returns:
-        What to call when a phase begins. It does nothing outside a task, where nothing folds the lines, and in a block
-        within another one.
+    Yields:
+        A function to call when a phase begins. It does nothing outside a task, where no view collapses the lines, and
+        in a nested block.
     """
     if not _is_task() or any(isinstance(handler, LogGroups) for handler in PACKAGE_LOG.handlers):
         yield lambda _: None
@@ -88,7 +88,7 @@ def log_groups() -> Iterator[Callable[[Phase], None]]:
 
 @contextmanager
 def _locked(handler: logging.Handler) -> Iterator[None]:
-    """Hold the handler's lock: the threads that send calls log, too."""
+    """Hold the handler's lock, because the threads that send calls log too."""
     handler.acquire()
     try:
         yield

@@ -18,7 +18,7 @@ class Metric:
     """A metric. Every metric has the tag `vendor`.
 
     Attributes:
-        name: after `segexport.`.
+        name: the part after `segexport.`.
         kind: Airflow's kind of metric.
         meaning: what is counted or timed.
         tags: names of the tags besides `vendor`.
@@ -52,11 +52,11 @@ METRICS = (
 
 
 def record_end(vendor: str, result: Mapping[str, Any] | object) -> None:
-    """Record that a run has returned a report, or is deferred.
+    """Record that a run has returned a report, or waits for jobs.
 
     Args:
         vendor: the vendor's name.
-        result: the report; any other object means that the run waits for jobs.
+        result: the report; any other object if the run waits for jobs.
     """
     if not isinstance(result, Mapping):
         _count("runs", 1, vendor=vendor, status="deferred")

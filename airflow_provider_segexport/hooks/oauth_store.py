@@ -37,6 +37,8 @@ UNUSED_S = 180 * 86_400.0
 (its OAuth2 guide); those of other vendors expire earlier."""
 
 WRITE_RETRY_WAITS_S = (1, 2, 4)
+"""Seconds to wait before each repetition of a failed write."""
+
 STORE_DELAY_S = 2.0
 """Longest time, in seconds, between a renewal on another machine and its appearance in the store."""
 
@@ -118,11 +120,11 @@ class VariableStore:
     Args:
         conn_id: the connection that uses the login. Tasks record it, so that an unused login can be deleted.
         lock: the lock over all machines, with the text store.
-        first: the vendor, the base URL, the client id and, last, the refresh token of the connection.
+        key_parts: the vendor, the base URL, the client id and the refresh token of the connection.
     """
 
-    def __init__(self, conn_id: str, lock: VariableLock, first: Sequence[str]) -> None:
-        self.key = variable_key(*first)
+    def __init__(self, conn_id: str, lock: VariableLock, key_parts: Sequence[str]) -> None:
+        self.key = variable_key(*key_parts)
         self._conn_id = conn_id
         self._lock = lock
 
@@ -145,7 +147,7 @@ class VariableStore:
                 self._delete_unused()
 
     def lock(self) -> AbstractContextManager[Callable[[], None]]:
-        """Return the lock that one process at a time holds, over all machines, with a check that it still does."""
+        """Return the lock of the login, which one process on all machines holds. It yields a check that it is held."""
         return self._lock.hold(f"{self.key}{LOCK_SUFFIX}")
 
     def _add_connection(self) -> StoredLogin | None:
@@ -158,16 +160,16 @@ class VariableStore:
         return login
 
     def _delete_unused(self) -> None:
-        """Delete logins that this connection was the last to use, and logins whose tokens have expired."""
-        texts, expired_before = self._lock.store, self._lock.clock() - UNUSED_S
-        for key in texts.keys(VARIABLE_PREFIX):
+        """Delete logins that only this connection has used, and logins whose tokens have expired."""
+        variables, expired_before = self._lock.store, self._lock.clock() - UNUSED_S
+        for key in variables.keys(VARIABLE_PREFIX):
             login = self._read(key) if key != self.key else None
             if login is None:
                 continue
             others = tuple(conn_id for conn_id in login.conn_ids if conn_id != self._conn_id)
             is_user = in_task_or_trigger() and self._conn_id in login.conn_ids
             if login.token.renewed_at < expired_before or (is_user and not others):
-                texts.delete(key)
+                variables.delete(key)
             elif is_user:
                 self._write(key, replace(login, conn_ids=others))
 
@@ -186,12 +188,12 @@ class VariableStore:
         return None
 
     def _write(self, key: str, login: StoredLogin) -> None:
-        """Store a login. A failed write is repeated, because the vendor may have voided the login before this one."""
+        """Store a login. A failed write is repeated, because the vendor may accept the earlier login no more."""
         text = json.dumps({**asdict(login.token), "fingerprint": login.fingerprint, "conn_ids": login.conn_ids})
         for wait_s in WRITE_RETRY_WAITS_S:
             try:
                 self._lock.store.set(key, text)
-            except Exception as error:  # noqa: BLE001 - whatever a database or an API raises; the last one is raised
+            except Exception as error:  # noqa: BLE001 - a database or an API may raise anything; the last error is raised
                 log.warning("Retrying to store the login (error=%s wait_s=%d)", type(error).__name__, wait_s)
                 self._lock.sleep(wait_s)
             else:
@@ -241,13 +243,15 @@ def oauth_session(session: VendorSession, credentials: OAuthCredentials) -> Bear
     oauth = session.vendor.oauth
     if oauth is None:
         raise SegexportError(f"{session.vendor.title} has no OAuth login. To fix: enter its API key in the connection.")
-    first = (
+    key_parts = (
         session.vendor.name,
         session.settings.endpoint.base_url,
         credentials.client_id,
         credentials.refresh_token,
     )
-    store = VariableStore(session.conn_id, VariableLock(Variables(), session.clock, session.interruptible_sleep), first)
+    store = VariableStore(
+        session.conn_id, VariableLock(Variables(), session.clock, session.interruptible_sleep), key_parts
+    )
 
     def renew(refresh_token: str) -> OAuthToken:
         return session.run_operation(

@@ -60,7 +60,7 @@ class OmnisendHook(SegmentExportHook):
         """Return the id of the dynamic segment of people with a tag; create the segment if it does not exist.
 
         The key needs the permission for segments (read and write) in addition to those for exports. The audience is
-        leased as by an export, so that two tasks at the same time create one segment.
+        leased as by an export, so that two tasks that run at the same time create only one segment.
 
         Args:
             tag: the tag; None for the connection's default audience.

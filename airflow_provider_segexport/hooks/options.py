@@ -40,8 +40,9 @@ class Argument:
         required: the argument cannot be left out.
         may_be_empty: an empty value counts as leaving the argument out. For any other argument an empty value stops the
             run, because a template that renders to nothing must not disable a safety.
-        help: what it does, for the option of `airflow segexport plan`.
-        of_task: it says how a task runs, and not what it exports, so the command has no such option.
+        help: what the argument does, for the option of `airflow segexport plan`.
+        of_task: the argument is about how a task runs, and not about what is exported, so `airflow segexport plan` has
+            no option for it.
     """
 
     name: str
@@ -65,7 +66,7 @@ DRY_RUN = Argument("dry_run", read.flag, default=False, of_task=True)
 REPORTS_PATH = Argument("reports_path", read.folder, may_be_empty=True, of_task=True)
 
 EXPORT = (
-    Argument("segment", read.segment, required=True, help="Parquet: a file, a folder, a pattern or a table; several"),
+    Argument("segment", read.segment, required=True, help="Parquet: files, folders, patterns or tables"),
     Argument("field_mapping", read.mapping, required=True, help="the column that feeds a field: email=mail_address"),
     AUDIENCE,
     Argument("custom_fields", read.mapping, {}, may_be_empty=True, help="the column that feeds a custom field"),
@@ -178,7 +179,7 @@ def values(table: tuple[Argument, ...], given: Mapping[str, Any]) -> dict[str, A
 def _value(argument: Argument, given: Any) -> Any:
     if given is LEFT_OUT and not argument.required:
         return argument.default
-    if given is not LEFT_OUT and not read.is_nothing(given):
+    if given is not LEFT_OUT and not read.is_empty(given):
         read.refuse_unrendered(given, argument.name)
         return argument.read(given, argument.name)
     if argument.may_be_empty:
@@ -205,9 +206,9 @@ def export_config(values: Mapping[str, Any], *, as_of: datetime, run: str, expor
     from airflow_provider_segexport.hooks.consent_arguments import consent  # noqa: PLC0415
 
     check_not_future(as_of, datetime.now(UTC))
-    same = {field.name for field in fields(ExportConfig)} & values.keys()
+    common = {field.name for field in fields(ExportConfig)} & values.keys()
     return ExportConfig(
-        **{name: values[name] for name in same - {"segment", "audience", "as_of", "export_name"}},
+        **{name: values[name] for name in common - {"segment", "audience", "as_of", "export_name"}},
         segment=values["segment"] if isinstance(values["segment"], str) else tuple(values["segment"]),
         audience=values["audience"] or "",
         as_of=as_of.astimezone(UTC).isoformat(),

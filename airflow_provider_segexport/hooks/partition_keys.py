@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from airflow_provider_segexport.errors import InvalidSegment
 
 YEARS = range(1900, 2200)
-"""Years that a key may name; `30011231` is some number, and no date."""
+"""Years that a key may name. `30011231` is a number and no date."""
 
 DIMENSIONS = re.compile(r"[|/,;&]")
 """Separators of a key's dimensions; Airflow's `ProductMapper` writes `|`."""
@@ -22,8 +22,8 @@ WEEK_OF = re.compile(r"(\d{4}-\d{2}-\d{2}) \(W\d{2}\)")
 ISO_FORM = re.compile(
     r"\d{4}-?(\d{2}-?\d{2}|W\d{2}(-?\d)?)([T ]\d[\d:.,]*(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?", re.IGNORECASE
 )
-"""A date or week, and perhaps a time. Python accepts any character between date and time: `2026-03-02|05` would be
-five o'clock. It also accepts offsets of up to 24 hours, and of 99 minutes. No time zone has them."""
+"""A date or week, and perhaps a time. `datetime.fromisoformat` alone would accept any character between date and time,
+so `2026-03-02|05` would be five o'clock. It would also accept offsets that no time zone has, such as 23 hours."""
 
 
 class KeyTime(NamedTuple):

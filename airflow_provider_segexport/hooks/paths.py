@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SECTION = "segexport"
 
 STATE_PATH = "`[segexport] state_path`"
-"""The option, in errors."""
+"""Name of the option in errors."""
 
 HEARTBEAT_S = 240.0
 """Seconds after which a wait logs a line. A person expects one every five minutes, and a poll may take a minute."""
@@ -92,14 +92,14 @@ def state_path() -> StoragePath:
 
 
 def check_folder(path: StoragePath, name: str) -> None:
-    """Check that a local path is a folder, or can become one; nothing if it is in object storage. It creates nothing.
+    """Check that a local path is a folder or can become one, without creating it. A path in object storage passes.
 
     Args:
         path: the folder.
         name: the argument or option that it comes from, for the error.
 
     Raises:
-        InvalidArgument: something else has its name or that of a folder above it, or the name is too long.
+        InvalidArgument: a file is at this path or at that of a folder above it, or a name is too long.
     """
     local = as_local_path(path)
     for folder in () if local is None else (local, *local.parents):
@@ -114,7 +114,7 @@ def check_folder(path: StoragePath, name: str) -> None:
 
 
 def _why_no_folder(path: pathlib.Path) -> str | None:
-    """Return why a path is no folder; empty if it is one, None if nothing has its name."""
+    """Return why a path is no folder; empty if it is one or cannot be checked, None if nothing is at this path."""
     if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
         return f"has a name of more than {MAX_NAME_BYTES} bytes"
     try:

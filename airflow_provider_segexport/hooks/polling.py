@@ -1,4 +1,4 @@
-"""Decides how long a worker waits between two polls of the vendor's jobs, and when it stops to defer."""
+"""Decides how long a worker waits between two polls of the vendor's jobs, and when the task is deferred."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEFER_AFTER_S = 5.0
 
 @dataclass(slots=True)
 class JobPollPolicy:
-    """Decides whether to poll again or to leave the worker, each time that a run can do nothing but wait.
+    """Decides whether a run that waits for jobs polls again or leaves its worker.
 
     Attributes:
         interval_s: the longest time between two polls, in seconds; the first polls come sooner.
         may_defer: leave the worker after `DEFER_AFTER_S`, so that the triggerer waits.
-        resumed: the run comes back from the triggerer, so the first poll is due at once.
+        resumed: the run has resumed after a deferral, so the first poll is due at once.
         sleep: waits some seconds.
         vendor_wait_s: returns how many seconds calls have waited for the vendor so far.
         calls_made: returns how many calls were made so far.
@@ -51,12 +51,12 @@ class JobPollPolicy:
         ones were started, so the waits start again at `FIRST_POLL_S`.
 
         Args:
-            jobs: number of jobs that run.
+            jobs: number of running jobs.
         """
         before, self._calls_before = self._calls_before, self.calls_made()
         if self._calls_before - before > jobs:
             self._next_wait_s = FIRST_POLL_S
-            self._vendor_wait_before_s = self.vendor_wait_s()  # not the polls but the new batches waited for the quota
+            self._vendor_wait_before_s = self.vendor_wait_s()  # new batches waited for the quota, not polls
         if self.resumed:
             self.resumed = False
             return True

@@ -1,4 +1,4 @@
-"""Gives a probe what it needs of Airflow: `session, audience -> context, and the audience's lease`."""
+"""Connects a probe with Airflow: `session, audience -> context, and the audience's lease`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
 
 KIND = "probe"
-PARTS = 4
-"""Parts of the last part of a probe's name: host, process id namespace, process id, random digits."""
+"""The operation in the name of a lease's holder: `segexport/probe/<detail>`."""
+
+DETAIL_PARTS = 4
+"""Parts of the detail, separated by colons: host, namespace of process ids, process id, random digits."""
 
 
 @contextmanager
 def open_probe(session: VendorSession, audience: str, say: Callable[[str], None]) -> Iterator[ProbeContext]:
-    """Check the connection, read the audience, and yield what a probe works with.
+    """Check the connection, read the audience, and yield the probe's context.
 
     Args:
         session: the account.
@@ -67,8 +69,8 @@ def open_probe(session: VendorSession, audience: str, say: Callable[[str], None]
 def hold_for_probe(session: VendorSession, context: ProbeContext) -> Iterator[None]:
     """Be the only probe of the account, and the only writer of the test audience.
 
-    A question is about the account: two probes with the same addresses in two audiences would change each other's
-    answers. A probe whose process has died holds nothing any more.
+    The account has one probe at a time, because two probes with the same addresses in two audiences would change each
+    other's answers. If the process of a probe has died, its locks do not block another probe.
 
     Raises:
         AudienceLocked: another probe of the account runs, or an export is writing the audience.
@@ -105,7 +107,7 @@ def _hold_account(session: VendorSession, context: ProbeContext, detail: str) ->
             retry_after_s=locked.retry_after_s or 0.0,
         ) from None
     try:
-        if lease.unclean and context.leftovers.read() is None:  # else the undo of what is left waits
+        if lease.unclean and context.leftovers.read() is None:  # with a leftover, `undo_leftover` waits
             context.say("An earlier probe of this account was killed. Waiting until its last calls have ended.")
             context.sleep(longest_call_s(context.vendor))
         lease.unclean = False
@@ -123,10 +125,10 @@ def process_name() -> str:
 
 
 def _is_running(owner: str) -> bool | None:
-    """Return whether a lease's holder runs; also for a probe whose process was on this machine."""
+    """Return whether a lease's holder runs; None if unknown. A probe of this machine is known by its process id."""
     prefix, _, detail = owner.rpartition("/")
     parts = detail.split(":")
-    if not prefix.endswith(KIND) or len(parts) != PARTS:
+    if not prefix.endswith(KIND) or len(parts) != DETAIL_PARTS:
         return is_task_running(owner)
     host, namespace, process_id, _ = parts
     own_host, own_namespace, _ = process_name().split(":")

@@ -1,8 +1,8 @@
-"""Shows how far a run is: `phase, counts -> Airflow's task state store`, in Airflow 3.3 and later.
+"""Stores the progress of a run for the UI: `phase, counts -> Airflow's task state store`, in Airflow 3.3 and later.
 
 The UI shows it under the task's Storage tab. No decision depends on it, because the run folder records what a run has
-done. It is deleted when the run ends well: Airflow keeps it when a task is cleared, and it would then describe an old
-run.
+done. It is deleted when the run ends without an error, because Airflow keeps it when a task is cleared, and it would
+then describe an old run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Progress:
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
         try:
             self._store.set(KEY, {**progress, "run_folder": str(self._folder.path), "at": at})
-        except Exception as error:  # noqa: BLE001 - what is shown must not fail the run
+        except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
             log.warning("Giving up showing the run's progress (error=%s)", type(error).__name__)
             self._store = None
 

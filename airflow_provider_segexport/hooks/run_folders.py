@@ -83,13 +83,20 @@ class ExportRequest:
 
 
 def segment_part(segment: str | Sequence[str]) -> str:
-    """Return a name of one mapped segment that is the same in every run: its paths without dates and ids."""
+    """Return a name of a mapped task's segment that is the same in every run: its paths without dates and ids."""
     paths = [segment] if isinstance(segment, str) else segment
     return " ".join(VARYING_PATH_PARTS.sub("*", str(path)) for path in paths)
 
 
 def with_segment_part(request: ExportRequest, map_index: int | None) -> ExportRequest:
-    """Return the request of a mapped task with the name of its segment, because several tasks then share an export."""
+    """Return the request with the name of its segment if the task is mapped.
+
+    All map indexes of a task are one export by its name. The segment's name distinguishes them.
+
+    Args:
+        request: the request of the task instance.
+        map_index: Airflow's map index; None or -1 if the task is not mapped.
+    """
     if map_index is None or map_index < 0:
         return request
     part = f"frame {map_index}" if request.content else segment_part(request.config.segment)
@@ -182,35 +189,35 @@ def open_run_folder(request: ExportRequest, config: ExportConfig) -> tuple[RunFo
         rescheduled or deferred.
     """
     folder, config_json = run_folder(request), _config_json(request, config)
-    before = None if folder.is_new else _read_if_exists(folder.path / CONFIG_FILE)
-    changes: list[Callable[[], None]] = []
-    if before is not None and (reason := _reason_for_new_plan(folder, request, config, before)):
+    stored_json = None if folder.is_new else _read_if_exists(folder.path / CONFIG_FILE)
+    writes: list[Callable[[], None]] = []
+    if stored_json is not None and (reason := _reason_for_new_plan(folder, request, config, stored_json)):
         log.warning("Making a new plan, because %s.", reason)
         folder = RunFolder(run_folders_path(request) / f"{int(folder.path.name) + 1:02d}")
-        before = None
-    elif before == config_json and folder.plan() is not None:
+        stored_json = None
+    elif stored_json == config_json and folder.plan() is not None:
         log.info("Resuming the plan of an earlier try (run_folder=%s)", folder.path)
-    if before != config_json:
-        changes.append(partial(write, folder.path / CONFIG_FILE, config_json))
-    changes.append(partial(write, folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode()))
-    side_by_side(folder.path, *changes)
-    return folder, before is not None
+    if stored_json != config_json:
+        writes.append(partial(write, folder.path / CONFIG_FILE, config_json))
+    writes.append(partial(write, folder.path / ATTEMPT_FILE, json.dumps(request.attempt).encode()))
+    side_by_side(folder.path, *writes)
+    return folder, stored_json is not None
 
 
-def _reason_for_new_plan(folder: RunFolder, request: ExportRequest, config: ExportConfig, before: bytes) -> str:
+def _reason_for_new_plan(folder: RunFolder, request: ExportRequest, config: ExportConfig, stored_json: bytes) -> str:
     """Return why the last plan must not be continued; empty if it is continued, or if there is none.
 
     Args:
         folder: the last run folder.
         request: of this try.
         config: of this try.
-        before: the configuration in the folder, as it is stored.
+        stored_json: the configuration that the folder holds; empty if it cannot be read.
     """
-    if not before:
+    if not stored_json:
         return f"{CONFIG_FILE} cannot be read"
     if folder.plan() is None:
         return ""
-    if before != _config_json(request, config):
+    if stored_json != _config_json(request, config):
         return "the task's arguments have changed since its last try"
     earlier = _last_try(folder)
     was_cleared = earlier is not None and not request.attempt.is_of_same_run(earlier)
@@ -228,10 +235,10 @@ def _config_json(request: ExportRequest, config: ExportConfig) -> bytes:
 
 
 def finished_report(request: ExportRequest, config: ExportConfig) -> dict[str, Any] | None:
-    """Return the report of an earlier try that finished, but whose worker died before Airflow recorded its success.
+    """Return the report of an earlier try that finished, if its worker died before Airflow recorded the success.
 
-    None if there is none, if the task was cleared, or if its DAG run was deleted and created again: then the task
-    begins again.
+    None if no try has finished, if the task was cleared since then, or if its DAG run was deleted and created again. In
+    these cases the task begins again.
     """
     last = RunFolder.latest(run_folders_path(request)) if request.attempt.number > 1 else None
     report = last.summary() if last is not None else None
@@ -252,7 +259,7 @@ def _last_try(folder: RunFolder) -> Try | None:
 
 
 def _read_if_exists(path: StoragePath) -> bytes | None:
-    """Return the content of a file of a run folder; None if it does not exist, and nothing if a folder has its name."""
+    """Return the content of a file of a run folder; None if it does not exist, empty if it is no readable file."""
     try:
         return read_file(path)
     except FileNotFoundError:

@@ -43,8 +43,8 @@ __all__ = ["ExportRequest", "JobPollPolicy", "run_export", "run_folder", "run_to
 log = logging.getLogger(__name__)
 
 MIN_POLLS_PER_JOB_TIMEOUT = 10
-"""Polls within one `job_timeout`, at least: with a `poll_interval` near `job_timeout`, a run would notice late that the
-time is over."""
+"""Least number of polls within one `job_timeout`. With a `poll_interval` near `job_timeout`, a run would detect late
+that the time is over."""
 
 
 @quiet()
@@ -64,8 +64,8 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         request: what to export, and in which run folder.
         poll_interval_s: the longest time between two polls of jobs, in seconds.
         may_defer: return `PendingJobs` instead of waiting for long.
-        resumed: the run comes back from the triggerer.
-        attempt: the attempt's record; it gets the audience as soon as that is known.
+        resumed: the run has resumed after a deferral.
+        attempt: the attempt's record, to which the audience is added when it is known; None for no record.
 
     Returns:
         The report, or the jobs that the run waits for.
@@ -81,7 +81,7 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         log.info("Returning the report of an earlier try that finished (run_folder=%s)", report["run_folder"])
         Progress(run_folder(request), session.clock).clear()
         return report
-    session.call_log.take()  # of an earlier export of the same hook
+    session.call_log.take()  # drop the calls of an earlier export of the same hook
     client = session.http_client()
     policy = JobPollPolicy(
         interval_s=min(poll_interval_s, config.job_timeout / MIN_POLLS_PER_JOB_TIMEOUT),
@@ -106,13 +106,13 @@ def run_to_end(
     poll_interval_s: float = 10,
     attempt: AttemptRecord | None = None,
 ) -> dict[str, Any]:
-    """Run an export, which waits for its jobs in this process.
+    """Run an export to its end. It waits for its jobs in this process.
 
     Args:
         session: the account.
         request: what to export, and in which run folder.
         poll_interval_s: the longest time between two polls of jobs, in seconds.
-        attempt: the attempt's record.
+        attempt: the attempt's record; None for no record.
 
     Returns:
         The report.
@@ -155,9 +155,9 @@ def _run(  # noqa: PLR0913 - what a run consists of
     )
     try:
         progress.update({"phase": "checking"})
-        with log_groups() as enter, _recorded_calls(session, folder.path, is_resumed=is_resumed) as beside:
-            result = _carry_out(session, config, replace(environment, on_phase=enter))
-            beside.extend(_last_tasks(request, session.clock(), result, attempt))
+        with log_groups() as enter_phase, _recorded_calls(session, folder.path, is_resumed=is_resumed) as last_tasks:
+            result = _carry_out(session, config, replace(environment, on_phase=enter_phase))
+            last_tasks.extend(_last_tasks(request, session.clock(), result, attempt))
     except SegexportError as error:
         if isinstance(error, StaleSnapshot):
             progress.clear()
@@ -178,13 +178,13 @@ def _run(  # noqa: PLR0913 - what a run consists of
 def _last_tasks(
     request: ExportRequest, now: float, result: dict[str, Any] | PendingJobs, attempt: AttemptRecord | None
 ) -> list[Callable[[], None]]:
-    """Return what is left to do when a run has ended; nothing if it waits for jobs.
+    """Return the tasks for the end of a run: to remove old run folders, and to record the attempt's end.
 
     Args:
-        request: of the run.
+        request: the run's request.
         now: epoch seconds.
-        result: of the run.
-        attempt: the attempt's record.
+        result: the run's result. If the run waits for jobs, there are no tasks.
+        attempt: the attempt's record; None for no record.
     """
     if isinstance(result, PendingJobs):
         return []
@@ -203,12 +203,12 @@ def _recorded_calls(
         is_resumed: the folder may have the calls of an earlier process.
 
     Yields:
-        A list for tasks that are carried out side by side with the writing.
+        A list to which the block may add tasks; they are carried out at the same time as the writing.
     """
     may_write = True
-    beside: list[Callable[[], None]] = []
+    last_tasks: list[Callable[[], None]] = []
     try:
-        yield beside
+        yield last_tasks
     except Superseded:  # by now another try may use the run folder
         may_write = False
         raise
@@ -216,7 +216,7 @@ def _recorded_calls(
         if may_write:
             try:
                 write = partial(write_calls, folder, session.call_log.take(), is_resumed=is_resumed)
-                side_by_side(folder, *beside, write)
+                side_by_side(folder, *last_tasks, write)
             except OSError as error:
                 log.warning("Recording the vendor calls failed (run_folder=%s error=%s)", folder, type(error).__name__)
 

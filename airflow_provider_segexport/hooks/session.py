@@ -18,7 +18,7 @@ class VendorSession(Protocol):
 
     Attributes:
         vendor: the vendor of the connection's type.
-        low_priority: calls leave a part of a scarce quota to other tasks, as a backfill's do.
+        low_priority: calls leave a part of a scarce quota to other tasks, as calls of a backfill do.
         is_command: an administrator's command uses the session, and no DAG.
     """
 

@@ -1,8 +1,8 @@
 """Sends one row of a segment to an address of the user's own: `segment, address -> one delivered row`.
 
-The row goes through the same steps as an export, with a state folder of its own that is deleted afterwards. So neither
-a ledger nor another person is touched. What identifies the person of the row is replaced: the address by the user's,
-and the phone number by nothing, because some vendors find a contact by it.
+The row goes through the same steps as an export, with a state folder of its own that is deleted afterwards, so no
+ledger is changed. The user's address replaces that of the person, and the phone number is removed, because some vendors
+find a contact by it. So no other person is changed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.storage.paths import StoragePath
 
 JOB_TIMEOUT_S = 1800.0
-"""Seconds for which the vendor's import job of one row may take."""
+"""Seconds that the vendor's import job of one row may take."""
 
 UNUSED: dict[str, Any] = {
     "mode": "upsert",
@@ -67,7 +67,8 @@ UNUSED: dict[str, Any] = {
     "fetch_optouts": False,
     "job_timeout": JOB_TIMEOUT_S,
 }
-"""Arguments that a test row does not use. It creates nothing, and the consent in the row is another person's."""
+"""Values that replace those of the command line. A test row creates no audience and no custom field, and the consent in
+the row is that of another person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ class SingleRow:
 
     Attributes:
         hook: the account.
-        values: arguments of the export, with the file of the one row as `segment`.
-        folder: for the state of its runs.
+        values: arguments of the export; `segment` is a file with this row alone.
+        folder: holds the state of the dry run and of the run.
         planned: report of the dry run.
     """
 
@@ -120,10 +121,16 @@ def single_row(hook: SegmentExportHook, given: Mapping[str, Any], address: str, 
 
 
 def _read_row(values: Mapping[str, Any], row: int, folder: StoragePath) -> pa.Table:
-    """Return the mapped columns of one row."""
-    wanted = list(dict.fromkeys([*values["field_mapping"].values(), *values["custom_fields"].values()]))
+    """Return the mapped columns of one row.
+
+    Args:
+        values: arguments of the export.
+        row: the number of the row, from 1.
+        folder: for a copy of the files of a table.
+    """
+    columns = list(dict.fromkeys([*values["field_mapping"].values(), *values["custom_fields"].values()]))
     at = values["as_of"].astimezone(UTC).isoformat() if values["as_of"] else ""
-    copy = partial(copy_snapshot, resolve=resolve_argument, to=folder, wanted=wanted, at=at)
+    copy = partial(copy_snapshot, resolve=resolve_argument, to=folder, wanted=columns, at=at)
     before = row - 1
     for path, name in find_files(values["segment"], resolve_argument, copy):
         with open_parquet(path, name) as (parquet, _):
@@ -131,9 +138,9 @@ def _read_row(values: Mapping[str, Any], row: int, folder: StoragePath) -> pa.Ta
             if before >= parquet.metadata.num_rows:
                 before -= parquet.metadata.num_rows
                 continue
-            table = _row_of(parquet, [column for column in wanted if column in names], before)
+            table = _row_of(parquet, [column for column in columns if column in names], before)
         if values["partition_columns"] and not is_table(name):
-            for column, text in partitions_of(path, names, wanted).items():
+            for column, text in partitions_of(path, names, columns).items():
                 table = table.append_column(column, pa.array([text], pa.string()))
         return table
     rows = row - 1 - before
@@ -141,6 +148,7 @@ def _read_row(values: Mapping[str, Any], row: int, folder: StoragePath) -> pa.Ta
 
 
 def _row_of(parquet: pq.ParquetFile, columns: list[str], index: int) -> pa.Table:
+    """Return one row of a file, by its number from 0."""
     for group in range(parquet.num_row_groups):
         rows = parquet.metadata.row_group(group).num_rows
         if index >= rows:
@@ -177,10 +185,10 @@ def _run(hook: SegmentExportHook, values: Mapping[str, Any], root: pathlib.Path,
 
 
 def _check_not_in_ledger(hook: SegmentExportHook, audience: Audience, person: Person) -> None:
-    """Check that no export has put the address into the audience: its values would differ from the ledger.
+    """Check that no export has put the address into the audience, because its values would then differ from the ledger.
 
     Raises:
-        InvalidArgument: an export has.
+        InvalidArgument: an export has put the address into the audience.
         DamagedState: the ledger cannot be read.
     """
     ledger = Ledger.of(state_path(), hook.vendor.name, audience)

@@ -19,20 +19,24 @@ ENDED_RUN_STATES = frozenset({"success", "failed"})
 DEFERRED = "deferred"
 
 LOOKUP_ERRORS = (AirflowException, AirflowRuntimeError, ImportError, AttributeError, NameError)
-"""Exceptions of a request to Airflow that fails, or that is made outside a task."""
+"""Exceptions of a request to Airflow that fails or is made outside a task."""
 
 OWNER_PARTS = 4
 """Parts of an owner's name, at least: DAG, task, run and map index; a run id may contain slashes."""
 
 DEPLOYMENT_VARIABLE = "segexport_deployment"
-"""Variable that identifies this Airflow, because two of them may share a state path and have DAGs of the same name."""
+"""Variable that identifies this Airflow deployment. Two deployments may share a state path and have DAGs of the same
+name."""
 
 
 def is_task_running(owner: str) -> bool | None:
-    """Return whether a task instance is running, or will be run by Airflow.
+    """Return whether a task instance is running or will be run by Airflow; None if that is unknown.
 
-    None if it is unknown: the owner is no task, this process runs no task, or this Airflow has no such task instance,
-    for example because two Airflows share a state path.
+    It is unknown if the owner is no task, if this process runs no task, or if this Airflow has no such task instance,
+    for example because two Airflow deployments share a state path.
+
+    Args:
+        owner: `dag/task/run/map index`.
     """
     task = _task(owner)
     states = _instance_states(task) if task else None
@@ -51,7 +55,7 @@ def is_holder_gone(owner: str, airflow: str) -> bool:
 
     Args:
         owner: `dag/task/run/map index`.
-        airflow: id of the Airflow that ran it. For another Airflow's task the answer is False.
+        airflow: id of the Airflow deployment that ran it. False is returned for a task of another deployment.
     """
     task = _task(owner)
     if task is None or not airflow or airflow != airflow_id(make=False):
@@ -61,10 +65,10 @@ def is_holder_gone(owner: str, airflow: str) -> bool:
 
 
 def airflow_id(*, make: bool = True) -> str:
-    """Return the id of this Airflow, stored in a Variable; empty outside a task, or if there is none.
+    """Return the id of this Airflow deployment, which a Variable holds; empty outside a task, or if there is none.
 
     Args:
-        make: store a new id if there is none.
+        make: create an id if there is none.
     """
     if not in_task_or_trigger():
         return ""

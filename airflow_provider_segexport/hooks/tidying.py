@@ -1,4 +1,4 @@
-"""Removes a few old run folders of a task each time that one of its runs ends."""
+"""Removes some old run folders of a task whenever a run of the task ends."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def tidy(request: ExportRequest, now: float) -> None:
         for run in islice(Retention(request.state_root, now, days).old(task, MAX_REPORTS_READ), MAX_REMOVED_RUNS):
             log.info("Removing an old run folder (folder=%s days=%d)", run.path, days)
             remove_run(run)
-    except Exception as error:  # noqa: BLE001 - the export has ended well
+    except Exception as error:  # noqa: BLE001 - the export has succeeded, and must not fail now
         log.warning("Leaving old run folders, which cannot be removed (error=%s)", type(error).__name__)

@@ -52,7 +52,7 @@ def people(report: Mapping[str, Any]) -> str:
 
 
 def body(report: Mapping[str, Any]) -> str:
-    """Return the body of a message: match rate, people, values, segment, repair and effort, a line each."""
+    """Return the body of a message, with one line each for match rate, people, values, segment, repair and effort."""
     values, segment = report["values"], report["segment"]
     lines = [
         f"Match rate {match_rate(report)}.",

@@ -49,9 +49,9 @@ class Verifying:
             default_region: the country of phone numbers in national form, as the export has it.
             date_formats: format by text column with dates, as the export has it.
             partition_columns: read a column that a file lacks from the `key=value` folders above it.
-            repair: the next run of the export sends people again who are missing and have not opted out.
-            sample: people to read instead of the whole audience, if that takes fewer calls; None reads the audience.
-            sample_values: people whose values are compared, at most.
+            repair: let the next run of the export send people again who are missing and have not opted out.
+            sample: number of people to read instead of the whole audience, if that takes fewer calls; None for all.
+            sample_values: greatest number of people whose values are compared; 0 compares no values.
             reports_path: folder for run folders; None for the default.
             dag_id: the DAG of the running task, as for `export`.
 
@@ -65,6 +65,7 @@ class Verifying:
 
 
 def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> dict[str, Any]:
+    """Check and run a verification; `given` has the arguments of `hook.verify` by name."""
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.callers import hook_caller  # noqa: PLC0415
     from airflow_provider_segexport.hooks.claims import claimed  # noqa: PLC0415

@@ -297,5 +297,4 @@ def test_each_batch_of_a_stream_is_counted_once(monkeypatch):
         frames.pa, "Table", type("Table", (), {"from_batches": lambda batches, _: tables.append(batches)})
     )
     list(frames._row_groups(Reader(Batch() for _ in range(1000))))
-    assert [1000] == [len(batches) for batches in tables]
-    assert Batch.reads == 1000
+    assert ([1000], 1000) == ([len(batches) for batches in tables], Batch.reads)
