@@ -69,7 +69,7 @@ class Exporting:
         job_timeout: float | str | dt.timedelta = 21_600,
         dag_id: str | None = None,
     ) -> dict[str, Any]:
-        """Export a segment with the arguments of `SegmentExportOperator`, wait for its jobs here, and return the report.
+        """Export a segment with the arguments of `SegmentExportOperator`, wait for its jobs, and return the report.
 
         Args:
             segment: paths, or a frame: pandas, or anything with the Arrow C stream protocol (Polars, PyArrow, DuckDB).
