@@ -79,6 +79,7 @@ class Export:
         frozen = folder.plan()
         if frozen is not None:
             folder.verify()
+            discard_copies(folder.path)  # if an earlier process was killed right after it had frozen the plan
             planned, facts = frozen
             self._note_audience(facts.audience)
             self._context = adapted(context, facts.audience)

@@ -30,7 +30,14 @@ from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING
 from airflow_provider_segexport.storage.ledger_schema import REMOVED as REMOVED_STATE
-from airflow_provider_segexport.storage.paths import PathResolver, StoragePath, ensure_folder, write
+from airflow_provider_segexport.storage.paths import (
+    STALE_TEMP_FILE_S,
+    PathResolver,
+    StoragePath,
+    ensure_folder,
+    modified_at,
+    write,
+)
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import holding_lease
 
@@ -138,8 +145,10 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
     for record in explain(deps.root, person, deps.resolve, max_runs=0):
         if record.unreadable:
             receipt.left.append(_unreadable(record.path, record.unreadable))
-        elif record.versions or record.damaged:
+            continue
+        if record.versions or record.damaged:
             _erase_from_audience(deps, person, record, receipt)
+        _remove_leftovers(record.path, receipt, deps.clock())
     _erase_from_runs(deps, person, receipt)
 
 
@@ -217,6 +226,7 @@ def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> Non
             seen.add(str(run.path))
             try:
                 _erase_from_run(run, person, receipt)
+                _remove_leftovers(run.path, receipt, deps.clock())
             except OSError as error:
                 leave(run.path, error)
 
@@ -257,6 +267,21 @@ def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> None
         receipt.left.append(
             f"{run.path}: a run that is not finished. To fix: let it finish or delete the folder, then erase again."
         )
+
+
+def _remove_leftovers(folder: StoragePath, receipt: Receipt, now: float) -> None:
+    """Delete the files that killed processes have left in a folder; report those that a process may still use."""
+    try:
+        for file in files.leftovers(folder):
+            if receipt.dry_run or not now - modified_at(file) > STALE_TEMP_FILE_S:
+                receipt.left.append(
+                    f"{file}: a process is writing it, or a killed process has left it in the last six hours. It may "
+                    "contain the person. To fix: erase again when it is gone or older, or delete it."
+                )
+            else:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        receipt.left.append(_unreadable(folder, reason_text(error)))
 
 
 def _clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> None:

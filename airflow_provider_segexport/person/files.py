@@ -7,6 +7,7 @@ are not sent, batch results, rejects, leavers and opt-outs. The whole row is rem
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -14,14 +15,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.segment_files.snapshots import FOLDER as SNAPSHOTS
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.parquet_tables import column_parts, read_table
-from airflow_provider_segexport.storage.paths import StoragePath, list_names, uncached
+from airflow_provider_segexport.storage.paths import StoragePath, list_names, temp_files, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
+
+INCOMPLETE_TABLE = re.compile(r"\.(parquet|arrow)\.[0-9a-f]+\.half$")
+"""The end of the name of a temporary file that becomes a table."""
 
 
 def without(table: pa.Table, person: Person) -> tuple[pa.Table, int]:
@@ -145,10 +150,22 @@ def run_folders(
 
 
 def tables(path: StoragePath) -> Iterator[StoragePath]:
-    """Yield the tables of a run folder, at any depth."""
+    """Yield the tables of a run folder, at any depth, without those of `leftovers`."""
     for name in list_names(path):
         child = path / name
+        if name == SNAPSHOTS:
+            continue
         if name.endswith((".parquet", ".arrow")):
             yield child
         elif child.is_dir():
             yield from tables(child)
+
+
+def leftovers(path: StoragePath) -> list[StoragePath]:
+    """Return the files of a run folder or a ledger in which a person cannot be looked up.
+
+    These are tables that are not complete, and copies of a table's snapshot, whose columns have the user's names. A
+    process is writing or reading them, or a killed process has left them.
+    """
+    incomplete = [file for file in temp_files(path) if INCOMPLETE_TABLE.search(file.name)]
+    return [*incomplete, *(path / SNAPSHOTS / name for name in list_names(path / SNAPSHOTS))]

@@ -88,18 +88,22 @@ STALE_TEMP_FILE_S = 6 * 3600.0
 """Seconds after its last write from which a temporary file counts as left behind by a killed process."""
 
 
+def temp_files(path: StoragePath) -> list[StoragePath]:
+    """Return the temporary files in a folder and below, at any depth; none in object storage, which has none."""
+    top = as_local_path(path)
+    names = top.rglob(".*.half") if top is not None else ()
+    return [as_storage_path(temp) for temp in names if TEMP_NAME.fullmatch(temp.name)]
+
+
 def remove_stale_temp_files(path: StoragePath) -> None:
     """Delete the temporary files that killed processes have left in a local folder and below.
 
-    Object storage has no temporary files. Multipart uploads that were never completed use space until the bucket's own
-    rule deletes them (`AbortIncompleteMultipartUpload` in S3).
+    In object storage, multipart uploads that were never completed use space until the bucket's own rule deletes them
+    (`AbortIncompleteMultipartUpload` in S3).
     """
-    top = as_local_path(path)
-    if top is None:
-        return
-    for temp in top.rglob(".*.half"):
+    for temp in temp_files(path):
         with suppress(OSError):  # its writer has just ended, or another process deletes it, too
-            if TEMP_NAME.fullmatch(temp.name) and time.time() - temp.stat().st_mtime > STALE_TEMP_FILE_S:
+            if time.time() - modified_at(temp) > STALE_TEMP_FILE_S:
                 temp.unlink()
 
 
@@ -238,6 +242,6 @@ def modified_at(path: StoragePath) -> float:
     stored: Any = path
     try:
         with translate_storage_errors(path):
-            return float(stored.stat().st_mtime)
+            return float(stored.stat().st_mtime) or math.inf  # 0 is a path-like's default
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
         return math.inf

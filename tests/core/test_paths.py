@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -95,3 +96,10 @@ def test_files_are_removed_although_another_process_has_removed_one(path, gone):
         create(folder / name, b"content")
     paths.remove(folder, ["a", "b", "c"])
     assert [] == paths.list_names(folder)
+
+
+def test_the_time_of_a_file_is_unknown_where_the_store_does_not_report_it():
+    """A path-like returns 0 for it, and a file of 1970 would be deleted as old."""
+    path = UPath("memory://test_paths/file")
+    paths.write(path, b"content")
+    assert math.inf == paths.modified_at(path)
