@@ -1,15 +1,14 @@
 """Formats a count with its noun: `1 profile`, `2,000 entries`.
 
-Every text of the package uses it: messages, logs, pages, commands and the simulator.
+All messages, logs, pages and commands of the package use it, and so does the simulator.
 """
 
 from __future__ import annotations
 
-PEOPLE = {"person": "people"}
-"""Irregular plurals."""
+IRREGULAR_PLURALS = {"person": "people"}
 
-HISSING = ("s", "x", "z", "ch", "sh")
-"""Endings with a plural in -es: address, box, batch, hash."""
+ES_ENDINGS = ("s", "x", "z", "ch", "sh")
+"""Endings of nouns whose plural ends in -es: address, box, batch, hash."""
 
 VOWELS = "aeiou"
 
@@ -29,9 +28,9 @@ def noun(count: float, word: str) -> str:
     if count == 1:
         return word
     before, blank, last = word.rpartition(" ")
-    if last in PEOPLE:
-        plural = PEOPLE[last]
-    elif last.endswith(HISSING):
+    if last in IRREGULAR_PLURALS:
+        plural = IRREGULAR_PLURALS[last]
+    elif last.endswith(ES_ENDINGS):
         plural = f"{last}es"
     elif last.endswith("y") and last[-2:-1] not in VOWELS:
         plural = f"{last[:-1]}ies"

@@ -15,13 +15,14 @@ TIME_CODES = frozenset("HIMSpf")
 SUPPORTED = " ".join(f"%{code}" for code in sorted(DATE_CODES | TIME_CODES))
 
 PARTS = ("Y", "dj", "mbBj", "aA", "HI", "M", "S", "f", "p")
-"""Codes of the same part. A format that has two of them reads texts that contradict themselves."""
+"""Groups of codes that stand for the same part of a date or time. A format with two codes of a group is rejected,
+because its texts could contradict themselves."""
 
 MAX_CHARS = 100
-"""Characters of a format. The longest that has each part once and words between them is shorter."""
+"""Maximum length of a format. A format with each part once, and words between the parts, is shorter."""
 
 NO_DATE = "date '10000-01-01'"
-"""SQL of the value of a text that does not have the format. No vendor's field can hold it, so its row is rejected."""
+"""SQL of the date that replaces a text without the format. No vendor's field can hold it, so the row is rejected."""
 
 YEAR = "[0-9]{4}"
 FRACTION = "[0-9]{1,9}"
@@ -34,20 +35,21 @@ before AM and PM since 2023 (Unicode's CLDR 42)."""
 _CODE = re.compile(r"%-?(.)", re.DOTALL)
 _PIECE = re.compile(r"%(.)|(.)", re.DOTALL)
 _DIGITS = {"d": 2, "m": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
-"""Most digits of a code."""
+"""Maximum number of digits by code."""
 
 
 def check(given: str, column: str) -> str:
     """Return a format without the `-` of codes such as `%-d`, and with one space for each run of blanks.
 
-    Neither changes anything when a text is read.
+    The result describes the same texts.
 
     Args:
         given: the format, such as `%d.%m.%Y`.
         column: the column that it describes, for the error.
 
     Raises:
-        InvalidArgument: it names no whole date, names a part of it twice, or has a code that exports do not read.
+        InvalidArgument: the format lacks the year, month or day, has a part twice, or has a code that exports do not
+            read.
     """
     text = trimmed(given)
     problem = _problem(text)
@@ -63,7 +65,7 @@ def _problem(text: str) -> str:
     counts = [sum(code in part for code in codes) for part in PARTS]
     is_printable = all(sign.isprintable() or sign.isspace() for sign in text)
     problems = {
-        f"is no text of up to {MAX_CHARS} printable characters. To fix: use a format such as '%d.%m.%Y'": (
+        f"is longer than {MAX_CHARS} characters or not printable. To fix: use a format such as '%d.%m.%Y'": (
             len(text) > MAX_CHARS or not is_printable
         ),
         "has a year of two digits, which does not say the century. To fix: write years with four digits": (
@@ -72,7 +74,7 @@ def _problem(text: str) -> str:
         f"has a code that exports do not read. To fix: use {SUPPORTED}": (
             bool(unknown) or len(codes) != text.count("%") - codes.count("%")
         ),
-        "names no whole date. To fix: name year, month and day, such as '%d.%m.%Y'": not all(counts[:3]),
+        "lacks the year, month or day. To fix: name all three, such as '%d.%m.%Y'": not all(counts[:3]),
         "names a part of the date or time twice. To fix: name each part once": max(counts) > 1,
         "has one of %I and %p without the other. To fix: use both, or %H for hours from 0 to 23": (
             ("I" in codes) != ("p" in codes)
@@ -114,6 +116,6 @@ def pattern(text: str, *, year: str = YEAR, fraction: str = FRACTION) -> str:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each code and each other character, as a pair of which one is empty."""
+    """Yield `(code, "")` for each code of a format, and `("", character)` for each other character."""
     for code, sign in _PIECE.findall(text):
         yield ("", "%") if code == "%" else (code, sign)

@@ -36,13 +36,13 @@ SAMPLE_LOCAL_PART = "a"
 WHITESPACE = TRIMMED
 """The characters that are trimmed from both ends of an address."""
 
-_LINK = re.compile(r"mailto:(?://)?", re.IGNORECASE | re.ASCII)
-_NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
+_MAILTO = re.compile(r"mailto:(?://)?", re.IGNORECASE | re.ASCII)
+_NAME_AND_ADDRESS = re.compile(r"([^<>]*)<([^<>]*)>")
 _HAS_ADDRESS = re.compile(r"\S@\S")
 
 
 def plain_sql(column: str) -> str:
-    """Return SQL of whether a column holds a plain address, in any case. It is ASCII, so `lower` is its only change."""
+    """Return SQL of whether a column holds a plain address, in any case. `lower` turns it into the address as sent."""
     special = "|".join("".join(f"[{sign}{sign.upper()}]" for sign in name) for name in SPECIAL_DOMAINS)
     matches = f"regexp_full_match({column}, '{PLAIN}') and not regexp_matches({column}, '\\.({special})$')"
     return f"(strlen({column}) <= {MAX_PLAIN_CHARS} and {matches})"
@@ -82,7 +82,7 @@ def extract_address(text: str) -> str:
     If the name holds another address, the text is returned as it is, because either of the two may be meant.
     """
     text = _strip_mailto(trimmed(text))
-    named = _NAMED.fullmatch(text)
+    named = _NAME_AND_ADDRESS.fullmatch(text)
     if named is None:
         return text
     name, address = trimmed(named[1]).strip("\"'"), _strip_mailto(trimmed(named[2]))
@@ -113,7 +113,7 @@ def unicode_domain(domain: str) -> str:
 
 def _strip_mailto(text: str) -> str:
     """Return the address of a `mailto:` link (RFC 6068): percent-encoded, perhaps with header fields behind it."""
-    link = _LINK.match(text)
+    link = _MAILTO.match(text)
     return text if link is None else trimmed(unquote(text[link.end() :].partition("?")[0]))
 
 

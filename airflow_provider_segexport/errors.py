@@ -57,7 +57,7 @@ class SegexportError(Exception):
         return _WORD_START.sub("-", type(self).__name__).lower()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the attributes: a task may export in several processes, which send their errors to the task's own."""
+        """Pickle the attributes, because a task may export in several processes that send it their errors."""
         return restored, (type(self), self.args, vars(self))
 
 
@@ -232,10 +232,10 @@ class DamagedState(FatalError):
 
     def __init__(self, file: str, why: str, audience: str = "") -> None:
         self.file, self.why, self.audience = file, why, audience
-        of = f" of audience {audience!r}" if audience else ""
+        owner = f" of audience {audience!r}" if audience else ""
         argument = f" {audience}" if audience and not audience.startswith("name:") else ""
         super().__init__(
-            f"The file {file}{of} cannot be used: {why}. Nothing more was sent. To fix: restore the file from a "
+            f"The file {file}{owner} cannot be used: {why}. Nothing more was sent. To fix: restore the file from a "
             "backup. If another version of the provider wrote it, finish the run with that version. Otherwise run "
             f"`airflow segexport repair{argument}`, which sets aside the files that cannot be read; it "
             "shows what would be lost and asks first."
@@ -247,15 +247,15 @@ class UnexpectedResponse(FatalError):
 
 
 MAX_TEXT_CHARS, MAX_CODE_CHARS = 500, 100
-"""Longest text of a vendor's message, and of its error code, that is stored or logged."""
+"""Maximum characters of a vendor's message, and of its error code, that are stored or logged."""
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _SCAN_CHARS = 4_000
-"""So much of a message is looked at: a pattern over megabytes of it takes minutes."""
+"""Characters of a message that `clean_text` reads. The pattern takes minutes for megabytes."""
 
 
 def clean_text(text: str, limit: int = MAX_TEXT_CHARS) -> str:
-    """A vendor's text as one line of printable characters, without HTML tags, cut to a number of characters."""
+    """Return a vendor's text as one line of printable characters, without HTML tags, of at most `limit` characters."""
     if len(text) <= limit and text.isprintable() and "<" not in text:
         return text
     text = _TAG.sub(" ", text[:_SCAN_CHARS])
@@ -267,10 +267,10 @@ _CODE = re.compile(r"[A-Za-z](?:[A-Za-z_.:-]|[0-9]{1,4}(?![0-9])){0,79}|[0-9]{1,
 
 
 def public_code(code: object) -> str:
-    """A vendor's error code, or a state's name, fit for a log: what has not the form of one may quote a person.
+    """Return a vendor's error code or state name for a log. A text of another form may quote a person.
 
     Args:
-        code: as the vendor's response holds it.
+        code: the code or name, as the vendor's response holds it.
 
     Returns:
         The code if it is a number of at most six digits or a word of ASCII letters, short numbers, `_`, `.`, `:` and

@@ -19,7 +19,7 @@ CHECK_VALID_S = 1.0
 waits longer than this before its first call."""
 
 MAX_RECHECKS = 3
-"""Checks before one part of a call at most, if the store takes longer than `CHECK_VALID_S` to respond."""
+"""Maximum checks before one part of a call, if the store takes longer than `CHECK_VALID_S` to respond."""
 
 
 class Fence(Protocol):
@@ -34,7 +34,11 @@ class Fence(Protocol):
         """Identifies the process, also among attempts of the same task."""
 
     def check(self) -> None:
-        """Return if this writer holds the newest token; else raise `Superseded`."""
+        """Check that this writer holds the newest token.
+
+        Raises:
+            Superseded: another writer holds it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +49,14 @@ class Unfenced:
     writer_token: str = ""
 
     def check(self) -> None:
-        """Return."""
+        """Do nothing, because there is no lease to lose."""
 
 
 NO_FENCE = Unfenced()
 
 
 class _ThreadFence(threading.local):
-    """The check before this thread's calls, and when it last succeeded, by both clocks."""
+    """The check before this thread's calls, and the time of its last success by both clocks (`_clocks`)."""
 
     check: Callable[[], None] | None = None
     checked_at: tuple[float, float] = (0.0, 0.0)
@@ -72,7 +76,7 @@ def fenced(check: Callable[[], None]) -> Iterator[None]:
 
 
 def fenced_also(check: Callable[[], None]) -> AbstractContextManager[None]:
-    """Call `check` before every call that this thread sends, after the check that is there already."""
+    """Call `check` before every call that this thread sends, after the check of the surrounding `fenced` block."""
     outer = _thread.check
 
     def both() -> None:
@@ -110,5 +114,5 @@ def recheck_fence() -> None:
 
 
 def _clocks() -> tuple[float, float]:
-    """Return both clocks: the monotonic one stops while a machine sleeps, and the wall clock may be set."""
+    """Return monotonic and epoch seconds: the monotonic clock stops while a machine sleeps, the other may be set."""
     return time.monotonic(), time.time()

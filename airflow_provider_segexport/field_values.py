@@ -23,8 +23,8 @@ No time zone is further than 14 hours from UTC. DuckDB reads offsets of up to 99
 ISO_TIME = f"{_TIME}({_ZONE})?"
 """An ISO 8601 time. Without a time zone it is in UTC."""
 
-DIGITS = 25
-"""Characters of a number's shortest form without zeros: 17 digits of a double, sign, point and a margin."""
+MAX_NUMBER_CHARS = 25
+"""Maximum length of a number without padding zeros: 17 digits of a double, sign, point and a margin."""
 
 MACROS = r"""
 create or replace macro segexport_number(text) as case when regexp_full_match(text, '-?[1-9][0-9]*') then text else
@@ -61,10 +61,10 @@ gives null, because `0e999999999` would fill the memory with zeros.
 """
 
 DATE_PARTS: Mapping[ValueKind, str] = {"date": "", "month": "%-m", "day": "%-d"}
-"""The format of a date or a part of it; empty: the vendor's date format."""
+"""The `strftime` format of a date or a part of it; empty for the vendor's own date format."""
 
-EITHER_WAY = frozenset({"country_code", "country_name"})
-"""A country's text is either a code or a name, so it always fits one of the two fields."""
+COUNTRY_KINDS = frozenset({"country_code", "country_name"})
+"""Kinds of fields that never reject a text: it goes to the field for codes or to the field for names."""
 
 
 def raw_name(column: MappedColumn) -> str:
@@ -154,19 +154,20 @@ def value(column: MappedColumn, date_format: str, *, text: str | None = None) ->
 
 
 def misfit(column: MappedColumn, date_format: str, *, text: str | None = None) -> str:
-    """Return SQL of whether a value exists that the vendor's field cannot hold; arguments as those of `value`."""
-    chosen = column.custom_field is not None and (
-        column.custom_field.options or column.custom_field.decimals is not None
-    )
-    if column.type == "text" or column.value_kind == "phone" or chosen:
-        if column.type == column.value_kind == "text" and not chosen:
+    """Return SQL of whether a row has a value that the vendor's field cannot hold.
+
+    Args:
+        column: the mapped column.
+        date_format: the vendor's date format, for `strftime`.
+        text: SQL of a text column's trimmed value; None: the value as read.
+    """
+    field = column.custom_field
+    is_restricted = field is not None and bool(field.options or field.decimals is not None)
+    if column.type == "text" or column.value_kind == "phone" or is_restricted:
+        if column.value_kind in COUNTRY_KINDS or (column.type == column.value_kind == "text" and not is_restricted):
             return "false"
         original = (text or raw(column)) if column.type == "text" else raw(column)
-        return (
-            "false"
-            if column.value_kind in EITHER_WAY
-            else f"({original} is not null and {value(column, date_format, text=text)} is null)"
-        )
+        return f"({original} is not null and {value(column, date_format, text=text)} is null)"
     if column.type == "decimal":
         return f"coalesce(isinf({raw(column)}::double), false)"
     if column.type in {"date", "timestamp"}:
@@ -182,14 +183,14 @@ def may_grow(column: MappedColumn) -> str:
     if column.type == "text" and column.value_kind == "number":
         return f"regexp_matches({raw(column)}, '[eE]')"
     if column.type == "decimal" and column.max_chars:
-        most = max(column.max_chars - DIGITS, 0)
+        most = max(column.max_chars - MAX_NUMBER_CHARS, 0)
         size = f"abs({raw(column)}::double)"
         return f"coalesce({size} >= 1e{min(most, 308)} or ({size} < 1e-{most} and {size} > 0), false)"
     return "false"
 
 
 def too_long(column: MappedColumn, sql: str) -> str:
-    """Return SQL of whether a text is too long for the vendor's field. It compares bytes first, which is fast."""
+    """Return SQL of whether a text is too long for the vendor's field. Bytes are compared first, which is faster."""
     most = column.max_chars or 0
     return f"(strlen({sql}) > {most} and length({sql}) > {most})"
 
@@ -293,7 +294,7 @@ def _country_code(text: str) -> str:
 def _phone(text: str) -> str:
     """Return SQL of a phone number in E.164; null for any other text.
 
-    `phone_column` has converted all that is one complete number. What it left may be two numbers or an extension, and
-    without its separators it would be another person's number: `+49 40 1234567/8`.
+    `phone_column` has converted every text that is one complete number. Any other text may hold two numbers or an
+    extension. Without its separators it would be another person's number: `+49 40 1234567/8`.
     """
     return f"case when regexp_full_match({text}, {literal(phone_number.E164)}) then {text} end"

@@ -1,4 +1,4 @@
-"""Guards: limits of a plan, and the action if one is passed. `stages.guards` measures them."""
+"""Guards: limits of a plan, and the action if a limit is passed. `stages.guards` measures the plan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def exceeds_share(part: int, total: int, limit: float) -> bool:
 
 @functools.cache
 def _as_written(limit: float) -> Fraction | float:
-    """Return the fraction that a limit means, which is needed after each batch."""
+    """Return the fraction that a limit means. Cached, because it is needed after each batch."""
     return Fraction(repr(limit)) if math.isfinite(limit) else limit
 
 
@@ -85,11 +85,15 @@ class GuardResult:
 
 
 NEAR_LIMIT_SHARE = 0.8
-"""Share of a guard's limit from which a person should look at the plan."""
+"""Share of a guard's limit from which a measured value counts as near the limit."""
 
 
 def is_near_limit(guard: Mapping[str, Any]) -> bool:
-    """Return whether a guard on changes, as a report holds its result, did not trip but is near its limit."""
+    """Return whether a guard with an upper limit did not trip, but is near its limit.
+
+    Args:
+        guard: the guard's result, as a report holds it.
+    """
     name, measured, limit = guard["name"], guard["measured"], guard["limit"]
-    bounds = name.endswith("_share") or name in {"max_shrink", "max_growth", "max_removals"}
-    return bounds and not guard["tripped"] and measured is not None and 0 < NEAR_LIMIT_SHARE * limit <= measured
+    is_upper_limit = name.endswith("_share") or name in {"max_shrink", "max_growth", "max_removals"}
+    return is_upper_limit and not guard["tripped"] and measured is not None and 0 < NEAR_LIMIT_SHARE * limit <= measured

@@ -29,8 +29,9 @@ class Request:
         body: the exact bytes to send; None: no body.
         authenticated: send the account's credentials. A token request does not.
         rate_scope: name of a narrower rate limit that the request counts for, too.
-        read_only: changes nothing, although its method is not one that only reads.
-        repeatable: may be sent again after an attempt without a clear response. False: `OutcomeUnknown` is raised then.
+        read_only: the request changes nothing, although its method may.
+        repeatable: the request may be sent again after an attempt without a clear response. If False, such an attempt
+            raises `OutcomeUnknown`.
     """
 
     method: str
@@ -53,7 +54,7 @@ _MEDIA_TYPE = re.compile(r"(?:application|text|multipart|image)/[A-Za-z0-9.+-]{1
 
 
 def media_type(header: str) -> str:
-    """Return the media type of a `Content-Type` header for logs, without the header's other text."""
+    """Return the media type in a `Content-Type` header for logs; `no known content type` if there is none."""
     match = _MEDIA_TYPE.match(header)
     return match[0] if match else "no known content type"
 
@@ -96,7 +97,8 @@ class Response:
         """Return the body as a JSON object.
 
         Raises:
-            VendorUnavailable, UnexpectedResponse: as `json`, or it is not an object.
+            VendorUnavailable: it is not JSON; a retry may succeed.
+            UnexpectedResponse: it is JSON that cannot be used, or no JSON object.
         """
         content = self.json()
         if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Reads values from JSON that another version, or a person, may have written: a value of another type is empty."""
+"""Reads values from JSON that another version, or a person, may have written. A value of a wrong type becomes empty."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def number(value: Any) -> float:
 
 
 def integer(value: Any) -> int:
-    """Return a number without its fraction; 0 for any other value, and for one that is no count of anything."""
+    """Return a number without its fraction; 0 for any other value, and for a number beyond `MAX_COUNT`."""
     count = int(number(value))
     return count if abs(count) <= MAX_COUNT else 0
 

@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 from airflow_provider_segexport.errors import MAX_CODE_CHARS, clean_text
-from airflow_provider_segexport.http_messages import READS as READS  # noqa: PLC0414 - what operations exchange is part
-from airflow_provider_segexport.http_messages import Request as Request  # noqa: PLC0414 - of the model
+from airflow_provider_segexport.http_messages import READS as READS  # noqa: PLC0414 - re-exported
+from airflow_provider_segexport.http_messages import Request as Request  # noqa: PLC0414
 from airflow_provider_segexport.http_messages import Response as Response  # noqa: PLC0414
 from airflow_provider_segexport.http_messages import media_type as media_type  # noqa: PLC0414
-from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414 - the values of one row's outcome are
-from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414 - part of the model
+from airflow_provider_segexport.reasons import GONE as GONE  # noqa: PLC0414
+from airflow_provider_segexport.reasons import OPTED_OUT as OPTED_OUT  # noqa: PLC0414
 from airflow_provider_segexport.reasons import PROOF_NOT_APPLIED as PROOF_NOT_APPLIED  # noqa: PLC0414
 from airflow_provider_segexport.reasons import WITHDRAWN as WITHDRAWN  # noqa: PLC0414
 from airflow_provider_segexport.reasons import WITHHELD_HERE as WITHHELD_HERE  # noqa: PLC0414
@@ -117,7 +117,7 @@ class Audience:
 
 
 class BatchKind(StrEnum):
-    """The purpose of a batch. The value begins the batch's id."""
+    """The purpose of a batch. The value is the beginning of the batch's id."""
 
     UPSERT = ""
     REMOVE = "remove-"
@@ -132,8 +132,8 @@ class Batch:
         rows: row numbers in the segment; leavers have no row, so theirs are numbers in the plan.
         items: encoded JSON; for leavers the email address or contact id by which the vendor removes them.
         attempt: how often the rows were sent before, as part of another batch.
-        joined_items: returns all items with commas between them, if that is faster than joining `items`.
-        release: releases memory that can be read again; for a batch that waits for its job.
+        joined_items: returns all items with commas between them, faster than joining `items`; None to join them.
+        release: frees the memory of columns that can be read from the plan again, while the batch waits for its job.
     """
 
     id: str
@@ -148,23 +148,23 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def subset(self, indexes: Sequence[int], *, generation: int | None = None, kind: BatchKind | None = None) -> Batch:
-        """Return the batch of these entries.
+    def subset(self, indexes: Sequence[int], *, attempt: int | None = None, kind: BatchKind | None = None) -> Batch:
+        """Return the batch of some entries.
 
         Args:
             indexes: positions in this batch.
-            generation: number of the attempt, which makes another batch id of the same rows; None: as this batch.
+            attempt: `attempt` of the new batch, which gives the same rows another batch id; None: as this batch.
             kind: purpose of the new batch; None: as this batch.
         """
         items = [self.items[i] for i in indexes]
-        generation = self.attempt if generation is None else generation
+        attempt = self.attempt if attempt is None else attempt
         kind = self.kind if kind is None else kind
         return Batch(
-            id=batch_id(items, generation, kind),
+            id=batch_id(items, attempt, kind),
             rows=[self.rows[i] for i in indexes],
             emails=[self.emails[i] for i in indexes],
             items=items,
-            attempt=generation,
+            attempt=attempt,
             kind=kind,
         )
 
@@ -174,22 +174,22 @@ class Batch:
         return self.subset(range(middle)), self.subset(range(middle, len(self)))
 
 
-def batch_id(items: Sequence[str], generation: int = 0, kind: BatchKind = BatchKind.UPSERT) -> str:
+def batch_id(items: Sequence[str], attempt: int = 0, kind: BatchKind = BatchKind.UPSERT) -> str:
     """Return the id of a batch, which is the same on every machine and in every attempt.
 
     Args:
         items: the encoded rows.
-        generation: number of the attempt; 0 is the first.
+        attempt: how often the rows were sent before, as part of another batch.
         kind: purpose of the batch.
     """
     digest = batch_id_of_hashes(
         b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items)
     )
-    return f"{kind}{digest}" if generation == 0 else f"{kind}{digest}-{generation}"
+    return f"{kind}{digest}" if attempt == 0 else f"{kind}{digest}-{attempt}"
 
 
 def batch_id_of_hashes(hashes: bytes) -> str:
-    """Return the id of a batch from its rows' hashes: those in the plan, or for part of a batch those of its items."""
+    """Return the id of a batch from its rows' hashes: of the plan's rows, or of the items of a part of a batch."""
     return hashlib.blake2b(hashes, digest_size=12).hexdigest()
 
 
@@ -235,8 +235,9 @@ class BatchResult:
         rejected: entries that the vendor rejected.
         retry: positions of entries that the vendor asks to send again.
         contact_ids: the vendor's id of a contact by position in the batch, if the response holds it.
-        unattributed: number of rejected rows that the vendor does not name. They are found by reading the audience.
-        unattributed_reason: why those were rejected, if the vendor says.
+        unattributed: number of rejected rows that the vendor counts and does not name. Reading the audience back shows
+            which rows they are.
+        unattributed_reason: why those rows were rejected, if the vendor says.
         abort_reason: why no further batch may be sent; usually empty.
         proof_not_applied: entries that the vendor accepted without their proof of consent.
     """

@@ -1,4 +1,4 @@
-"""Values that an export's arguments take: sync modes, endings of a stale snapshot, limits. Imports nothing heavy."""
+"""Values of an export's arguments: sync modes, actions for a stale snapshot, limits. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 Mode = Literal["upsert", "mirror", "full"]
 OnStale = Literal["skip", "fail", "verify"]
 Subscribe = Literal["never", "with_proof"]
-"""People that an export may subscribe: none, or those whose row has proof of consent."""
+"""People that an export may subscribe: `never` none, `with_proof` those whose row has proof of consent."""
 
 MOST_PROFILES = 1_000_000
 """Default of `max_profiles`."""

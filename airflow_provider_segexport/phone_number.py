@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import phonenumbers
 
 MAX_CHARS = 64
-"""A longer text is not converted. E.164 has 15 digits; the rest is room for separators."""
+"""Maximum length of a text that is converted. E.164 has up to 15 digits; the other characters are separators."""
 
 SEPARATORS = "[ ()./-]"
 E164 = r"\+[1-9][0-9]{6,14}"
@@ -36,7 +36,8 @@ DECIMAL = re.compile(r"[^.]*\.\d{1,2}")
 """A decimal number, such as `1701234567.0` from a column of floats. With the zero behind the point as a digit, it is a
 valid number of another person in Germany."""
 
-OTHER = (DATE, DECIMAL)
+NOT_NUMBERS = (DATE, DECIMAL)
+"""Forms of texts that are no phone numbers."""
 
 
 def to_e164(text: str, region: str | None) -> str | None:
@@ -56,7 +57,7 @@ def to_e164(text: str, region: str | None) -> str | None:
     import phonenumbers  # noqa: PLC0415 - takes 0.2 s, and most segments have no number to convert
 
     digits = unicodedata.normalize("NFKC", trimmed(text))
-    if digits.count("+") > 1 or _has_two_numbers(digits) or any(other.fullmatch(digits.strip()) for other in OTHER):
+    if digits.count("+") > 1 or _has_two_numbers(digits) or any(form.fullmatch(digits.strip()) for form in NOT_NUMBERS):
         return None
     is_international = re.match(r"\W*\+", digits) is not None
     if "+" in digits and not is_international:

@@ -106,7 +106,7 @@ def provider_info(version: str) -> dict[str, Any]:
 
 
 def integration(vendor: Vendor) -> dict[str, Any]:
-    """Return a vendor as Airflow's list of integrations has it. The guides are pages of this repository."""
+    """Return a vendor's entry in Airflow's list of integrations. The guides are pages of this repository."""
     page = f"{vendor.name.replace('_', '-')}.md"
     return {
         "integration-name": vendor.title,
@@ -179,7 +179,7 @@ def _consent_fields() -> dict[str, dict[str, Any]]:
 
 
 def _more_fields(vendor: Vendor) -> dict[str, dict[str, Any]]:
-    """Return the default audience and the fields of the vendor's account."""
+    """Return the fields of the default audience and of the vendor's account."""
     form = vendor.form
     return {
         "default_audience": text(

@@ -68,11 +68,11 @@ MEANINGS = {
     Reason.NOT_IN_AUDIENCE: "is not in the audience",
     Reason.STILL_IN_AUDIENCE: "the vendor still holds the person in the audience",
 }
-"""The meaning of each reason, for the pages and the reference, which show its code too."""
+"""The meaning of each reason, shown with its code on the pages and in the reference."""
 
 
 class ProofState(StrEnum):
-    """Whether a row that may be sent has a proof of consent, and why not. Each such row has exactly one state."""
+    """Whether a row that may be sent has a proof of consent, or why not. Each such row has exactly one state."""
 
     WITH_PROOF = "with_proof"
     NO_MOMENT = "no_moment"
@@ -84,7 +84,7 @@ class ProofState(StrEnum):
 
 
 PROOF_NOT_APPLIED = "proof_not_applied"
-"""The vendor has accepted a row, and not the proof of consent in it."""
+"""Warning: the vendor has accepted a row, but not the proof of consent in it."""
 
 PROOF_MEANINGS = {
     ProofState.WITH_PROOF: "the row is sent with its proof of consent",
@@ -105,7 +105,7 @@ WITHHELD_HERE = frozenset({Reason.NO_CONSENT, Reason.ON_SUPPRESSION_LIST})
 """Reasons of an export's own segment and suppression lists not to send mail to a person."""
 
 WITHDRAWN = WITHHELD_HERE | {Reason.WITHDRAWN_ELSEWHERE}
-"""The same reasons, or those of another export of the audience."""
+"""Reasons of an export, or of another export of the audience, not to send mail to a person."""
 
 GONE = OPTED_OUT | {Reason.NOT_IN_AUDIENCE, Reason.DELETED, Reason.PENDING_CONFIRMATION}
-"""Reasons that mean there is nothing to remove: the person is not in the audience, or is not a mailable member."""
+"""Reasons why there is nothing to remove: the person is not in the audience, or is not a mailable member."""

@@ -17,11 +17,11 @@ class UnusableJson(Exception):
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the value of a JSON body. In strings, half of a surrogate pair becomes U+FFFD.
+    """Return the value of a JSON body. In its strings, half of a surrogate pair becomes U+FFFD.
 
     Raises:
         ValueError: the body is not JSON in UTF-8.
-        UnusableJson: it is nested too deeply, or holds a number that is not finite or has thousands of digits.
+        UnusableJson: the JSON is nested too deeply, or holds a number that is not finite or has thousands of digits.
     """
     text = body.decode("utf-8-sig")
     try:

@@ -16,7 +16,7 @@ NO = ("false", "f", "no", "n", "off", "0", "0.0")
 
 
 def yes_no(value: Any) -> bool | None:
-    """Return True for yes, False for no, and None for any other value or none.
+    """Return True for yes, False for no, and None for any other value, None included.
 
     Args:
         value: a bool, a number (1 is yes, 0 is no), or a text, which is trimmed and compared without case.
@@ -30,7 +30,7 @@ def yes_no(value: Any) -> bool | None:
 
 
 def blank(value: Any) -> bool:
-    """Return whether a value is None or a text of nothing but spaces and invisible marks."""
+    """Return whether a value is None, or a text of only spaces, control characters and invisible marks."""
     return value is None or (isinstance(value, str) and not trimmed(value))
 
 
@@ -48,7 +48,7 @@ def yes_no_sql(column: str, *, text: bool) -> str:
 
 
 def blank_sql(column: str, *, text: bool) -> str:
-    """Return SQL of `blank`, with the arguments of `yes_no_sql`."""
+    """Return SQL of `blank`. Its arguments are those of `yes_no_sql`."""
     return f"({column} is null" + (f" or trim({column}, {_literal(TRIMMED)}) = '')" if text else ")")
 
 

@@ -125,7 +125,7 @@ class BatchRecorder:
         )
         self.folder.journal.write([entry])
         self._count(accepted, result)
-        again = [batch.subset(result.retry, generation=batch.attempt + 1)] if result.retry else []
+        again = [batch.subset(result.retry, attempt=batch.attempt + 1)] if result.retry else []
         return again + ([batch.subset(resubscribe, kind=BatchKind.REVIVE)] if resubscribe else [])
 
     def _own_removals(self, batch: Batch, result: BatchResult) -> BatchResult:

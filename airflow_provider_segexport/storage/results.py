@@ -34,7 +34,7 @@ def leaf_batches(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Ba
         case State.SETTLED:
             yield batch, entry
             if entry and entry.retry:
-                yield from leaf_batches(batch.subset(entry.retry, generation=batch.attempt + 1), states)
+                yield from leaf_batches(batch.subset(entry.retry, attempt=batch.attempt + 1), states)
             if entry and entry.resubscribe:
                 yield from leaf_batches(batch.subset(entry.resubscribe, kind=BatchKind.REVIVE), states)
         case _:

@@ -83,7 +83,7 @@ def test_the_name_of_a_batch_never_changes():
     """A run that is resumed by a newer version must know its batches again."""
     items = ['{"email":"jane@example.com"}', '{"email":"joe@example.com","name":"Zoë"}']
     assert batch_id(items) == "23dbcfdf31347d5cafb27987"
-    assert batch_id(items, generation=2) == "23dbcfdf31347d5cafb27987-2"
+    assert batch_id(items, attempt=2) == "23dbcfdf31347d5cafb27987-2"
 
 
 def frozen(tmp_path, emails, vendor=PLAIN, ledger=None):

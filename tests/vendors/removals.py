@@ -64,7 +64,7 @@ class RemovalRunner:
         self.outcomes |= dict.fromkeys(batch.emails)
         self.outcomes |= {batch.emails[rejection.index]: rejection.reason for rejection in settled.rejected}
         if settled.retry:
-            self.settle(batch.subset(settled.retry, generation=batch.attempt + 1))
+            self.settle(batch.subset(settled.retry, attempt=batch.attempt + 1))
 
     def answer(self, batch: Batch) -> BatchResult:
         reply = self.account.call(self.removal.remove(self.target, batch))
