@@ -1,1 +1,1 @@
-"""Task decorators of this provider."""
+"""Task decorators: `@task.segment_export`."""

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
     """Exports what a function returns: paths of Parquet files, an asset, or a frame.
 
-    A frame is pandas, or anything with the Arrow C stream protocol: Polars, PyArrow, DuckDB. The task may defer: the
-    plan in the run folder holds the rows, so the function is not called again when the task resumes. A retry calls it,
-    and continues the plan if it returns the same.
+    A frame is pandas, or anything with the Arrow C stream protocol: Polars, PyArrow, DuckDB. The task may defer. A
+    task that resumes does not call the function again, because the plan in the run folder holds the rows. A retry calls
+    the function, and continues the plan if the function returns the same segment.
 
     Args:
         python_callable: the function.
@@ -70,7 +70,7 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
         )
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Call the function, and export what it returns. After a deferral, the plan in the run folder has the rows."""
+        """Call the function, and export what it returns. After a deferral, export the plan in the run folder."""
         if self._deferred_in:
             self._restore(self._deferred_in)
             return SegmentExportOperator.execute(self, context)
@@ -82,7 +82,7 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
             return SegmentExportOperator.execute(self, context)
 
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from what the function has returned and the arguments after templates were rendered.
+        """Return the request of the run, from the function's result and the arguments after templates were rendered.
 
         Raises:
             InvalidSegment: the function has returned something that is no segment.
@@ -94,7 +94,7 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
 
     @contextmanager
     def _segment(self, returned: Any) -> Iterator[None]:
-        """Set the argument `segment` to what the function has returned; a frame becomes a temporary file."""
+        """Set the argument `segment` to the function's result during the block; a frame becomes a temporary file."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
         from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
                     self.segment = self._content.partition(" ")[0]
 
     def _restore(self, run_folder: str) -> None:
-        """Set the segment to that of the plan, which a worker has made before the deferral.
+        """Set the segment to that of the plan, which was made before the deferral.
 
         Raises:
             AirflowFailException: the file that names the segment cannot be read.
@@ -132,13 +132,13 @@ class SegmentExportDecoratedOperator(DecoratedOperator, SegmentExportOperator):
                 "cannot be read. Nothing more was sent. To fix: clear the task; it calls the function again, and first "
                 "reads what was sent."
             )
-        segment = segment or run_folder  # the check of the run folder says that it is missing
+        segment = segment or run_folder  # the run folder is missing, which `check_plan_folder` reports later
         self._content = segment if is_content(segment) else ""
         self.segment = segment
 
 
 class SegmentExportTask(_TaskDecorator[Any, Any, SegmentExportDecoratedOperator]):
-    """A decorated function. Airflow creates a mapped task from it without an operator, so it is documented here."""
+    """A decorated function. Airflow maps it without creating an operator, so this class documents the mapped task."""
 
     def expand(self, **kwargs: Any) -> Any:
         """Map the task over arguments of the function."""
@@ -149,7 +149,10 @@ class SegmentExportTask(_TaskDecorator[Any, Any, SegmentExportDecoratedOperator]
         return self._documented(_TaskDecorator.expand_kwargs(self, kwargs, strict=strict))
 
     def _documented(self, output: Any) -> Any:
-        """Document the task of an output, with the function's docstring if it has one, and keep what policies set."""
+        """Document the task of an output, and let cluster policies set its arguments. Return the output.
+
+        The documentation is the function's docstring, if it has one.
+        """
         task = keep_arguments(output.operator)
         owners = {"dag": task.dag, "task_group": task.task_group, "python_callable": self.function}
         document_mapped(task.partial_kwargs, {**self.kwargs, **owners}, SegmentExportDecoratedOperator.describe)
@@ -172,7 +175,7 @@ def segment_export_task(python_callable: Callable[..., Any] | None = None, **kwa
 
 
 def _mapped_too(task: Any) -> Any:
-    """Return a task that is documented if it is mapped, too."""
+    """Return a decorated function that is also documented if it is mapped."""
     return SegmentExportTask(
         function=task.function,
         multiple_outputs=task.multiple_outputs,

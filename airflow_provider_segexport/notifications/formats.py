@@ -1,6 +1,6 @@
 """Formats a message: `title, body, links -> plain text, Markdown, Slack's markup, HTML`.
 
-Names of audiences come from the vendor, so each format escapes what it would read as markup.
+Names of audiences come from the vendor, so each format escapes characters that it would read as markup.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def formats(title: str, body: str, links: Mapping[str, str]) -> dict[str, str]:
     Args:
         title: one line.
         body: lines of plain text.
-        links: address by label.
+        links: URL by label.
     """
     lines = body.splitlines()
     return {

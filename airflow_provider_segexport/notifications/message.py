@@ -1,4 +1,4 @@
-"""Builds the message about an end of a task or a DAG run: `Airflow's context -> texts, error code, links`."""
+"""Builds the message about the end of a task or DAG run: `Airflow's context -> texts, error code, links`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def export_message(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return the message of a callback's context, with every key that the class `SegmentExportNotifier` documents.
 
     Args:
-        context: of a callback of a task, also one that is no export, or of a DAG.
+        context: the context of a callback of a DAG or a task; the task need not be an export.
     """
     message = _message(context)
     code = str(message.get("error_code") or "")
@@ -30,8 +30,8 @@ def complete(message: Mapping[str, Any], links: Mapping[str, str], code: str) ->
     """Return a message with all keys.
 
     Args:
-        message: `title`, `body`, and what else is known.
-        links: address by label.
+        message: `title`, `body`, and any other keys that the caller has values for.
+        links: URL by label.
         code: the error's code; empty if there is none.
     """
     help_entry = ERROR_HELP.get(code)
@@ -54,13 +54,13 @@ def complete(message: Mapping[str, Any], links: Mapping[str, str], code: str) ->
 
 
 def help_link(code: str) -> dict[str, str]:
-    """Return the link to the page that explains an error code; none without a code or the address of the UI."""
+    """Return `{"Help": URL}` of the page that explains an error code; empty without a code or `[api] base_url`."""
     root = base_url()
     return {"Help": f"{root}/segexport/errors#{quote(code)}"} if root and code in ERROR_HELP else {}
 
 
 def _plain(advice: str) -> str:
-    """Return the advice without its marks for code and emphasis."""
+    """Return the advice without Markdown's marks for code and emphasis."""
     return advice.replace("`", "").replace("*", "")
 
 
@@ -86,7 +86,7 @@ def _instance(context: Mapping[str, Any]) -> Any:
 
 
 def _links(context: Mapping[str, Any], code: str) -> dict[str, str]:
-    """Return the addresses in Airflow's UI by label; none if the configuration has no `[api] base_url`."""
+    """Return URLs of Airflow's UI by label; empty if the configuration has no `[api] base_url`."""
     root, instance = base_url(), _instance(context)
     if not root:
         return {}

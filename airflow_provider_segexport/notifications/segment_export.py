@@ -22,13 +22,13 @@ class SegmentExportNotifier(BaseNotifier):
     the explanation of the error. Links need `[api] base_url` in Airflow's configuration.
 
     Use it as `on_failure_callback`, `on_success_callback`, `on_retry_callback` or `on_skipped_callback` of a task, or
-    as a callback of a DAG. Tasks of other operators get a message, too.
+    as a callback of a DAG. Tasks of other operators also get a message.
 
     Args:
         send: a notifier, or a function that takes the message as a mapping. The templates of the notifier may use
             `segexport.title`, `body`, `error`, `error_code`, `advice`, `run_folder`, `log_url`, `report_url`,
             `run_url`, `help_url`, and the message as a whole as `segexport.text`, `markdown`, `slack` and `html`.
-            What does not apply is empty.
+            A key that does not apply is empty.
     """
 
     def __init__(self, send: Send, **kwargs: Any) -> None:
@@ -47,10 +47,10 @@ class SegmentExportNotifier(BaseNotifier):
         self.deliver(export_message(context), context)
 
     def deliver(self, message: Mapping[str, Any], context: Any) -> None:
-        """Send one message. A subclass may send it in another way, or not at all.
+        """Send one message. A subclass may override this method.
 
         Args:
-            message: with all keys that the class documents.
+            message: the message, with all keys that the class documents.
             context: Airflow's context; it is not changed.
         """
         if isinstance(self.send, BaseNotifier):

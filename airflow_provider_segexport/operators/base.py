@@ -1,4 +1,4 @@
-"""The base of operators that write an audience: run, wait, resume, end and report."""
+"""The base of operators that write or verify an audience: it runs, waits, resumes, ends and reports."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
 
 PATH_ARGUMENTS = frozenset({"segment", "suppression_list", "reports_path"})
-"""Arguments that name files."""
+"""Arguments that are paths, or assets in the place of paths."""
 
 
 def as_text(value: Any) -> Any:
-    """Return a path or an asset as text, in which templates are rendered; a list by item; other values unchanged."""
+    """Return a path or an asset as text, in which templates are rendered; of a list each item; None for `LEFT_OUT`."""
     if value is LEFT_OUT:
         return None
     if isinstance(value, list | tuple):
@@ -42,7 +42,7 @@ def as_text(value: Any) -> Any:
 
 
 class BaseAudienceOperator(DocumentedOperator):
-    """A task that writes an audience.
+    """A task that writes or verifies an audience.
 
     Args:
         conn_id: the Airflow connection; its type determines the vendor.
@@ -53,9 +53,10 @@ class BaseAudienceOperator(DocumentedOperator):
         optouts_asset: an asset for these people, which becomes an outlet. Implies `fetch_optouts`.
 
     Attributes:
-        export_request: what the last call of `execute` or `resume` has run, and in which run folder; None before. The
-            operator's links and OpenLineage read it.
-        uses_run_of_task_instance: `hook.export` in the same task, as in `pre_execute`, gets another run folder.
+        export_request: the request of the last run in this process, for the operator's links and OpenLineage; None
+            before the first run.
+        uses_run_of_task_instance: the operator's run uses the run folder of the task instance, so a call of
+            `hook.export` in the same task, as in `pre_execute`, gets another one.
     """
 
     uses_run_of_task_instance = True
@@ -92,7 +93,7 @@ class BaseAudienceOperator(DocumentedOperator):
     def __setattr__(self, key: str, value: Any) -> None:
         """Set an attribute. A callback is wrapped, so that its context holds a message.
 
-        An argument that a cluster policy or a subclass sets was given from then on.
+        If a cluster policy or a subclass sets an argument, the argument no longer counts as left out.
         """
         super().__setattr__(key, with_message(key, value))
         if value is not None and key in vars(self).get("_left_out", ()):
@@ -100,12 +101,13 @@ class BaseAudienceOperator(DocumentedOperator):
 
     @abstractmethod
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from the arguments after templates were rendered."""
+        """Return the request of the run, from the arguments after templates were rendered."""
 
     def set_arguments(self, given: Mapping[str, Any]) -> None:
-        """Set an attribute for each argument, and document the task; that of an argument that was left out is None.
+        """Set an attribute for each argument, and document the task. `given` has value or `LEFT_OUT` by argument.
 
-        The names of these arguments are recorded, so that a template that renders to None can be refused.
+        The attribute of an argument that was left out is None. The names of these arguments are recorded, so that an
+        argument that was given and renders to None can be refused.
         """
         self._left_out |= {name for name, value in given.items() if value is LEFT_OUT}
         for name, value in given.items():
@@ -114,25 +116,25 @@ class BaseAudienceOperator(DocumentedOperator):
         self.document({"conn_id": self.conn_id, **given})
 
     def rendered_arguments(self, table: tuple[Argument, ...]) -> dict[str, Any]:
-        """Return the values of a table's arguments after templates were rendered."""
+        """Return value by name for a table's arguments, after templates were rendered; `LEFT_OUT` if left out."""
         values = {argument.name: getattr(self, ATTRIBUTE_NAMES.get(argument.name, argument.name)) for argument in table}
         return {name: LEFT_OUT if value is None and name in self._left_out else value for name, value in values.items()}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Start a run, or resume what an earlier try or this one, before a deferral, has started."""
+        """Start a run, or resume a run that an earlier try has started, or this try before a deferral."""
         run_folder, self._deferred_in = self._deferred_in, None
         return self._run(context, resuming=run_folder is not None, run_folder=run_folder or "")
 
     def resume(self, context: Any, event: dict[str, Any] | None = None, run_folder: str = "") -> dict[str, Any]:
-        """Resume after a deferral: call `execute` again, because a subclass may set arguments or use the result in it.
+        """Resume after a deferral. This calls `execute`, because a subclass may set arguments or use the result in it.
 
         Args:
             context: Airflow's context of the task.
-            event: what the trigger has sent.
-            run_folder: path of the run folder with the task's plan; empty if there was no plan yet.
+            event: the trigger's event, a mapping with `status`.
+            run_folder: path of the run folder that holds the task's plan; empty if there was no plan yet.
 
         Raises:
-            AirflowException: the event is none of this provider's.
+            AirflowException: no trigger of this provider sends this event.
         """
         from airflow_provider_segexport.triggers.import_jobs import EVENTS  # noqa: PLC0415
 
@@ -154,7 +156,7 @@ class BaseAudienceOperator(DocumentedOperator):
             kills.stop(self._hook, self.export_request)
 
     def set_waiting(self, values: Mapping[str, Any]) -> None:
-        """Set how the task waits. Airflow's configuration has the default of `deferrable`."""
+        """Set `deferrable` and `poll_interval` from their values; the default of `deferrable` is Airflow's option."""
         default = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = default if values["deferrable"] is None else values["deferrable"]
         self.poll_interval = values["poll_interval"]
@@ -225,7 +227,7 @@ class BaseAudienceOperator(DocumentedOperator):
         return waits.max_deferral(self.execution_timeout, context["ti"].start_date)
 
     def _end_try(self, ending: AirflowException | waits.Wait) -> NoReturn:
-        """Raise an exception, defer or reschedule.
+        """End the try: raise the exception, or defer or reschedule the task for a wait.
 
         Causes are not chained, because a library's text may quote a row or an address.
         """
@@ -243,9 +245,9 @@ class BaseAudienceOperator(DocumentedOperator):
         raise AssertionError  # `defer` has raised
 
     def _report_failure(self, context: Any, error: str, code: str) -> None:
-        """Log what was done before an error, and put it into the context for callbacks and notifiers."""
+        """Log the report so far, and put a message with report and error into the context, for callbacks."""
         report: Mapping[str, Any] | None = None
-        with contextlib.suppress(Exception):  # it must not hide the error that is reported
+        with contextlib.suppress(Exception):  # an error in the report must not hide the error of the run
             if self.export_request is not None:
                 from airflow_provider_segexport.hooks.runner import run_folder  # noqa: PLC0415
 
@@ -258,12 +260,12 @@ class BaseAudienceOperator(DocumentedOperator):
         context[MESSAGE] = {**message, "error": error, "error_code": code, "run_folder": path}
 
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Log the report, and return what goes into XCom: counts and paths."""
+        """Log the report, and return the summary that Airflow stores as XCom: counts and paths."""
         self.log.info("Of %s; %s.", messages.outcome(report), messages.effort(report))
         if text := messages.new_audience(report):
             self.log.info("%s", text)
-        if changed := messages.warnings(report):
-            self.log.warning("Values that are sent changed, or are left out: %s.", changed)
+        if changes := messages.warnings(report):
+            self.log.warning("Values that are sent changed, or are left out: %s.", changes)
         if text := messages.proofs(report):
             self.log.info("%s", text)
         for text in messages.guards(report):
@@ -280,7 +282,7 @@ class BaseAudienceOperator(DocumentedOperator):
         for outlet in self.outlets or []:
             try:
                 extra = context["outlet_events"][outlet].extra
-            except Exception as error:  # noqa: BLE001 - the export is done: a retry would not mend an outlet
+            except Exception as error:  # noqa: BLE001 - the export has succeeded, and a retry would not correct an outlet
                 self.log.warning(
                     "No event is emitted for the outlet %r (%s). To fix: pass an Asset, an AssetAlias, or a reference "
                     "to an asset that a DAG defines, in `outlets`.",

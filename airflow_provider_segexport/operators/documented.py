@@ -1,4 +1,4 @@
-"""Operators that document their tasks: mapped tasks too, whose operator is created only when they run."""
+"""Operators that document their tasks, also mapped tasks, whose operator is created only when they run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ class DocumentedOperator(RenderedArguments):
     """Sets `doc_md` of a task from its arguments, unless its author has documented it.
 
     Attributes:
-        describe: returns the documentation; takes the arguments by name.
+        describe: returns the documentation as Markdown; takes value by argument.
     """
 
     describe: Callable[[Mapping[str, Any]], str]
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute. One that a cluster policy or a subclass sets by the argument's name is the argument."""
+        """Set an attribute. A cluster policy or a subclass may use an argument's name, such as `dry_run`, for it."""
         super().__setattr__(ATTRIBUTE_NAMES.get(key, key), value)
 
     def document(self, values: Mapping[str, Any]) -> None:
-        """Document this task.
+        """Set `doc_md`, unless the author has documented the task.
 
-        Airflow shows the docstring of a decorated function later, so it counts as written by the author.
+        Airflow uses the docstring of a decorated function, so such a docstring counts as documentation.
+
+        Args:
+            values: value by argument.
         """
         function = getattr(self, "python_callable", None)
         if not any(getattr(self, name) for name in DOC_ARGUMENTS) and not getattr(function, "__doc__", None):
@@ -34,7 +37,7 @@ class DocumentedOperator(RenderedArguments):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Begin a mapped task, as `BaseOperator.partial` does, and document it. Policies may set its arguments."""
+        """Begin a mapped task as `BaseOperator.partial` does, document it, and let policies set its arguments."""
         mapped = super().partial(**kwargs)
         mapped.__class__ = KeepingPartial
         document_mapped(mapped.kwargs, {**mapped.kwargs, **kwargs}, cls.describe)
@@ -47,9 +50,9 @@ def document_mapped(
     """Document a mapped task, unless its author has documented it.
 
     Args:
-        partial_kwargs: the task's arguments that are not mapped; gets the documentation.
-        values: of the arguments, with the task's `dag` and `task_group`.
-        describe: returns the documentation.
+        partial_kwargs: the task's arguments that are not mapped; `doc_md` is added to them.
+        values: value by argument, with the task's `dag` and `task_group`.
+        describe: returns the documentation as Markdown; takes value by argument.
     """
     if any(partial_kwargs.get(name) for name in DOC_ARGUMENTS):
         return

@@ -1,4 +1,4 @@
-"""Decides how a try ends that has met an error: `error -> skip, fail, retry, reschedule or defer`."""
+"""Decides how a try ends after an error: `error -> skip, fail, retry, reschedule or defer`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ending(error: SegexportError, *, deferrable: bool, timeout: dt.timedelta | N
     """Return the exception that the task raises, or the wait that it begins.
 
     Args:
-        error: why the try cannot go on.
+        error: the error that ends the try.
         deferrable: the task may wait in the triggerer.
         timeout: how long the task may stay deferred; None for no limit.
     """

@@ -18,8 +18,8 @@ def stop(hook: SegmentExportHook, request: ExportRequest) -> None:
     """Stop the run, and record what is in flight, so that a retry checks it first.
 
     Args:
-        hook: makes the run's calls.
-        request: what runs.
+        hook: the hook that makes the run's calls.
+        request: the request of the run.
     """
     from airflow_provider_segexport.hooks.runner import run_folder  # noqa: PLC0415 - the worker has imported it by then
 

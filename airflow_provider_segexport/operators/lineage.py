@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as OpenLineage calls it
-    """Return the datasets of a run that has ended, also with an error; None for a dry run, or if it made no plan.
+    """Return the datasets of a run that has ended or failed; None for a dry run, and for a run without a plan.
 
     Args:
         operator: the task, after it was executed.
@@ -46,7 +46,7 @@ def on_complete(operator: Any, task_instance: Any) -> Any:  # noqa: ARG001 - as 
 
 
 def columns_by_field(vendor: Vendor, request: ExportRequest) -> dict[str, str]:
-    """Return the segment's column by the vendor's field."""
+    """Return the segment's columns by the vendor's field that each feeds."""
     columns = {
         rule.key: column for field, column in request.config.field_mapping.items() for rule in vendor.rules_for(field)
     }
@@ -54,9 +54,9 @@ def columns_by_field(vendor: Vendor, request: ExportRequest) -> dict[str, str]:
 
 
 def segment_datasets(request: ExportRequest) -> list[tuple[str, str]]:
-    """Return namespace and name of each segment as OpenLineage names files, without the connection's id.
+    """Return namespace and name of each segment, by OpenLineage's rules and without the connection's id.
 
-    https://openlineage.io/docs/spec/naming, read 2026-11.
+    The rules: https://openlineage.io/docs/spec/naming, read 2026-11. An undo and a frame have no segment.
     """
     if request.config.undo is not None or request.content:
         return []

@@ -1,4 +1,4 @@
-"""Buttons on the task: the audience at the vendor, the report, the rejects.
+"""Links that Airflow's UI shows as buttons of a task instance: the audience at the vendor, the report, the rejects.
 
 Airflow calls `get_link` at the end of every try, in the task's own process, and stores the links.
 """
@@ -11,19 +11,21 @@ from urllib.parse import quote, urlencode
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
+from airflow_provider_segexport.errors import InvalidArgument
+
 if TYPE_CHECKING:
     from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 def folder_of(operator: Any) -> RunFolder | None:
-    """Return the task's latest run folder; None if the task has none, or if the state path cannot be read."""
+    """Return the task's latest run folder; None if it has none, or if state path or `reports_path` cannot be read."""
     from airflow_provider_segexport.hooks.run_folders import run_folders_path  # noqa: PLC0415 - the worker has imported it by then
     from airflow_provider_segexport.storage.run_folder import RunFolder  # noqa: PLC0415
 
     request = getattr(operator, "export_request", None)
     try:
         return RunFolder.latest(run_folders_path(request)) if request is not None else None
-    except OSError:
+    except (OSError, InvalidArgument):
         return None
 
 
@@ -36,7 +38,7 @@ def task_path(instance: Any) -> str:
     """Return the path of a task instance's page in Airflow's UI.
 
     Args:
-        instance: a task instance or its key. Without a map index, the task is not mapped.
+        instance: a task instance or its key. If its map index is None or -1, the task is not mapped.
     """
     parts = ["dags", instance.dag_id, "runs", instance.run_id, "tasks", instance.task_id]
     index = getattr(instance, "map_index", None)
@@ -55,7 +57,7 @@ class _Link(BaseOperatorLink):
 
 
 class AudienceLink(_Link):
-    """The list, address book or contacts, in the vendor's own pages."""
+    """Leads to the list, address book or contacts in the vendor's web application."""
 
     name = "Audience at the vendor"
 
@@ -77,7 +79,7 @@ class AudienceLink(_Link):
 
 
 class ReportLink(_Link):
-    """The tab with the run's report."""
+    """Leads to the task instance's tab *Export*, which shows the run's report."""
 
     name = "Report"
 
@@ -89,7 +91,7 @@ class ReportLink(_Link):
 
 
 class RejectsLink(_Link):
-    """The rows that were not delivered, for users who may see them."""
+    """Leads to the download of the rows that were not delivered."""
 
     name = "Rejects"
 

@@ -1,7 +1,7 @@
-"""Mapped tasks whose arguments a cluster policy may set: `mapped task -> the same task, which keeps them`.
+"""Lets a cluster policy set arguments of a mapped task: `mapped task -> the same task, which passes them on`.
 
-Airflow creates the operator of a mapped task when the task runs, from the arguments of `partial` and `expand`. An
-attribute that a policy has set on the mapped task has no effect then, so a suppression list or a dry run would vanish.
+Airflow creates the operator of a mapped task when the task runs, from the arguments of `partial` and `expand`. It
+ignores attributes that a policy has set on the mapped task, so a policy's suppression list or dry run would be lost.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ POLICY_ARGUMENTS = "_policy_arguments"
 
 
 class _KeepsArguments:
-    """The part of a mapped task that keeps arguments which are set as attributes, and gives them to the operator."""
+    """The part of a mapped task that stores arguments which are set as attributes, and passes them to the operator."""
 
     __slots__ = ()
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute, and keep it if it is an argument of the operator."""
+        """Set an attribute, and store it if it is an argument of the operator."""
         attribute = ATTRIBUTE_NAMES.get(key, key)
-        operator_class = getattr(self, "operator_class", object)  # a copy has none at first
+        operator_class = getattr(self, "operator_class", object)  # a copy sets it later
         if attribute in argument_fields(operator_class):
             vars(self)[POLICY_ARGUMENTS] = {**vars(self).get(POLICY_ARGUMENTS, {}), attribute: value}
         super().__setattr__(key, value)
 
     def _get_unmap_kwargs(self, mapped_kwargs: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
-        """Return the operator's arguments. As in a task that is not mapped, None does not count as given."""
+        """Return the operator's arguments. None does not count as given, as in a task that is not mapped."""
         given: dict[str, Any] = super()._get_unmap_kwargs(mapped_kwargs, strict=strict)  # type: ignore[misc]
         names = {attribute: name for name, attribute in ATTRIBUTE_NAMES.items()}
         stored = {
@@ -58,7 +58,7 @@ class KeepingDecoratedMappedOperator(_KeepsArguments, DecoratedMappedOperator):
 
 
 class KeepingPartial(OperatorPartial):
-    """Arguments of a mapped task, which `expand` makes a task that keeps arguments."""
+    """The result of `partial`; `expand` turns it into a mapped task that stores arguments."""
 
     __slots__ = ()
 
@@ -68,7 +68,7 @@ class KeepingPartial(OperatorPartial):
 
 
 def keep_arguments(task: Any) -> Any:
-    """Make a mapped task one that keeps arguments. Its class has the same layout, so it stays the same object."""
+    """Change the class of a mapped task to one that stores arguments. Both classes have the same layout."""
     task.__class__ = (
         KeepingDecoratedMappedOperator if isinstance(task, DecoratedMappedOperator) else KeepingMappedOperator
     )

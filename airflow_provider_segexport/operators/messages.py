@@ -1,4 +1,4 @@
-"""Formats a report: `report -> log lines, title and body of a message`."""
+"""Formats the report of an export: `report -> log lines, title and body of a message`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.hooks.report_text import audience_name as audience_name  # noqa: PLC0414 - parts of
-from airflow_provider_segexport.hooks.report_text import effort as effort  # noqa: PLC0414 - a message
+from airflow_provider_segexport.hooks.report_text import audience_name as audience_name  # noqa: PLC0414 - exported
+from airflow_provider_segexport.hooks.report_text import effort as effort  # noqa: PLC0414 - exported
 from airflow_provider_segexport.reasons import PROOF_NOT_APPLIED
 from airflow_provider_segexport.storage.proof_columns import CONSENTED_AT_COLUMN
 
@@ -61,7 +61,10 @@ def removals(report: Mapping[str, Any]) -> str:
 
 
 def warnings(report: Mapping[str, Any]) -> str:
-    """Return the number of values that were changed or dropped, by field, without those of the proof of consent."""
+    """Return the number of values that were changed or left out, by field; empty if there are none.
+
+    The proof of consent is not a field; `proofs` describes it.
+    """
     changes = [
         f"{field}: {count:,} {change.replace('_', ' ')}"
         for field, counts in report["warnings"].items()
@@ -72,7 +75,7 @@ def warnings(report: Mapping[str, Any]) -> str:
 
 
 def proofs(report: Mapping[str, Any]) -> str:
-    """Return the number of profiles by the state of their proof of consent; empty if the export sends none."""
+    """Return a sentence on the profiles by the state of their proof of consent; empty if no proof is sent."""
     unapplied = report.get("warnings", {}).get(CONSENTED_AT_COLUMN, {}).get(PROOF_NOT_APPLIED, 0)
     counts = {**report.get("consent_proof", {}), PROOF_NOT_APPLIED: unapplied}
     parts = [f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items() if count]
@@ -120,7 +123,7 @@ def failure(name: str, report: Mapping[str, Any] | None, error: str) -> dict[str
 
 
 def body(report: Mapping[str, Any]) -> str:
-    """Return the body of a message: outcomes, proofs, removals, guards, effort and run folder, a line each."""
-    people = [outcome(report) + ".", new_audience(report), proofs(report), removals(report)]
-    lines = [*people, *guards(report), effort(report) + "."]
+    """Return the body of a message: a line each for outcomes, proofs, removals, guards, effort and run folder."""
+    lines = [outcome(report) + ".", new_audience(report), proofs(report), removals(report)]
+    lines += [*guards(report), effort(report) + "."]
     return "\n".join([*filter(None, lines), f"Run folder: {report['run_folder']}"])

@@ -1,8 +1,8 @@
 """Gives a task's callbacks a message, however the task ends: `context -> title, body, error, error_code, run_folder`.
 
-A task that succeeds, or fails with an error of this package, has put the message into the context. If a template cannot
-be rendered, or `pre_execute`, a timeout, a skip or a kill ends the task, the message is made here, perhaps in another
-process.
+A task that succeeds or fails with an error of this package has put the message into the context. Otherwise the message
+is made here, perhaps in another process: if a template cannot be rendered, or if `pre_execute`, a timeout, a skip or a
+kill ends the task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ERROR_KINDS = frozenset({"failure", "retry", "skipped"})
 """Callbacks whose message has an error."""
 
 TITLES = {"execute": "starts", "skipped": "was skipped", "success": "has ended"}
-"""End of the title by callback; `has stopped` for the others."""
+"""End of the title by callback; the title of any other callback ends with `has stopped`."""
 
 KILLED = f"The task was killed, or its worker died. {RETRY_RESUMES}"
 
@@ -43,7 +43,7 @@ class WithMessage:
     kind: str
 
     def __call__(self, context: Any) -> Any:
-        """Add the message if it is missing or describes another end, and call the callback."""
+        """Add a message if the context has none, or none with the error that is needed, and call the callback."""
         message = context.get(MESSAGE)
         if message is None or (self.kind in ERROR_KINDS and "error" not in message):
             context[MESSAGE] = default_message(context, self.kind)
@@ -68,7 +68,7 @@ def with_message(name: str, value: Any) -> Any:
 
 
 def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, Any]:
-    """Return a message about an end of which the task itself has made none.
+    """Return the message of a callback for which the task has made none.
 
     Args:
         context: Airflow's context; in the DAG processor it may hold little more than the task instance.
@@ -84,7 +84,7 @@ def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, A
 
 
 def error_code(error: object) -> str:
-    """Return the code of what has ended the task."""
+    """Return the code of the exception that has ended the task; `worker-lost` if there is no exception."""
     match error:
         case AirflowTaskTimeout():
             return TIMED_OUT
@@ -95,7 +95,7 @@ def error_code(error: object) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return what has ended the task. An exception's own text is left out, because it may quote a row."""
+    """Return a sentence on the exception that has ended the task, without its own text, which may quote a row."""
     match error:
         case None:
             return KILLED

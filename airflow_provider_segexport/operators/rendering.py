@@ -1,7 +1,7 @@
-"""Renders the arguments of a task: `template -> text or object`. A text stays a text, also with native objects.
+"""Renders the arguments of a task: `template -> text or object`. A rendered text stays a text.
 
-With `render_template_as_native_obj`, Airflow reads each rendered text as a Python literal: an audience `1_000`, `1e3`
-or `0x3E8` would become the audience `1000`. The arguments of this provider read texts themselves.
+With `render_template_as_native_obj`, Airflow parses each rendered text as a Python literal: an audience `1_000`, `1e3`
+or `0x3E8` would become the audience `1000`. The arguments of this provider parse texts themselves.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ PACKAGE = __name__.rpartition(".")[0]
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
-    """Values of the expressions and texts of a template, in order."""
+    """The values of a template's expressions and texts, in order, before they are joined."""
 
     nodes: tuple[Any, ...]
 
     @property
     def value(self) -> Any:
-        """The object of a template that is one expression; None for an empty template, else a text."""
+        """The object if the template is a single expression; None if it is empty; else a text."""
         if len(self.nodes) == 1 and not isinstance(self.nodes[0], Undefined):
             return self.nodes[0]
         return "".join(map(str, self.nodes)) if self.nodes else None
 
 
 class RenderedArguments(BaseOperator):
-    """A task whose arguments keep the texts that templates give."""
+    """A task in whose arguments a rendered text stays a text."""
 
     _keeps_texts: bool = False
 
@@ -44,7 +44,7 @@ class RenderedArguments(BaseOperator):
         self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
     ) -> None:
         """Render the provider's own arguments first. Fields of a subclass and of a function are rendered as usual."""
-        if parent is not self:  # an object in an argument that has template fields
+        if parent is not self:  # an argument holds an object with template fields of its own
             super()._do_render_template_fields(parent, template_fields, *args, **kwargs)
             return
         fields, own = list(template_fields), set(argument_fields(type(self)))
@@ -60,17 +60,17 @@ class RenderedArguments(BaseOperator):
         if not self._keeps_texts or not isinstance(template.environment, NativeEnvironment):
             return super()._render(template, context, *args, **kwargs)
         render = template.root_render_func
-        collect: Any = lambda values: iter([_Rendered(tuple(render(values)))])  # noqa: E731 - Jinja yields objects, too
+        collect: Any = lambda values: iter([_Rendered(tuple(render(values)))])  # noqa: E731 - Jinja also yields objects
         template.root_render_func = collect
         try:
             rendered = super()._render(template, context, *args, **kwargs)
         finally:
-            template.root_render_func = render  # Jinja keeps the template of a file, which may be rendered again
+            template.root_render_func = render  # Jinja caches the template of a file, which may be rendered again
         return rendered.value if isinstance(rendered, _Rendered) else rendered
 
 
 def argument_fields(operator: type) -> Iterator[str]:
-    """Yield the template fields of the operators of this provider among an operator and its bases."""
+    """Yield the template fields that an operator has from classes of this provider."""
     for base in operator.__mro__:
         if base.__module__.startswith(PACKAGE):
             yield from vars(base).get("template_fields", ())

@@ -1,4 +1,4 @@
-"""Retries a task after the time that the vendor names (Airflow 3.3, AIP-105)."""
+"""Lets a failed task wait before its retry for as long as the vendor asks (Airflow 3.3, AIP-105)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ except ImportError:
 else:
 
     class VendorRetryPolicy(RetryPolicy):
-        """Waits as long as the vendor asks instead of `retry_delay`; `retries` limits the number of tries."""
+        """Replaces `retry_delay` by the time that the vendor asks for; `retries` still limits the number of tries."""
 
         def evaluate(
             self, exception: BaseException, try_number: int, max_tries: int, context: Any = None

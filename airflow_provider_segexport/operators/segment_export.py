@@ -30,8 +30,9 @@ class SegmentExportOperator(BaseAudienceOperator):
     changes something: files, columns, credentials, audience, custom fields, consent on the connection, guards. A retry
     resumes where the last try stopped. Returns a summary with counts and the run folder's path, never rows.
 
-    Every argument is a template field. An argument that was given and renders to nothing (None, blank, an empty list)
-    stops the run; leave an argument out to get its default. A path may be a `Path`, an `ObjectStoragePath` or an Asset.
+    Every argument is a template field. An argument that was given and renders to an empty value (None, blank, an empty
+    list) stops the run; leave an argument out to get its default. A path may be a `Path`, an `ObjectStoragePath` or an
+    Asset.
 
     Args:
         conn_id: Airflow connection of one of the provider's types, such as `dotdigital` or `omnisend`.
@@ -45,7 +46,7 @@ class SegmentExportOperator(BaseAudienceOperator):
         custom_fields: column by the vendor's name of the custom field.
         create_custom_fields: create custom fields that the audience lacks. If False, a missing field stops the run.
         create_audience: create the list or address book if none has the name in `audience` (`name:Newsletter`), after
-            everything else was checked; a dry run creates nothing.
+            everything else was checked. A dry run creates none.
         default_region: the country of phone numbers in national form (`0170 1234567`), as an ISO 3166-1 alpha-2 code
             such as `DE`. It applies to rows without a mapped `country`. They are sent as E.164 (`+491701234567`).
         date_formats: column to format, for text columns with dates: `{"born": "%d.%m.%Y"}`. Text that does not have the
@@ -90,8 +91,8 @@ class SegmentExportOperator(BaseAudienceOperator):
             `retries`, because Airflow 3.3 may fail a deferred task once when its trigger fires early.
         poll_interval: seconds between two polls of the import jobs.
         job_timeout: how long a job may run at the vendor before the task fails, in seconds, as a timedelta, or as text
-            such as `6h`; from one minute to 24 hours. It is counted from when the vendor accepted the job, over all
-            tries.
+            such as `6h`; from one minute to 24 hours. The time begins when the vendor accepts the job, and goes on over
+            all tries.
     """
 
     template_fields: Sequence[str] = (
@@ -184,13 +185,13 @@ class SegmentExportOperator(BaseAudienceOperator):
         self.set_arguments(given)
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute. Each guard gets a named limit."""
+        """Set an attribute. In `guards`, each limit is wrapped as `{"limit": limit}`."""
         if key == "guards" and isinstance(value, Mapping):
             value = {name: _with_limit(limit) for name, limit in value.items()}
         super().__setattr__(key, value)
 
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from the arguments after templates were rendered."""
+        """Return the request of the run, from the arguments after templates were rendered."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
 
@@ -200,5 +201,5 @@ class SegmentExportOperator(BaseAudienceOperator):
 
 
 def _with_limit(guard: Any) -> Any:
-    """Name the limit of a guard, so that a template or an upstream result that is None does not disable the guard."""
+    """Wrap the limit of a guard, so that a template or an upstream task's output that is None does not disable it."""
     return guard if guard is None or isinstance(guard, Mapping) else {"limit": guard}

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class SegmentExportEraseOperator(DocumentedOperator):
     """Erases people from audiences, from every stored version of the ledgers and from all run folders, with receipts.
 
-    The people are read from a file, because a task's arguments are shown in Airflow's UI. Remove them from the sources
-    of your segments first, because the next export would send them again. The task fails if something could not be
-    erased, such as an audience that another run is writing; a retry continues.
+    The addresses are read from a file, because Airflow's UI shows a task's arguments. Remove the people from the
+    sources of your segments first, because the next export would send them again. The task fails if something could
+    not be erased, for example because another run is writing an audience; a retry continues.
 
-    Returns the number of people, and the paths of the receipts, which contain no address.
+    Returns counts and the paths of the receipts, which contain no address.
 
     Args:
         emails_path: Parquet with a text column `email`, or UTF-8 text with one address per line and no header: a local
@@ -53,7 +53,11 @@ class SegmentExportEraseOperator(DocumentedOperator):
         self.document({"emails_path": self.emails_path, "dry_run": dry_run})
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Erase the people one after the other."""
+        """Erase the people one after the other, and return counts and the paths of the receipts.
+
+        Raises:
+            AirflowException: something could not be erased.
+        """
         from airflow_provider_segexport.hooks import get_hook, options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.erasure import erasure_deps  # noqa: PLC0415
         from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415

@@ -27,8 +27,8 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
             connection's default audience.
         ledger_version: the version to revert, from an export's summary (`ledger_version`). No later version may have
             changed the same people. The default is the newest version that added or removed people.
-        export_name: revert only what this export did; a version that another export wrote is refused. The default is
-            the version of any export.
+        export_name: revert only a version that this export wrote; a version of another export is refused. The default
+            allows any export.
         dry_run: report what would be reverted; send nothing.
         reports_path: folder for run folders and reports; the default is below `[segexport] state_path`.
         deferrable: wait in the triggerer; the default is `[operators] default_deferrable`.
@@ -74,7 +74,7 @@ class SegmentExportUndoOperator(BaseAudienceOperator):
         )
 
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from the arguments after templates were rendered."""
+        """Return the request of the run, from the arguments after templates were rendered."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
         from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415

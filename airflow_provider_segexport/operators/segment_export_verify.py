@@ -40,9 +40,9 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         date_formats: format by text column with dates, as the export has it.
         partition_columns: read a mapped column that a file lacks from the `key=value` folders above it, as text.
         repair: mark people who are missing and have not opted out, so that the next run of the export sends them again.
-        sample: read this number of people of the ledger, chosen at random, instead of the whole audience, if that takes
+        sample: number of people of the ledger, chosen at random, to read instead of the whole audience, if that takes
             fewer calls. The report then has a confidence interval of the match rate.
-        sample_values: compare the values of this number of people at most, if `segment` is given; a call for each.
+        sample_values: greatest number of people whose values are compared, if `segment` is given. Each takes a call.
         reports_path: folder for run folders and reports; the default is below `[segexport] state_path`.
         deferrable: wait in the triggerer; the default is `[operators] default_deferrable`.
     """
@@ -89,7 +89,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         self.set_arguments(given)
 
     def build_request(self, context: Any) -> ExportRequest:
-        """Return what to run, from the arguments after templates were rendered."""
+        """Return the request of the run, from the arguments after templates were rendered."""
         from airflow_provider_segexport.hooks import options  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
         from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
@@ -102,7 +102,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         return ExportRequest(config, caller.identity, state_path(), values["reports_path"], caller.attempt)
 
     def _attempt(self, context: Any) -> AttemptRecord:
-        """Return a record that is not written: a verification that fails says nothing about the exports."""
+        """Return a record that is not written, because a verification that fails says nothing about the exports."""
         from airflow_provider_segexport.hooks.attempts import AttemptRecord  # noqa: PLC0415
         from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
         from airflow_provider_segexport.storage.attempts import Attempt  # noqa: PLC0415
@@ -110,7 +110,7 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         return AttemptRecord(Attempt(task_caller(context).run, conn_id=str(self.conn_id)))
 
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Log the report, and return what goes into XCom: counts, match rate and paths."""
+        """Log the report, and return the summary that Airflow stores as XCom: counts, match rate and paths."""
         self.log.info("%s", verify_messages.body(report))
         if report["open_run"]:
             self.log.warning(

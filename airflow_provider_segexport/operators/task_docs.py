@@ -1,4 +1,4 @@
-"""The `doc_md` of a task whose author wrote none: what it does, where, and with whose consent, from its arguments.
+"""Writes the `doc_md` of a task that its author has not documented: `arguments -> what it does, to which audience`.
 
 A value is shown as it is written in the DAG file: a template is not rendered, and no connection is opened.
 """
@@ -13,13 +13,13 @@ from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.yes_no import yes_no
 
 DOC_ARGUMENTS = ("doc", "doc_md", "doc_json", "doc_yaml", "doc_rst")
-"""Arguments of a task with documentation by its author."""
+"""Arguments of a task that hold documentation by its author."""
 
 MAX_VALUE_CHARS = 200
-"""Longest value that is shown whole; DAGs are stored with the documentation of their tasks."""
+"""Characters of a value that are shown. Airflow stores a DAG with the documentation of its tasks."""
 
 MAX_ITEMS = 3
-"""Items of a list that are shown."""
+"""Items of a list that are shown; the number of the others follows."""
 
 URL_SECRETS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)|(?<=\?)(?=.*=).*", re.DOTALL)
 """User and password of a URL, and its query, which may hold a token."""
@@ -29,13 +29,14 @@ MODES = {
     "mirror": "sends new and changed profiles, and removes people that this export added and that left the segment",
     "full": "sends every profile",
 }
+"""Explanation by sync mode."""
 
 
 def export_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of an export.
 
     Args:
-        values: of the arguments that were given; those of a mapped task's `expand` are missing.
+        values: value by argument that was given; the mapped arguments of a mapped task are missing.
     """
     mode = values.get("mode", "upsert")
     explained = f": {MODES[mode]}" if isinstance(mode, str) and mode in MODES else ""
@@ -50,10 +51,10 @@ def export_doc(values: Mapping[str, Any]) -> str:
 def undo_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of an undo."""
     version = values.get("ledger_version")
-    what = f"version {_code(version)}" if _is_set(version) else "the newest version that added or removed people"
+    target = f"version {_code(version)}" if _is_set(version) else "the newest version that added or removed people"
     dry_run = _flag(values, "dry_run")
-    dry = [f"- **Dry run:** {_switch(dry_run, 'nothing is sent')}"] if _is_set(dry_run) else []
-    return "\n\n".join([f"Reverts {what} of the ledger of {_audience(values)}.", *dry])
+    lines = [f"- **Dry run:** {_switch(dry_run, 'nothing is sent')}"] if _is_set(dry_run) else []
+    return "\n\n".join([f"Reverts {target} of the ledger of {_audience(values)}.", *lines])
 
 
 def verify_doc(values: Mapping[str, Any]) -> str:
@@ -68,8 +69,8 @@ def erase_doc(values: Mapping[str, Any]) -> str:
     """Return the documentation of an erasure."""
     source = _code(values["emails_path"]) if _is_set(values.get("emails_path")) else "a file that is mapped"
     dry_run = _flag(values, "dry_run")
-    dry = [f"- **Dry run:** {_switch(dry_run, 'nothing is erased')}"] if _is_set(dry_run) else []
-    return "\n\n".join([f"Erases people from audiences, ledgers and run folders. Their addresses: {source}.", *dry])
+    lines = [f"- **Dry run:** {_switch(dry_run, 'nothing is erased')}"] if _is_set(dry_run) else []
+    return "\n\n".join([f"Erases people from audiences, ledgers and run folders. Their addresses: {source}.", *lines])
 
 
 def _segment(values: Mapping[str, Any]) -> str:
@@ -102,19 +103,19 @@ def _consent(values: Mapping[str, Any]) -> str:
 
 
 def _switch(value: Any, text: str) -> str:
-    """Return the text of an argument that is on, or the template that decides it."""
+    """Return the text of an argument that is true; of a template, the text with the template as its condition."""
     return text if value is True else f"{text} if {_code(value)} is true"
 
 
 def _flag(values: Mapping[str, Any], name: str) -> Any:
-    """Return the boolean that an argument means; a template or another value unchanged."""
+    """Return an argument as a boolean; a template or another value unchanged."""
     value = values.get(name)
-    meant = yes_no(value)
-    return value if meant is None else meant
+    boolean = yes_no(value)
+    return value if boolean is None else boolean
 
 
 def _is_set(value: Any) -> bool:
-    """Return whether an argument was given, and does not switch something off."""
+    """Return whether an argument was given and is not False."""
     return value is not None and value is not LEFT_OUT and value is not False
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
 
 MIN_QUOTA_WAIT_S = 60.0
-"""A shorter wait for a quota is spent in the worker, a few times; then the task fails, and Airflow retries it."""
+"""Seconds. A task waits for a shorter time in its worker, a few times; then it fails, and Airflow retries it."""
 
 MIN_WAIT_S = 5.0
 """Shortest time, in seconds, for which a task leaves its worker."""
@@ -31,8 +31,8 @@ MAX_DEFERRAL = dt.timedelta(hours=24)
 """Longest deferral: the longest `job_timeout`."""
 
 TRIGGER_MARGIN = dt.timedelta(minutes=10)
-"""Time from the end of `job_timeout` until Airflow ends a deferral. A trigger ends by itself before that, unless the
-triggerer is dead."""
+"""Time from the end of `job_timeout` until Airflow ends a deferral. A trigger fires before that, unless the triggerer
+has died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Wait:
     Attributes:
         message: the line for the task's log.
         until: when a rescheduled task runs again; a trigger may fire earlier.
-        trigger: what to wait for in the triggerer; None reschedules the task.
+        trigger: the trigger of a deferred task; None reschedules the task.
         timeout: how long Airflow lets the task stay deferred; None for no limit.
     """
 
@@ -53,7 +53,7 @@ class Wait:
 
 
 def is_wait(error: SegexportError) -> bool:
-    """Return whether a task should wait without its worker: the audience is locked, or a quota is used up for long."""
+    """Return whether a task waits without its worker: if the audience is locked, or a quota is used up for long."""
     match error:
         case AudienceLocked():
             return True
@@ -67,7 +67,7 @@ def wait_for_retry(error: RetryableError, *, deferrable: bool, timeout: dt.timed
     """Return the wait until the time that an error names.
 
     Args:
-        error: why the task waits, and for how long.
+        error: the reason for the wait, with its duration.
         deferrable: wait in the triggerer; else the task is rescheduled.
         timeout: how long the task may stay deferred; None for no limit.
     """
@@ -96,7 +96,7 @@ def wait_for_jobs(
 
     Args:
         session: the account.
-        jobs: the jobs.
+        jobs: the jobs, and how many of them must have ended.
         job_timeout_s: `job_timeout`, in seconds.
         poll_interval_s: time between two polls, in seconds.
         timeout: how long the task may stay deferred.
@@ -130,7 +130,7 @@ def max_deferral(execution_timeout: dt.timedelta | None, try_started: dt.datetim
     """Return how long a task may stay deferred. Airflow 3 does not count this time towards `execution_timeout`.
 
     Args:
-        execution_timeout: of the task; None allows `MAX_DEFERRAL`.
+        execution_timeout: the task's `execution_timeout`; None allows `MAX_DEFERRAL`.
         try_started: when this try of the task began. Deferrals do not change it.
     """
     if execution_timeout is None or try_started is None:

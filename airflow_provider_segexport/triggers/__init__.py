@@ -1,1 +1,1 @@
-"""Airflow triggers, which wait. They carry ids and states, and no rows."""
+"""Airflow triggers that wait for import jobs or for a time. They carry ids and states, and no rows."""

@@ -20,17 +20,18 @@ from airflow_provider_segexport.vendors.operations import run_operation
 JOBS_ENDED = "ended"
 RUN_AGAIN = "run_again"
 EVENTS = frozenset({JOBS_ENDED, RUN_AGAIN})
-"""Events of the triggers: enough jobs have ended, or the worker should run again and meet the error itself."""
+"""Statuses in the triggers' events: enough jobs have ended, or the task should run again, for example because polls
+fail. The worker then gets the same error and reports it."""
 
 MIN_WAIT_S = 5.0
 """Shortest time, in seconds, until a trigger fires: Airflow 3.3.2 may fail a task whose trigger fires at once
 (apache/airflow#67287)."""
 
 MAX_FAILURES = 10
-"""Failed polls after which the worker takes over."""
+"""Failed polls after which the trigger fires, so that the task runs again."""
 
 MAX_RETRY_AFTER_S = 60.0
-"""If the vendor asks to wait for longer than this, in seconds, the worker takes over."""
+"""If the vendor asks to wait for more seconds than this, the trigger fires, so that the task runs again."""
 
 
 class ImportJobsTrigger(BaseTrigger):
@@ -45,8 +46,8 @@ class ImportJobsTrigger(BaseTrigger):
         min_done: how many of the jobs must have ended.
         poll_interval: seconds between two polls.
         kind: a `model.BatchKind`: import jobs and removal jobs are polled with different calls.
-        until: epoch seconds at which `job_timeout` ends. The worker then polls once more, and fails the task. None for
-            no limit.
+        until: epoch seconds at which `job_timeout` ends. The trigger then fires, and the task polls once more and
+            fails. None for no limit.
     """
 
     def __init__(  # noqa: PLR0913 - what Airflow stores is flat
@@ -76,12 +77,12 @@ class ImportJobsTrigger(BaseTrigger):
         self._is_late = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what Airflow stores of the trigger."""
+        """Return the trigger's class path and its arguments, which Airflow stores."""
         fields = ("vendor", "conn_id", "base_url", "audience", "job_ids", "min_done", "poll_interval", "kind", "until")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in fields}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sleep and poll until enough jobs have ended. Calls run in a thread, because triggers share the event loop."""
+        """Sleep and poll until enough jobs have ended. Polls run in a thread, because triggers share the event loop."""
         failures = 0
         while True:
             await self._sleep()
@@ -98,7 +99,7 @@ class ImportJobsTrigger(BaseTrigger):
             except SegexportError as error:
                 self.log.warning("Failed to read the jobs' states: %s", error)
                 ended = -1
-            except Exception as error:  # noqa: BLE001 - the worker meets it again, and reports it
+            except Exception as error:  # noqa: BLE001 - the task runs again, and reports the error
                 self.log.warning("Failed to read the jobs' states (error=%s)", type(error).__name__)
                 ended = -1
             if ended < 0 or (self._is_late and ended < self.min_done):
@@ -114,9 +115,9 @@ class ImportJobsTrigger(BaseTrigger):
         """Sleep until the next poll, but not beyond `until`; log a line every `HEARTBEAT_S`."""
         seconds = next_poll_s(max(MIN_WAIT_S, self.poll_interval), self._waited_s)
         if self.until is not None:
-            left = self.until - get_hook_class(self.vendor).clock()
-            seconds = min(seconds, max(MIN_WAIT_S, left))
-            self._is_late = left <= seconds
+            remaining_s = self.until - get_hook_class(self.vendor).clock()
+            seconds = min(seconds, max(MIN_WAIT_S, remaining_s))
+            self._is_late = remaining_s <= seconds
         while seconds > 0:
             part = min(seconds, HEARTBEAT_S)
             await sleep(part)
@@ -137,4 +138,5 @@ class ImportJobsTrigger(BaseTrigger):
         return sum(state is not JobState.RUNNING for state in states.values())
 
     def _poll(self, vendor: Vendor) -> Callable[[Audience, Sequence[str]], Operation[dict[str, JobState]]]:
+        """Return the vendor's operation that reads the states of jobs of this kind."""
         return vendor.removal.poll if self.kind == BatchKind.REMOVE and vendor.removal else vendor.poll

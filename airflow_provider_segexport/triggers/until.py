@@ -1,4 +1,4 @@
-"""Waits until a time: `epoch seconds -> run again`. A task uses it if a quota is used up for hours."""
+"""Waits until a time: `epoch seconds -> run again`. Tasks use it if a quota is used up or an audience is locked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from airflow_provider_segexport.hooks.paths import HEARTBEAT_S
 from airflow_provider_segexport.triggers.import_jobs import MIN_WAIT_S, RUN_AGAIN
 
 SLEEP_SLICE_S = 60.0
-"""Longest sleep, in seconds, between two looks at the clock, which may be set while the trigger sleeps."""
+"""Longest sleep in seconds. The trigger then reads the clock again, because the clock may have been set."""
 
 
 class UntilTrigger(BaseTrigger):
     """Fires at a time.
 
     Args:
-        moment: epoch seconds.
+        moment: the time in epoch seconds.
     """
 
     def __init__(self, *, moment: float) -> None:
@@ -28,7 +28,7 @@ class UntilTrigger(BaseTrigger):
         self.moment = moment
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what Airflow stores of the trigger."""
+        """Return the trigger's class path and its arguments, which Airflow stores."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from airflow_provider_segexport.model import Audience
+from airflow_provider_segexport.operators.links import folder_of
 from airflow_provider_segexport.vendors.links import page_link
 from airflow_provider_segexport.vendors.registry import VENDORS
 
@@ -64,3 +66,9 @@ def test_a_test_server_leads_to_no_page_of_the_vendor(base_url, link):
     """An audience of the simulator does not exist there."""
     audience = Audience(base_url, "7", "Acme", "42", "Newsletter")
     assert link == page_link(VENDORS["dotdigital"], audience)
+
+
+def test_a_path_of_reports_that_cannot_be_opened_has_no_run_folder(stage):
+    """The error of the run is in its log once, without a traceback of each link."""
+    operator = SimpleNamespace(export_request=SimpleNamespace(reports_path="nosuch://bucket/reports", identity=("d",)))
+    assert folder_of(operator) is None
