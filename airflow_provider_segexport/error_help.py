@@ -16,7 +16,7 @@ class ErrorHelp:
 
 ERROR_HELP: Mapping[str, ErrorHelp] = {
     "authentication-failed": ErrorHelp(
-        "The vendor does not accept the credentials of the connection. Nothing was sent.",
+        "The vendor does not accept the credentials of the connection.",
         "Enter valid credentials in the connection's form and press Test. For Constant Contact, run `airflow segexport "
         "login`. Then clear the failed task.",
     ),
@@ -48,17 +48,19 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
     ),
     "audience-locked": ErrorHelp(
         "Another run is writing this audience. A task waits and resumes by itself.",
-        "Nothing, if the other run makes progress. The message names it. If a command was refused, run it again when "
-        "the other run has ended.",
+        "If the other run, which the message names, makes progress, there is nothing to do. If a command was refused, "
+        "run it again when the other run has ended.",
     ),
     "guard-tripped": ErrorHelp(
-        "The plan is unusual by a guard's limit, so nothing was sent.",
+        "A figure of the run is beyond a guard's limit. Nothing was sent, unless the guard is `max_rejected_share`, "
+        "which stops a run that has begun to send.",
         "Compare the figures in the message with your expectation. If the segment is wrong, correct it and clear the "
         "task. If it is right, change the limit in `guards`, or approve the plan.",
     ),
     "stale-snapshot": ErrorHelp(
-        "The audience already has a newer state than this snapshot, so nothing was sent.",
-        'Nothing, if a newer run has exported the segment. To compare an old snapshot, set `on_stale="verify"`.',
+        "The audience already has a newer state than this snapshot, so the run sends nothing more.",
+        "If a newer run has exported the segment, there is nothing to do. To compare an old snapshot, set "
+        '`on_stale="verify"`.',
     ),
     "invalid-segment": ErrorHelp(
         "The segment's files cannot be read, are empty, or hold more profiles than allowed.",
@@ -74,11 +76,11 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
     ),
     "rate-limited": ErrorHelp(
         "The account's rate limit is used up. The task waits for the vendor's next window.",
-        "Nothing. If it happens in each run, start the exports of this account at different times.",
+        "There is nothing to do. If it happens in each run, start the exports of this account at different times.",
     ),
     "job-slots-full": ErrorHelp(
         "The vendor accepts no further import job until a running one ends. A retry resumes.",
-        "Nothing, if `retries` is set. Otherwise set it, or run fewer exports of this account at a time.",
+        "If `retries` is set, there is nothing to do. Otherwise set it, or run fewer exports of this account at once.",
     ),
     "superseded": ErrorHelp(
         "Another run took the audience over, so this run stopped. It sent nothing after that.",
@@ -94,7 +96,7 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
     ),
     "outcome-unknown": ErrorHelp(
         "A call that must not be repeated got no clear response. The next try finds out what arrived.",
-        "Nothing, if `retries` is set. Otherwise clear the failed task.",
+        "If `retries` is set, there is nothing to do. Otherwise clear the failed task.",
     ),
     "unexpected-response": ErrorHelp(
         "The vendor's response does not match its documentation.",
@@ -126,11 +128,11 @@ ERROR_HELP: Mapping[str, ErrorHelp] = {
     ),
     "retryable-error": ErrorHelp(
         "The export could not go on now. A retry resumes where it stopped.",
-        "Nothing, if `retries` is set. Otherwise clear the failed task.",
+        "If `retries` is set, there is nothing to do. Otherwise clear the failed task.",
     ),
     "segexport-error": ErrorHelp(
         "The run was asked to stop, for example because the task was cleared or its worker shut down.",
-        "Nothing, if `retries` is set. Otherwise clear the failed task.",
+        "If `retries` is set, there is nothing to do. Otherwise clear the failed task.",
     ),
     "execution-timeout": ErrorHelp(
         "The task ran for longer than its `execution_timeout`. A retry resumes where it stopped.",

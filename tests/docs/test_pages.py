@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import configparser
 import functools
 import importlib
@@ -16,12 +17,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from airflow import sdk
 from airflow.cli.cli_parser import airflow_commands
 from docs.messages import texts
 from docs.pages import DOCS, REPO, Block, blocks, pages
 
 from airflow_provider_segexport import get_provider_info
 from airflow_provider_segexport.cli import get_commands
+from airflow_provider_segexport.hooks.options import EXPORT, VERIFY
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 sys.path.insert(0, str(REPO / "scripts"))
@@ -31,6 +34,7 @@ PAGES = pages()
 SIMULATOR = REPO / "airflow_provider_segexport" / "simulator" / "README.md"
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 LANGUAGES = {"console", "eval-rst", "ini", "json", "provider", "python", "text", "toctree", "toml", "yaml"}
+OPERATORS = {f"SegmentExport{name}Operator" for name in ("", "Undo", "Verify", "Erase")}
 OTHERS = {"curl", "docker", "echo", "export", "git", "helm", "kill", "pip"}
 """Commands that are not ours to look up."""
 
@@ -101,6 +105,27 @@ def test_python_parses_and_names_what_there_is(block):
             "SegmentExportOperator.partial",
         }:
             assert [] == [word.arg for word in node.keywords if word.arg and word.arg not in taken]
+
+
+READERS_OWN = {"warehouse", "chat"}
+"""Names in examples that stand for something of the reader's."""
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+def test_an_example_uses_no_name_that_does_not_exist(block):
+    """A name is defined in the example, or it is one of Airflow's or of ours that a reader can look up."""
+    tree = ast.parse(block.text)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    defined = (
+        {node.id for node in names if isinstance(node.ctx, ast.Store)} | READERS_OWN | {*dir(builtins), "__file__"}
+    )
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(name.asname or name.name).split(".")[0] for name in node.names}
+        elif isinstance(node, ast.FunctionDef):
+            defined |= {node.name, *(argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg))}
+    known = OPERATORS | set(sdk.__all__)
+    assert set() == {node.id for node in names} - defined - known
 
 
 def commands(block: Block) -> list[list[str]]:
@@ -193,6 +218,17 @@ def in_order(message: str, parts: list[str]) -> bool:
             return False
         position = start + len(part)
     return True
+
+
+def test_the_page_on_airflow_names_each_argument_that_may_be_empty():
+    """Only these; any other empty value stops the run."""
+    text = (DOCS / "airflow.md").read_text()
+    of_export, of_verification = text.split("leave the argument out. Only ")[1].split("[Decision")[0].split("they then")
+    for listed, table, others in ((of_export, EXPORT, ()), (of_verification, VERIFY, EXPORT)):
+        may_be_empty = {argument.name for argument in table if argument.may_be_empty}
+        assert set(re.findall(r"`(\w+)`", listed)) == may_be_empty - {
+            argument.name for argument in others if argument.may_be_empty
+        }
 
 
 def test_each_decision_has_a_number_of_its_own():
