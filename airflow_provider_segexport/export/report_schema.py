@@ -89,7 +89,7 @@ class Report(EveryReport, total=False):
         audience_link: address of the audience's page at the vendor.
         account: name of the account.
         contact_headroom: contacts that the account can still take; null if the vendor does not report it.
-        account_facts: how the account behaves, as an experiment found it out: `value` and
+        account_facts: how the account behaves, by what an experiment or a probe has shown: `value` and
             `learnt_at` (epoch seconds) by fact.
         conn_id: id of the Airflow connection.
         export_name: name of the export.

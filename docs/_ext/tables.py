@@ -55,11 +55,12 @@ def configuration() -> Iterator[str]:
     from airflow_provider_segexport import get_provider_info  # noqa: PLC0415 - when a page asks for it
 
     for section, content in get_provider_info()["config"].items():
-        yield from ("| option | environment | meaning | example |", "|---|---|---|---|")
+        yield from ("| option | environment | default | meaning | example |", "|---|---|---|---|---|")
         for option, about in content["options"].items():
             env = f"AIRFLOW__{section.upper()}__{option.upper()}"
+            default = f"`{about['default']}`" if about["default"] else "empty"
             meaning = one_line(about["description"])
-            yield f"| `[{section}] {option}` | `{env}` | {meaning} | `{about['example'] or ''}` |"
+            yield f"| `[{section}] {option}` | `{env}` | {default} | {meaning} | `{about['example'] or ''}` |"
 
 
 def commands() -> Iterator[str]:

@@ -14,7 +14,7 @@ from airflow_provider_segexport import get_provider_info
 
 PAGE = {block.title: block.text for block in blocks(DOCS / "kubernetes.md") if block.title}
 VALUES = yaml.safe_load(PAGE["values.yaml"])
-CHART = {"executor", "images", "config", "extraEnvFrom", "env", "volumes", "volumeMounts", "workers", "triggerer"}
+CHART = {"executor", "images", "config", "extraEnvFrom", "env", "volumes", "volumeMounts", "workers", "triggerer", "apiServer"}
 """Top-level values of the chart (chart/values.yaml of apache/airflow, read 2026-11-27)."""
 
 
@@ -48,6 +48,8 @@ def test_airflow_reads_the_connections(title):
     assert json.loads(PAGE[title])["extra"].keys() <= {"region_name", "role_arn"}
 
 
-def test_worker_and_triggerer_have_the_same_role():
-    """Both read and write the state."""
-    assert VALUES["workers"]["serviceAccount"] == VALUES["triggerer"]["serviceAccount"]
+def test_each_component_that_reads_the_state_has_the_role():
+    """Workers run exports, and the API server shows the pages."""
+    components = ("workers", "apiServer")
+    (role,) = {json.dumps(VALUES[component]["serviceAccount"]) for component in components}
+    assert "eks.amazonaws.com/role-arn" in role

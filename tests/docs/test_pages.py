@@ -124,8 +124,8 @@ def test_an_example_uses_no_name_that_does_not_exist(block):
             defined |= {(name.asname or name.name).split(".")[0] for name in node.names}
         elif isinstance(node, ast.FunctionDef):
             defined |= {node.name, *(argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg))}
-    known = OPERATORS | set(sdk.__all__)
-    assert set() == {node.id for node in names} - defined - known
+    public_names = OPERATORS | set(sdk.__all__)
+    assert set() == {node.id for node in names} - defined - public_names
 
 
 def commands(block: Block) -> list[list[str]]:
