@@ -61,8 +61,8 @@ def test_a_contact_that_moves_to_the_first_page_meanwhile():
     """Another export changes `c` after the first page was read, so the second page no longer holds it."""
     a, b, c, d = (contact(name, 100 - number) for number, name in enumerate("abcd"))
     moved = contact("c", 200, status_changed=98)
-    names, calls = listed([([a, b], more("2")), ([d], LAST), ([moved, a], more("2"))])
-    assert (names, calls) == (["a", "b", "d", "c"], 3)
+    names, calls = listed([([a, b], more("2")), ([d], LAST), ([moved, a, b], more("2"))])
+    assert (names, calls) == (["a", "b", "d", "c", "a"], 3)
     assert c["email"] == moved["email"]
 
 
@@ -70,8 +70,23 @@ def test_contacts_that_move_while_they_are_read_again():
     """As long as more than a page has changed, it is read again."""
     first = [([contact("a", 9)], more("2")), ([contact("b", 8)], LAST)]
     again = [([contact("c", 12)], more("2")), ([contact("d", 11)], more("3")), ([contact("a", 9)], LAST)]
-    names, calls = listed([*first, *again, ([contact("e", 13), contact("c", 12)], more("2"))])
-    assert (names, calls) == (["a", "b", "c", "d", "e"], 6)
+    names, calls = listed([*first, *again, ([contact("e", 13), contact("c", 12), contact("d", 11)], more("2"))])
+    assert (names, calls) == (["a", "b", "c", "d", "a", "e", "c"], 6)
+
+
+def test_a_contact_that_changes_in_the_second_of_the_newest_change():
+    """The vendor's times may be whole seconds: `c` changed after the first read, and has the same time as `a`."""
+    first = [([contact("a", 9)], more("2")), ([contact("b", 8)], LAST)]
+    names, calls = listed([*first, ([contact("c", 9), contact("a", 9), contact("b", 8)], more("2"))])
+    assert (names, calls) == (["a", "b", "c", "a"], 3)
+
+
+def test_a_first_contact_of_unknown_date():
+    """The newest change is that of the contacts behind it, so what changes after it is read as well."""
+    unknown = contact("a", "0001-01-01T00:00:00Z")
+    pages = [([unknown, contact("b", 9)], more("2")), ([contact("c", 8)], LAST)]
+    names, _ = listed([*pages, ([contact("d", 12), contact("b", 9), contact("c", 8)], more("2"))])
+    assert names == ["a", "b", "c", "d", "b"]
 
 
 def test_each_address_of_a_contact_has_opted_out():
@@ -90,8 +105,13 @@ def test_one_page_is_read_once():
 def test_a_list_out_of_order_is_read_to_its_end():
     """The vendor might ignore `sort`: an old contact then says nothing about those behind it."""
     pages = [([contact("a", 50), contact("old", -90), contact("b", 60)], more("2")), ([contact("c", 70)], LAST)]
-    names, _ = listed([*pages, ([contact("a", 50)], LAST)])
-    assert names == ["a", "b", "c"]
+    assert listed(pages) == (["a", "b", "c"], 2)
+
+
+def test_a_list_out_of_order_is_not_read_again_and_again():
+    """A single contact in the wrong place would make every read one of several pages."""
+    pages = [([contact("a", 50), contact("b", 60)], more("2")), ([contact("c", 40)], LAST)]
+    assert listed(pages * 9) == (["a", "b", "c"], 2)
 
 
 @pytest.mark.parametrize("unknown", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "yesterday"])

@@ -22,14 +22,16 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 from airflow_provider_segexport.vendors.timestamps import EARLIEST, is_since_or_unknown, to_epoch_s
 
 READ_AGAIN_AFTER_S = 1.0
-"""Seconds between the last page and another read of the first page, because the vendor's times may be whole seconds."""
+"""Seconds between the last page and another read of the first page. The vendor's times may be whole seconds, so no
+further change can have the time that the newest change had in the read before."""
 
 
 def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Operation[None]:
     """Read contacts that unsubscribed since a time. May include contacts that changed since, but unsubscribed before.
 
     A contact that changes between two page reads moves to the first page, so the read may miss it. After more than one
-    page, the contacts that have changed since the first read are therefore read as well.
+    page, the contacts that have changed since the first read are therefore read as well, until there are none. In a
+    list out of order, no contact moves to the first page, so such a list is read once.
 
     Args:
         audience: the audience.
@@ -39,25 +41,28 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
     Raises:
         RetryableError: the vendor says that there are more contacts, and returns no way to read them.
     """
-    page_count, newest = yield from _read_pages(audience, since, on_page, -math.inf)
-    while page_count > 1 and newest is not None:
+    read_until = -math.inf
+    page_count, newest = yield from _read_pages(audience, since, on_page, read_until)
+    while page_count > 1 and newest is not None and newest > read_until:
+        read_until = newest
         yield Sleep(READ_AGAIN_AFTER_S)
-        page_count, newest = yield from _read_pages(audience, since, on_page, newest)
+        page_count, newest = yield from _read_pages(audience, since, on_page, read_until)
 
 
 def _read_pages(
     audience: Audience, since: float, on_page: OnOptOutPage, read_until: float
 ) -> Operation[tuple[int, float | None]]:
-    """Read pages until contacts changed before `since` or not after `read_until`; all pages if they are out of order.
+    """Read pages until contacts changed before `since` or `read_until`; all pages if they are out of order.
 
     Args:
         audience: the audience.
         since: time in epoch seconds.
         on_page: receives the opt-outs on each page.
-        read_until: time in epoch seconds; contacts that have not changed after it have already been read.
+        read_until: time in epoch seconds; contacts that changed before it have already been read. The vendor's times
+            may be whole seconds, so contacts of that second are read again.
 
     Returns:
-        The number of pages, and the time when the first contact changed (None if unknown).
+        The number of pages, and the time of the newest change on the first page (None if unknown, or out of order).
     """
     cursors: set[str] = set()
     cursor = ""
@@ -67,19 +72,19 @@ def _read_pages(
         contacts, following = yield from _read_page(audience, cursor, cursors)
         changes = [_changed_s(contact) for contact in contacts]
         known_changes = [changed_s for changed_s in changes if changed_s is not None]
-        if not cursor and changes:
-            newest = changes[0]
+        if not cursor:
+            newest = max(known_changes, default=None)
         fresh = [
             contact
             for contact, changed_s in zip(contacts, changes, strict=True)
-            if changed_s is None or changed_s > read_until
+            if changed_s is None or changed_s >= read_until
         ]
         on_page([person for person in _people(fresh) if is_since_or_unknown(person.since, since)])
         is_ordered = is_ordered and all(newer >= older for newer, older in pairwise([previous, *known_changes]))
         previous = min([previous, *known_changes])
-        is_old = is_ordered and (previous < since or previous <= read_until)
+        is_old = is_ordered and (previous < since or previous < read_until)
         if is_old or not following:
-            return len(cursors) + 1, newest
+            return len(cursors) + 1, newest if is_ordered else None
         cursor = following
         cursors.add(cursor)
 
