@@ -260,6 +260,16 @@ def unexpected_response(title: str, response: Response, code: object) -> Unexpec
     )
 
 
+def not_ended(title: str) -> VendorUnavailable:
+    """Return the error for a job that still runs according to its result, although a poll has shown that it has ended.
+
+    Two servers of the vendor may know different states. The next attempt polls the job again.
+    """
+    return VendorUnavailable(
+        f"{title} has reported that a job had ended, and then that it still runs. To fix: run the task again later."
+    )
+
+
 def make_reader(raise_for: Callable[[Response], NoReturn]) -> Callable[..., Any]:
     """Return a vendor's `read_json`, given the vendor's function that raises for an error response."""
 

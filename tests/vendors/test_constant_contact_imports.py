@@ -9,7 +9,7 @@ from vendors.constant_contact import Lists
 from vendors.harness import people
 from wire.samples import batch_of
 
-from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse
+from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.model import Audience, JobState, Reason, Response
@@ -184,8 +184,11 @@ class TestVerdicts:
     def test_the_states_of_an_activity(self, state, fate):
         """All that the specification names."""
         assert fate is constant_contact.imports.job_state({"state": state})
-        if fate is not JobState.FINISHED:
+        if fate is JobState.FAILED:
             assert (0, 1, 2) == collected({}, state=state).retry
+        if fate is JobState.RUNNING:  # although a poll has said that it had ended
+            with pytest.raises(VendorUnavailable):
+                collected({}, state=state)
 
     def test_an_undocumented_state(self):
         """It stops loudly."""
@@ -229,9 +232,7 @@ class TestPolling:
         """Counters of people or lists, and none of an error: anything else is asked for."""
         activity = {"activity_id": "a", "state": "completed", "activity_errors": [], "status": status}
         page = {"activities": [activity, {**activity, "activity_id": "b", "state": "processing"}]}
-        reads = constant_contact.VENDOR.embedded_job_reads(
-            Response(200, {}, json.dumps(page).encode(), "http://host/v3/activities")
-        )
+        reads = VENDOR.embedded_job_reads(Response(200, {}, json.dumps(page).encode(), "http://host/v3/activities"))
         expected = {"http://host/v3/activities/a": activity} if settled else {}
         assert expected == {url: response.json() for url, response in reads.items()}
 

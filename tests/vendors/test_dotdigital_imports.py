@@ -9,7 +9,7 @@ from core.factories import batch_of
 from vendors.dotdigital_responses import TARGET, reply
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import FatalError, UnexpectedResponse
+from airflow_provider_segexport.errors import FatalError, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import JobState, Reason
 from airflow_provider_segexport.vendors import dotdigital as vendor
 from airflow_provider_segexport.vendors.operations import run_operation
@@ -51,6 +51,14 @@ def test_the_states_of_an_import(state, ours):
     assert states == {"t": ours}
     with pytest.raises(UnexpectedResponse, match="'Resting'"):
         run_operation(vendor.VENDOR.poll(TARGET, ["t"]), lambda _: reply({"importId": "t", "status": "Resting"}))
+
+
+def test_an_import_that_runs_again_after_it_had_ended():
+    """Another server of the vendor knows an older state: no row has a result, and no watchdog has rejected any."""
+    with pytest.raises(VendorUnavailable, match="still runs"):
+        collected(status="NotFinished")
+    with pytest.raises(UnexpectedResponse, match="'Resting'"):
+        collected(status="Resting")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +121,22 @@ def test_a_contact_that_the_report_does_not_mention():
     assert (refusal.index, refusal.reason) == (1, Reason.NO_RESULT)
 
 
-def test_a_report_without_lists_is_of_those_who_failed():
-    """Only id and state are required: what is not named was taken."""
-    assert collected().rejected == ()
-    assert [rejection.index for rejection in collected(failures=[failure(2, "invalidEmail")]).rejected] == [2]
+@pytest.mark.parametrize(
+    ("failed", "summary", "unattributed"),
+    [
+        ((), None, 3),
+        ((), {"newContacts": 1, "updatedContacts": 2}, 0),
+        ((), {"newContacts": 1, "updatedContacts": None}, 2),
+        ((2,), {"newContacts": 2}, 0),
+        ((2,), {"updatedContacts": 1}, 1),
+        ((2,), {"newContacts": 7}, 0),
+    ],
+)
+def test_a_report_without_lists_of_accepted_contacts(failed, summary, unattributed):
+    """Only id and state are required: without proof of acceptance, the run reads the book."""
+    result = collected(failures=[failure(row, "invalidEmail") for row in failed], summary=summary)
+    assert [rejection.index for rejection in result.rejected] == list(failed)
+    assert result.unattributed == unattributed
 
 
 def test_a_report_that_is_gone_sends_the_batch_again():

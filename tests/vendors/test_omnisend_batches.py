@@ -7,7 +7,7 @@ from core.factories import batch_of
 from vendors.harness import VendorHarness, people
 from vendors.omnisend_responses import API, TARGET, problem, reply
 
-from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse
+from airflow_provider_segexport.errors import BatchRejected, UnexpectedResponse, VendorUnavailable
 from airflow_provider_segexport.model import Audience, JobState, Reason
 from airflow_provider_segexport.vendors import omnisend
 from airflow_provider_segexport.vendors.operations import run_operation
@@ -83,6 +83,13 @@ def test_a_batch_that_is_gone_goes_out_again(account):
     assert {gone: JobState.FAILED} == account.call(VENDOR.poll(target, [gone]))
     settled = account.call(VENDOR.collect(target, batch_of(3), gone))
     assert ((0, 1, 2), ()) == (settled.retry, settled.rejected)
+
+
+@pytest.mark.parametrize("status", ["pending", "inProgress"])
+def test_a_batch_that_runs_again_after_it_had_ended(status):
+    """Another server of the vendor knows an older state: no row has a result, and none is sent again meanwhile."""
+    with pytest.raises(VendorUnavailable, match="still runs"):
+        collected(3, item_of(0, 201), status=status)
 
 
 def item_of(number, code, response=None, address=None):

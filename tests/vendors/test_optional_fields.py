@@ -75,7 +75,8 @@ def test_dotdigital_contact_without_lists(contact, in_book):
     assert [member.email for member in resolved] == (["a@example.com"] if in_book else [])
 
 
-def test_constant_contact_contact_without_memberships():
+@pytest.mark.parametrize("record", [{"email_address": {"address": "a@example.com"}}, {"list_memberships": ["7"]}])
+def test_constant_contact_contact_without_memberships_or_address(record):
     """If a contact's own record does not say so, the list shows whether it is a member."""
     resolved = []
     person = {"contact_id": "5", "email_address": {"address": "a@example.com"}}
@@ -83,7 +84,7 @@ def test_constant_contact_contact_without_memberships():
 
     def send(request):
         urls.append(request.url)
-        return reply({"contacts": [person]})
+        return reply({"contacts": [person if "lists=7" in request.url else {"contact_id": "5", **record}]})
 
     run_operation(leavers_of_constant_contact(TARGET, ["a@example.com"], resolved.extend), send)
     assert [(member.email, member.contact_id) for member in resolved] == [("a@example.com", "5")]

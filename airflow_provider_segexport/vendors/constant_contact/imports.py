@@ -33,6 +33,7 @@ from airflow_provider_segexport.vendors.responses import (
     as_objects,
     as_text,
     get,
+    not_ended,
     required,
     required_id,
     send_batch,
@@ -166,7 +167,10 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
         job_id: the vendor's id of the job.
     """
     activity = yield from read_activity(audience, job_id)
-    if job_state(activity) is not JobState.FINISHED:
+    state = job_state(activity)
+    if state is JobState.RUNNING:
+        raise not_ended("Constant Contact")
+    if state is JobState.FAILED:
         return BatchResult(retry=tuple(range(len(batch))))
     counts = {name: value for name, value in as_object(activity.get("status")).items() if isinstance(value, int)}
     error_count = counts.get("error_count", 0) + counts.get("correctable_count", 0)

@@ -70,12 +70,15 @@ def removal_state(activity: dict[str, Any]) -> JobState:
 
 
 def read_contact(audience: Audience, email: str) -> Operation[list[Member] | None]:
-    """Return the list's members with an address; None if their records lack the id or the memberships."""
+    """Return the list's members with an address; None if their records lack the id, the address or the memberships."""
     query = {"email": email, "status": "all", "include": "list_memberships"}
     page = as_object(read_json((yield get(f"{audience.base_url}/contacts", **query))))
     contacts = required_list(page.get("contacts"), "contacts")
     if not all(
-        isinstance(contact.get("list_memberships"), list) and id_of(contact.get("contact_id")) for contact in contacts
+        isinstance(contact.get("list_memberships"), list)
+        and id_of(contact.get("contact_id"))
+        and as_text(as_object(contact.get("email_address")).get("address"))
+        for contact in contacts
     ):
         return None
     members = [contact for contact in contacts if audience.audience in contact["list_memberships"]]

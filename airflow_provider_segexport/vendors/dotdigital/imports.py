@@ -23,7 +23,7 @@ from airflow_provider_segexport.vendors.dotdigital.proof import records
 from airflow_provider_segexport.vendors.dotdigital.report import batch_result, read_report
 from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, reject_all
 from airflow_provider_segexport.vendors.item_template import Array, Column, Const, JsonTemplate, Node
-from airflow_provider_segexport.vendors.responses import GUID, get, required_id, send_batch
+from airflow_provider_segexport.vendors.responses import GUID, get, not_ended, required_id, send_batch
 
 STATES = {
     "notfinished": JobState.RUNNING,
@@ -88,14 +88,18 @@ def poll(audience: Audience, job_ids: Sequence[str]) -> Operation[dict[str, JobS
         response = yield report_request(audience, job_id)
         matches = {match.lower() for match in STATUS.findall(response.body)} if response.status in SUCCESS else set()
         status = matches.pop().decode() if len(matches) == 1 else read_report(response).status
-        if status.lower() not in STATES:
-            state = public_code(status)
-            raise UnexpectedResponse(
-                f"A dotdigital import has the state {state!r}, which is not documented. To fix: ask dotdigital's "
-                "support what it means, and report it to the maintainers of this package."
-            )
-        states[job_id] = STATES[status.lower()]
+        states[job_id] = job_state(status)
     return states
+
+
+def job_state(status: str) -> JobState:
+    """Return an import's state; raise `UnexpectedResponse` for a status that is not documented."""
+    if status.lower() not in STATES:
+        raise UnexpectedResponse(
+            f"A dotdigital import has the state {public_code(status)!r}, which is not documented. To fix: ask "
+            "dotdigital's support what it means, and report it to the maintainers of this package."
+        )
+    return STATES[status.lower()]
 
 
 def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchResult]:
@@ -107,6 +111,8 @@ def collect(audience: Audience, batch: Batch, job_id: str) -> Operation[BatchRes
         job_id: the vendor's id of the job.
     """
     report = read_report((yield report_request(audience, job_id)))
+    if job_state(report.status) is JobState.RUNNING:
+        raise not_ended("dotdigital")
     match report.status.lower():
         case "finished":
             return batch_result(report, batch)

@@ -66,10 +66,18 @@ class Failure(ReportPart):
 T = TypeVar("T", Contact, Failure)
 
 
+class Summary(ReportPart):
+    """Counts of the contacts that were created and updated."""
+
+    new_contacts: int | None = None
+    updated_contacts: int | None = None
+
+
 class Report(ReportPart):
-    """Response to `GET /contacts/v3/import/{importId}`."""
+    """Response to `GET /contacts/v3/import/{importId}`. Only the id and the status are required (specification)."""
 
     status: str
+    summary: Summary | None = None
     created: list[Contact] | None = None
     updated: list[Contact] | None = None
     failures: list[Failure] | None = None
@@ -100,8 +108,9 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
 
     A contact that is both updated and in `failures` counts as delivered, because only something attached to it failed.
     So does one of which only the consent records failed: they fail after the contact has been imported (contacts
-    specification 3.4.3, read 2026-11). A contact that is in no list has no result, unless the report has no lists at
-    all.
+    specification 3.4.3, read 2026-11). A contact that is in no list has no result. If the report has no lists of
+    accepted contacts, the summary's counts show whether all others were accepted. If they were not, or there is no
+    summary, these rows are unattributed, and the run reads the book to identify them.
     """
     index = index_by_email(batch)
     contact_ids: dict[int, str] = {}
@@ -116,8 +125,12 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
             unproven[row] = warning
         if row not in contact_ids and (cause := _cause(failures)) is not None:
             rejected[row] = _to_rejection(row, cause)
-    has_lists = report.created is not None or report.updated is not None
-    if has_lists and len(contact_ids) + len(rejected) < len(batch):
+    unattributed = 0
+    if report.created is None and report.updated is None:
+        summary = report.summary or Summary()
+        accepted = (summary.new_contacts or 0) + (summary.updated_contacts or 0)
+        unattributed = max(0, len(batch) - len(rejected) - max(accepted, len(unproven)))
+    elif len(contact_ids) + len(rejected) < len(batch):
         for row in sorted(set(range(len(batch))) - contact_ids.keys() - rejected.keys() - unproven.keys()):
             rejected[row] = RowRejection(
                 row, Reason.NO_RESULT, "", "dotdigital's report does not mention this contact."
@@ -125,7 +138,12 @@ def batch_result(report: Report, batch: Batch) -> BatchResult:
     if not all(contact_ids.values()):
         contact_ids = {row: contact_id for row, contact_id in contact_ids.items() if contact_id}
     warnings = tuple(warning for row, warning in unproven.items() if row not in rejected)
-    return BatchResult(rejected=tuple(rejected.values()), contact_ids=contact_ids, proof_not_applied=warnings)
+    return BatchResult(
+        rejected=tuple(rejected.values()),
+        contact_ids=contact_ids,
+        unattributed=unattributed,
+        proof_not_applied=warnings,
+    )
 
 
 def _rows_in_batch(entries: list[T] | None, index: dict[str, int]) -> Iterator[tuple[int, T]]:

@@ -45,6 +45,7 @@ from airflow_provider_segexport.vendors.responses import (
     get,
     id_of,
     index_by_email,
+    not_ended,
     required,
     required_id,
     send_batch,
@@ -233,7 +234,12 @@ def batch_result(report: dict[str, Any], batch: Batch) -> BatchResult:
     """Match items to rows by address, never by position. Rows without a result are retried.
 
     A row without an item counts as accepted only if the job has finished and lists all errors that it counts.
+
+    Raises:
+        VendorUnavailable: the job has not ended.
     """
+    if report.get("status") in RUNNING_STATES:
+        raise not_ended("Omnisend")
     index = index_by_email(batch)
     contact_ids: dict[int, str] = {}
     rejected: dict[int, RowRejection] = {}
