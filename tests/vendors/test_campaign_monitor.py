@@ -95,6 +95,40 @@ def test_partial_success_is_a_success():
     ]
 
 
+@pytest.mark.parametrize("operation", [vendor.removals.remove, vendor.resubscribe.resubscribe_removed])
+@pytest.mark.parametrize(("code", "kind"), [(101, AudienceNotFound), (102, InvalidConnection), (1, BatchRejected)])
+def test_a_call_about_one_person_that_concerns_all(operation, code, kind):
+    """A list that is gone is no fault of its people, also if the vendor answers 400."""
+    with pytest.raises(kind):
+        run_operation(operation(TARGET, batch_of(1)), lambda _: answer(code))
+    with pytest.raises(kind):
+        run_operation(vendor.removals.delete(TARGET, "a@example.com"), lambda _: answer(code))
+
+
+def test_a_custom_field_whose_key_is_the_name_of_another():
+    """A user means the field with the name, in whatever order the vendor lists the two."""
+    entries = [
+        {"FieldName": "My Field", "Key": "[MyField]", "DataType": "Number"},
+        {"FieldName": "MyField", "Key": "[MyField1]", "DataType": "Text"},
+    ]
+    for order in (entries, entries[::-1]):
+        fields = vendor.account.custom_fields(order)
+        assert {name: field.key for name, field in fields.items()} == {
+            "my field": "MyField",
+            "myfield": "MyField1",
+            "myfield1": "MyField1",
+        }
+
+
+def test_a_custom_field_whose_creation_had_no_response(account):
+    """The repeated call says that the field exists, which is what was wanted."""
+    target = account.call(vendor.VENDOR.resolve_audience(account.endpoint, account.audience))
+    account.sim.faults([{"method": "POST", "path": "customfields.json$", "drop": True, "when": "after"}])
+    account.call(vendor.VENDOR.create_field(target, "Favourite Shop", "text"))
+    target = account.call(vendor.VENDOR.resolve_audience(account.endpoint, account.audience))
+    assert "favourite shop" in target.fields
+
+
 def test_a_person_who_is_not_in_the_batch():
     """A result that matches no row is an error."""
     details = [{"EmailAddress": "else@example.com", "Code": 1, "Message": ""}]

@@ -10,7 +10,7 @@ from vendors.batches import upserts
 from vendors.harness import VendorHarness, people
 from vendors.removals import RemovalRunner
 
-from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.errors import InvalidConnection, OutcomeUnknown, VendorUnavailable
 from airflow_provider_segexport.http.client import RetryLimits
 from airflow_provider_segexport.model import Audience, BatchKind, Reason, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
@@ -99,6 +99,37 @@ def test_who_is_back_or_new_is_imported_as_anybody(account):
     seed(account, "active", "p1@example.com")
     assert revived(account, "p1@example.com", "new@example.com") == {"p1@example.com": None, "new@example.com": None}
     assert states(account)["new@example.com"] == "Active"
+    assert account.facts("resubscribed") == 0
+
+
+def test_a_call_that_makes_people_active_is_not_repeated_by_itself(account):
+    """An attempt without a response may have made them active, and they may have unsubscribed since."""
+    account.sim.faults([{"path": "import.json$", "drop": True, "when": "after"}])
+    with pytest.raises(OutcomeUnknown):
+        revived(account, *people(2))
+    seed(account, "unsubscribed", "p1@example.com")
+    assert revived(account, *people(2)) == {"p0@example.com": None, "p1@example.com": Reason.UNSUBSCRIBED}
+    assert account.facts("resubscribed") == 2
+
+
+def test_a_run_whose_call_that_makes_people_active_has_no_response(account):
+    """The next attempt reads the people again, and imports those who are active by now like all others."""
+    account = VendorHarness(account.sim, "campaign_monitor", account.home)
+    account.day(1, people(7)[5:])
+    account.day(2, people(6)[5:])
+    account.sim.faults([{"path": "import.json$", "contains": '"Resubscribe":true', "drop": True, "when": "after"}])
+    with pytest.raises(OutcomeUnknown):
+        account.day(3, people(7)[5:])
+    assert account.day(3, people(7)[5:])["counts"]["delivered"] == 1
+    assert account.facts("resubscribed") == 1
+
+
+def test_the_connection_s_client_is_not_the_list_s(account):
+    """Its suppression list is that of other people: nothing is sent."""
+    client = account.described["client"]["id"]
+    account.sim.faults([{"path": f"/clients/{client}/lists.json$", "body": [{"ListID": "f" * 32, "Name": "Other"}]}])
+    with pytest.raises(InvalidConnection, match=f"The client {client} of the connection has no list"):
+        revived(account, *people(2), client_id=client)
     assert account.facts("resubscribed") == 0
 
 

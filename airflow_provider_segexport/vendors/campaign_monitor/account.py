@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
     AuthenticationFailed,
+    InvalidConnection,
     public_code,
 )
 from airflow_provider_segexport.model import (
@@ -53,6 +54,9 @@ FIELD_TYPES: dict[str, FieldType] = {"Number": "number"}
 SELECT_SEPARATORS = {"MultiSelectOne": "", "MultiSelectMany": "||"}
 """Separator of the options in one column, by type of select field. Each option is sent as a separate pair."""
 
+NAME_EXISTS = 255
+"""Error code for a custom field that exists, for example because the response to its creation was lost."""
+
 EARLIEST_DATE, LATEST_DATE = "1900-01-01", "2076-06-06"
 """The vendor ignores dates outside this range (campaignmonitor.com/api/subscribers, read 2026-08)."""
 
@@ -68,7 +72,8 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     account_name = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
     # A list does not name its client, so the client is known only if the account has exactly one.
     only_client = client_id_of(entries[0]) if len(entries) == 1 else ""
-    client_id = endpoint.options.get("client_id", "").strip() or only_client
+    pinned = endpoint.options.get("client_id", "").strip()
+    client_id = pinned or only_client
     account = Audience(
         base_url=api,
         account="all",  # list ids are unique over all accounts
@@ -82,6 +87,8 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
             "A Campaign Monitor list id has 32 characters, 0-9 and a-f. The shorter id in the browser's address bar "
             "is a different id. To fix: copy the API list id from the list's settings."
         )
+    if pinned:
+        yield from check_client(api, pinned, audience)
     details = as_object(read_json((yield get(f"{api}/lists/{audience}.json"))))
     stats = as_object(read_json((yield get(f"{api}/lists/{audience}/stats.json"))))
     fields = required_list(read_json((yield get(f"{api}/lists/{audience}/customfields.json"))), "custom fields")
@@ -96,15 +103,30 @@ def resolve_audience(endpoint: ApiEndpoint, audience: str | None) -> Operation[A
     )
 
 
+def check_client(api: str, client_id: str, audience: str) -> Operation[None]:
+    """Check that the connection's client owns the list. Another client's suppression list says nothing about it.
+
+    Args:
+        api: base URL of the API, with its path.
+        client_id: the connection's client.
+        audience: id of the list.
+    """
+    lists = required_list(read_json((yield get(f"{api}/clients/{client_id}/lists.json"))), "lists")
+    if audience not in {as_text(entry.get("ListID")) for entry in lists}:
+        raise InvalidConnection(
+            f"The client {client_id} of the connection has no list {audience}, so its suppression list is not that of "
+            "the list. Nothing was sent. To fix: correct 'Client id' in the connection, or the list id."
+        )
+
+
 def custom_fields(entries: Sequence[dict[str, Any]]) -> dict[str, VendorField]:
-    """Return custom fields by name and by key. An import expects the key without its brackets (createsend-php#59)."""
-    fields: dict[str, VendorField] = {}
-    for entry in entries:
-        field = to_vendor_field(entry)
-        for name in (as_text(entry.get("FieldName")), field.key):
-            if name and field.key:
-                fields[name.lower()] = field
-    return fields
+    """Return custom fields by name and by key. An import expects the key without its brackets (createsend-php#59).
+
+    The key of one field may be the name of another. The field with the name is then the one that a user means.
+    """
+    fields = [(as_text(entry.get("FieldName")), to_vendor_field(entry)) for entry in entries]
+    by_key = {field.key.lower(): field for _, field in fields if field.key}
+    return by_key | {name.lower(): field for name, field in fields if name and field.key}
 
 
 def to_vendor_field(entry: Mapping[str, Any]) -> VendorField:
@@ -120,7 +142,7 @@ def to_vendor_field(entry: Mapping[str, Any]) -> VendorField:
 
 
 def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[None]:
-    """Create a custom field that is hidden in the subscribers' preference centre.
+    """Create a custom field that is hidden in the subscribers' preference centre. One that exists is not an error.
 
     Args:
         audience: any audience of the account.
@@ -133,6 +155,8 @@ def create_field(audience: Audience, name: str, kind: FieldType) -> Operation[No
         f"{audience.base_url}/lists/{audience.audience}/customfields.json",
         {"FieldName": name, "DataType": types[kind], "Options": [], "VisibleInPreferenceCenter": False},
     )
+    if response.status >= 400 and error_of(response)[0] == NAME_EXISTS:  # noqa: PLR2004 - the body of a success is a text
+        return
     read_json(response, 200, 201)
 
 

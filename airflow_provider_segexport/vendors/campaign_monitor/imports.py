@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.email_address import canonical
@@ -90,19 +91,23 @@ def custom_field_item(field: VendorField, column: str) -> JsonTemplate:
 
 def upsert(audience: Audience, batch: Batch) -> Operation[BatchReply]:
     """Import up to 1000 subscribers without resubscribing anyone."""
-    return (yield from import_batch(audience, batch, BODY_SUFFIX))
+    return (yield from import_batch(audience, batch))
 
 
-def import_batch(audience: Audience, batch: Batch, suffix: str) -> Operation[BatchResult]:
+def import_batch(audience: Audience, batch: Batch, *, resubscribe: bool = False) -> Operation[BatchResult]:
     """Import a batch. Status 400 with code 210 means partial success: all rows without an error were added.
 
     Args:
         audience: the list.
         batch: at most 1000 rows.
-        suffix: end of the request's body, with its flags.
+        resubscribe: make every person active, also one who has unsubscribed. The call is then not repeated without a
+            new read of the people, because an attempt without a response may have made them active, and they may have
+            unsubscribed since.
     """
     url = f"{audience.base_url}/subscribers/{audience.audience}/import.json"
-    response = yield send_batch("POST", url, '{"Subscribers":[', batch, suffix)
+    suffix = RESUBSCRIBE_SUFFIX if resubscribe else BODY_SUFFIX
+    request = send_batch("POST", url, '{"Subscribers":[', batch, suffix)
+    response = yield replace(request, repeatable=not resubscribe)
     if response.status in {200, 201}:
         return batch_result(response.mapping(), batch)
     if response.status == 400:  # noqa: PLR2004

@@ -7,10 +7,9 @@ several people.
 
 from __future__ import annotations
 
-from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchResult, Operation, Request
 from airflow_provider_segexport.vendors.base import Limits, Removal
-from airflow_provider_segexport.vendors.campaign_monitor.responses import error_of, raise_for
+from airflow_provider_segexport.vendors.campaign_monitor.responses import error_of, raise_for, reject
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     ACTIVE,
     NOT_IN_LIST,
@@ -42,10 +41,9 @@ def delete(audience: Audience, email: str) -> Operation[None]:
     if response.status in {200, 204}:
         return
     if response.status == 400:  # noqa: PLR2004
-        code, message = error_of(response)
-        if code == NOT_IN_LIST:
+        if error_of(response)[0] == NOT_IN_LIST:
             return
-        raise BatchRejected(str(code), message)
+        reject(response)
     raise_for(response)
 
 

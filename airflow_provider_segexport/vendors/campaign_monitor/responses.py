@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from airflow_provider_segexport.errors import (
     AudienceNotFound,
     AuthenticationFailed,
+    BatchRejected,
     InvalidConnection,
     PermissionDenied,
     RetryableError,
@@ -82,6 +83,18 @@ def raise_for(response: Response) -> NoReturn:
             raise AuthenticationFailed(f"{failure}. To fix: check the API key in the Airflow connection.")
         case _:
             raise unexpected_response(TITLE, response, code)
+
+
+ACCOUNT_CODES = {60, 100, 101, 102, 120, 121, 122, 403}
+"""Error codes about login, client or list. They concern every person."""
+
+
+def reject(response: Response) -> NoReturn:
+    """Raise the error for a call about one person with status 400: `BatchRejected`, unless it concerns every person."""
+    code, message = error_of(response)
+    if code in ACCOUNT_CODES:
+        raise_for(response)
+    raise BatchRejected(str(code), message)
 
 
 read_json = make_reader(raise_for)

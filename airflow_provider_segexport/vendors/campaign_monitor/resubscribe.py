@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_segexport.email_address import canonical
 from airflow_provider_segexport.model import Audience, Batch, BatchReply, BatchResult, Operation, Reason, RowRejection
-from airflow_provider_segexport.vendors.campaign_monitor.imports import BODY_SUFFIX, RESUBSCRIBE_SUFFIX, import_batch
+from airflow_provider_segexport.vendors.campaign_monitor.imports import import_batch
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     ABSENT,
     ACTIVE,
@@ -45,9 +45,9 @@ def resubscribe_removed(audience: Audience, batch: Batch) -> Operation[BatchRepl
             rejected[row] = why_inactive(row, state)
     unattributed = 0
     allowed = [row for row in deleted if row not in rejected]
-    for rows, suffix in ((ordinary, BODY_SUFFIX), (allowed, RESUBSCRIBE_SUFFIX)):
+    for rows, resubscribe in ((ordinary, False), (allowed, True)):
         if rows:
-            result = yield from import_batch(audience, batch.subset(rows), suffix)
+            result = yield from import_batch(audience, batch.subset(rows), resubscribe=resubscribe)
             rejected |= {rows[each.index]: replace(each, index=rows[each.index]) for each in result.rejected}
             unattributed += result.unattributed
     return BatchResult(rejected=tuple(rejected[row] for row in sorted(rejected)), unattributed=unattributed)

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import Audience, Operation, Reason, RowRejection
-from airflow_provider_segexport.vendors.campaign_monitor.responses import client_id_of, error_of, next_page, read_json
+from airflow_provider_segexport.vendors.campaign_monitor.responses import (
+    client_id_of,
+    error_of,
+    next_page,
+    read_json,
+    reject,
+)
 from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get, required_list
 
 PAGE_SIZE = "1000"
@@ -40,10 +45,9 @@ def read_state(audience: Audience, email: str) -> Operation[str]:
     """Return a person's state in the list; `ABSENT` for a person not in it, `UNKNOWN` if the record has no state."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400:  # noqa: PLR2004
-        code, message = error_of(response)
-        if code == NOT_IN_LIST:
+        if error_of(response)[0] == NOT_IN_LIST:
             return ABSENT
-        raise BatchRejected(str(code), message)
+        reject(response)
     return as_text(as_object(read_json(response)).get("State")) or UNKNOWN
 
 
