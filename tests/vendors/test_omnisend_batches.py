@@ -87,7 +87,7 @@ def test_a_batch_that_is_gone_goes_out_again(account):
 
 @pytest.mark.parametrize("status", ["pending", "inProgress"])
 def test_a_batch_that_runs_again_after_it_had_ended(status):
-    """Another server of the vendor knows an older state: no row has a result, and none is sent again meanwhile."""
+    """Another server of the vendor knows an older state: no row has a result, and none is sent again."""
     with pytest.raises(VendorUnavailable, match="still runs"):
         collected(3, item_of(0, 201), status=status)
 
