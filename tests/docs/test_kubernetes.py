@@ -14,7 +14,18 @@ from airflow_provider_segexport import get_provider_info
 
 PAGE = {block.title: block.text for block in blocks(DOCS / "kubernetes.md") if block.title}
 VALUES = yaml.safe_load(PAGE["values.yaml"])
-CHART = {"executor", "images", "config", "extraEnvFrom", "env", "volumes", "volumeMounts", "workers", "triggerer", "apiServer"}
+CHART = {
+    "executor",
+    "images",
+    "config",
+    "extraEnvFrom",
+    "env",
+    "volumes",
+    "volumeMounts",
+    "workers",
+    "triggerer",
+    "apiServer",
+}
 """Top-level values of the chart (chart/values.yaml of apache/airflow, read 2026-11-27)."""
 
 
