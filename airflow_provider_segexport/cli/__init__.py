@@ -1,4 +1,4 @@
-"""Commands under `airflow segexport`."""
+"""The commands of `airflow segexport`."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ def _audiences() -> ActionCommand:
 
 
 def _probe() -> ActionCommand:
-    """Return the command that asks an account what its vendor does not document."""
+    """Return the command that finds out what a vendor does not document, on a test audience."""
     from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
 
     return ActionCommand(
         name="probe",
         help="Find out on a test audience what the vendor does not document",
         description=(
-            "Shows which questions it asks, on at most 20 addresses of your own in an empty test audience. It asks "
-            "first, stops at the first answer that exports do not assume, undoes each change, and writes probe.json. "
-            "Exits with 0 if every answer is as assumed, with 3 if an answer differs, and with 1 if the probe did not "
-            "come to its end or something could not be undone."
+            "Shows its questions, on at most 20 addresses of your own in an empty test audience, and asks for a "
+            "confirmation. Stops at the first answer that exports do not assume, undoes each change, and writes "
+            "probe.json. Exits with 0 if every answer is as assumed, with 3 if an answer differs, and with 1 if the "
+            "probe was not completed or something could not be undone."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.probe.probe"),
         args=(
@@ -116,11 +116,11 @@ def _verify() -> ActionCommand:
         args=(
             Arg(("conn_id",), type=text, help="the Airflow connection"),
             Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
-            Arg(("--sample",), type=int, help="read so many people of the ledger instead of the whole audience"),
+            Arg(("--sample",), type=int, help="number of people of the ledger to read instead of the whole audience"),
             Arg(
                 ("--repair",),
                 action="store_true",
-                help="the next run of the export sends people again who are missing and have not opted out",
+                help="let the next run of the export send people again who are missing and have not opted out",
             ),
             Arg(
                 ("--min-match-rate",),
@@ -140,9 +140,9 @@ def _undo() -> ActionCommand:
         name="undo",
         help="Revert the last run of an audience, as far as the vendor allows",
         description=(
-            "Shows how many people it would remove and add again, asks, and does it. A version of the audience's "
-            "ledger can be reverted if no later version changed the same people. Values that the run has changed "
-            "stay as they are."
+            "Shows how many people would be removed and added again, and does so after a confirmation. A version of "
+            "the audience's ledger can be reverted if no later version changed the same people. Values that the run "
+            "has changed stay as they are."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.undo.undo"),
         args=(
@@ -172,8 +172,8 @@ def _release() -> ActionCommand:
         name="release",
         help="Hand an export's people over to another export, or retire the export",
         description=(
-            "Shows what happens to the people that the export holds in the audience, asks, and does it. Only the "
-            "ledger changes; no vendor is called."
+            "Shows what happens to the people that the export holds in the audience, and does so after a "
+            "confirmation. Only the ledger changes; no vendor is called."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.release.release"),
         args=(
@@ -209,21 +209,21 @@ def _prune() -> ActionCommand:
                 type=text,
                 help="days since the run ended, such as 30d (default: `[segexport] keep_runs_days`)",
             ),
-            Arg(("--dry-run",), action="store_true", help="only list them"),
+            Arg(("--dry-run",), action="store_true", help="only list the run folders"),
         ),
     )
 
 
 def _repair() -> ActionCommand:
-    """Return the command that sets damaged state aside."""
+    """Return the command that sets damaged files of an audience aside."""
     from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
 
     return ActionCommand(
         name="repair",
         help="Set damaged files of an audience's state aside",
         description=(
-            "Checks the audience's ledger, its state and its unfinished run, shows what is lost and what the next run "
-            "does, asks, and sets the damaged files aside. No vendor is called, and no person is removed."
+            "Checks the audience's ledger, its state and its unfinished run, and shows what is lost and what the next "
+            "run does. Sets the damaged files aside after a confirmation. No vendor is called; no person is removed."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.repair.repair"),
         args=(
@@ -274,10 +274,10 @@ def _erase() -> ActionCommand:
         name="erase",
         help="Erase one person from audiences, ledgers and run folders, with a receipt",
         description=(
-            "Shows the person's records, asks, removes them from the audiences at the vendors, from every stored "
-            "version of the ledgers and from all run folders, and writes a receipt without the address. Exits with 1 "
-            "if something could not be erased. Remove the person from the sources of your segments first, because "
-            "the next export would send them again."
+            "Shows the person's records. After a confirmation, removes the person from the audiences at the vendors, "
+            "from every stored version of the ledgers and from all run folders, and writes a receipt without the "
+            "address. Exits with 1 if something could not be erased. Remove the person from the sources of your "
+            "segments first, because the next export would send them again."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.person.erase"),
         args=(

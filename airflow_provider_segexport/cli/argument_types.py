@@ -1,4 +1,4 @@
-"""Reads the values of options, and rejects those that mean nothing."""
+"""Converts the values of options, and rejects values that cannot be used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from argparse import ArgumentTypeError
 def text(value: str) -> str:
     """Return a text that is not empty.
 
-    An unset variable of a shell makes an empty value. It does not mean the same as leaving the option out, such as all
+    An unset variable of a shell gives an empty value. It must not count as leaving the option out, which may mean all
     audiences, or no successor.
     """
     if not value.strip():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.storage.paths import StoragePath
 
 TABLE_CALLS = 50
-"""Calls in a table: the newest, and as many that failed."""
+"""Calls in each of two tables: the first that failed, and the newest."""
 
 
 def print_calls(folder: StoragePath, output: str) -> None:
@@ -24,7 +24,7 @@ def print_calls(folder: StoragePath, output: str) -> None:
 
     Args:
         folder: the run folder.
-        output: format of Airflow's commands. JSON and YAML have all recorded calls.
+        output: one of the formats of Airflow's commands. JSON and YAML contain all recorded calls.
     """
     from airflow_provider_segexport.storage.calls import as_json, read_calls  # noqa: PLC0415 - the core
 
@@ -69,5 +69,5 @@ def _call_rows(calls: Sequence[Call]) -> list[dict[str, Any]]:
 
 
 def _status(status: int, failure: str) -> str:
-    """Return the status, and the error if there was no complete response."""
+    """Return the HTTP status, and the error if there was no complete response."""
     return f"{status or ''} {failure}".strip()

@@ -1,7 +1,7 @@
 """The exit codes of commands.
 
-0: done. 1: an error. 2: the command line is wrong, as argparse ends. 3: done, and the result needs a look: the export
-would not run as it is, there is nothing to show, or the match rate is low. 130: interrupted, as shells end.
+0: done. 1: an error. 2: the command line is wrong, as in argparse. 3: done, and a person should look at the result: the
+export would not run as it is, there is nothing to show, or the match rate is low. 130: interrupted, as in shells.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ INTERRUPTED = 130
 
 
 def fail_usage(text: str) -> NoReturn:
-    """End the command because its options contradict each other."""
+    """End the command with 2 and an error about its options, such as two that contradict each other."""
     print(f"error: {text}", file=sys.stderr)  # noqa: T201 - a command prints to the terminal
     raise SystemExit(USAGE)
 
 
 def end_with_look(text: str) -> NoReturn:
-    """End the command with a sentence on why a person should look."""
+    """End the command with 3 and a sentence on why a person should look at the result."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command prints to the terminal
     raise SystemExit(LOOK)
 
@@ -39,8 +39,8 @@ def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
     In the block, a character that stdout's encoding lacks is printed as an escape.
 
     Args:
-        only_shows: the command does nothing but print, so it has succeeded when the reader of a pipe, such as `head`,
-            has seen enough. For any other command this is an error, because it may have stopped in the middle.
+        only_shows: the command only prints, so it has succeeded when the reader of a pipe, such as `head`, closes the
+            pipe. For any other command a closed pipe is an error, because the command may have stopped in the middle.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Returns the hook of a connection for commands, which run outside tasks and may read Airflow's database."""
+"""Creates hooks for commands, which run outside tasks and may read Airflow's database: `connection id -> hook`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def command_hook(conn_id: str, *, is_command: bool = True) -> SegmentExportHook:
 
     Args:
         conn_id: the Airflow connection.
-        is_command: an administrator's command, to which 'Allowed DAGs' does not apply; False if it applies.
+        is_command: 'Allowed DAGs' of the connection does not apply, because an administrator runs the command.
 
     Raises:
         InvalidConnection: the connection does not exist, or is not of a vendor's type.

@@ -1,4 +1,4 @@
-"""`airflow segexport login CONN_ID`: a person approves once, and the connection gets the refresh token."""
+"""`airflow segexport login CONN_ID`: a person approves a code, and the refresh token is stored in the connection."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def login(args: Namespace) -> None:
     else:
         say(
             f"Logged in. Connection {args.conn_id!r} is not in Airflow's database. Add this to its extra in your "
-            "secrets "
-            f'backend, and store it nowhere else:\n{{"refresh_token": "{token.refresh_token}"}}'
+            f'secrets backend, and store it nowhere else:\n{{"refresh_token": "{token.refresh_token}"}}'
         )
 
 

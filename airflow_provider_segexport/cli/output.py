@@ -1,7 +1,7 @@
 """Prints rows and objects in the formats of Airflow's own commands: table, plain, JSON, YAML.
 
-Tables are Airflow's. In JSON and YAML, numbers stay numbers. In tables, texts from a vendor or a file become one line
-of printable characters, so that none of them moves the cursor or changes colours.
+Airflow draws the tables. In JSON and YAML, numbers stay numbers. In tables, a text from a vendor or a file becomes one
+line of printable characters, so that it cannot move the cursor or change colours.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def console() -> AirflowConsole:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Print rows of equal columns; in a structured format as a list of objects."""
+    """Print rows that have the same columns; in a structured format as a list of objects. No rows give no table."""
     if output in STRUCTURED:
         print_object(list(rows), output)
         return
@@ -42,7 +42,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str) -> None:
 
 
 def _print_plain(cells: Sequence[Mapping[str, str]]) -> None:
-    """Print as Airflow's plain table. Airflow would read a text such as the id 23e168 as a number, and print that."""
+    """Print as Airflow's plain table, which would print a text such as the id 23e168 as a number."""
     from tabulate import tabulate  # type: ignore[import-untyped]  # noqa: PLC0415 - Airflow's, when the command runs
 
     lines = [list(row.values()) for row in cells]
@@ -50,7 +50,7 @@ def _print_plain(cells: Sequence[Mapping[str, str]]) -> None:
 
 
 def print_object(content: Any, output: str) -> None:
-    """Print an object or a list of objects as JSON or YAML. JSON has no infinity and no NaN: null is printed."""
+    """Print an object or a list of objects as JSON or YAML. In JSON, infinity and NaN are printed as null."""
     if output == "yaml":
         console().print_as_yaml(content)
     else:
@@ -58,7 +58,7 @@ def print_object(content: Any, output: str) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """Return a JSON value with null for each number that JSON does not have. A changed report may have such numbers."""
+    """Return a value with None for infinity and NaN, which JSON does not have. An edited report may hold them."""
     if isinstance(value, Mapping):
         return {name: _finite(entry) for name, entry in value.items()}
     if isinstance(value, list):
@@ -80,7 +80,7 @@ def cell(value: Any) -> str:
 
 @contextmanager
 def progress(text: str, total: int | None = None) -> Iterator[Any]:
-    """Show a bar on stderr if it is a terminal, and yield a function that moves it by one.
+    """Show a progress bar on stderr if it is a terminal, and yield a function that advances it by one step.
 
     Args:
         text: what the command is doing.

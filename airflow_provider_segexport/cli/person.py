@@ -1,4 +1,4 @@
-"""`airflow segexport explain EMAIL` and `airflow segexport erase EMAIL`: one person in all audiences."""
+"""`airflow segexport explain EMAIL` and `airflow segexport erase EMAIL`: show and erase a person's records."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _person(text: str) -> Person:
     """Return the person of an address; `-` reads it from standard input.
 
     Raises:
-        InvalidSegment: the text is no address, or an address beside something else, of which there is no record.
+        InvalidSegment: the text is no address, or more than one address alone.
     """
     from airflow_provider_segexport.person.person import Person  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.person.requests import is_one_address  # noqa: PLC0415

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
 
 LOCAL_PATHS = ("segment", "suppression_list")
+"""Arguments whose relative paths are made absolute."""
+
 URL_OR_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""The beginning of a path that does not depend on the current folder."""
+"""The beginning of a URL or a table, which does not depend on the current folder."""
 
 
 def plan(args: Namespace) -> None:
@@ -73,7 +75,7 @@ def _report(conn_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _export_name(conn_id: str) -> str:
-    """Return the name of an export that no task has, so that an audience of another export is noticed."""
+    """Return an export name that no task has, so that a plan for an audience of another export is refused."""
     return f"plan.{conn_id}"
 
 
@@ -102,7 +104,7 @@ def _dry_run(hook: SegmentExportHook, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _absolute(given: str | list[str]) -> str | list[str]:
-    """Return local paths as a worker finds them, which runs in another folder than this command."""
+    """Return local paths as absolute paths, because a worker runs in another folder than this command."""
     from airflow_provider_segexport.hooks.arguments import segment  # noqa: PLC0415 - when the command runs
 
     paths = segment(given)

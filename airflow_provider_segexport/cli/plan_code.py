@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LINE_CHARS = 100
-"""Longest line, before a mapping or a list is written with one item a line. Four of them are the indent."""
+"""Longest line in characters, with four for the indent. A longer mapping or list is written with one item a line."""
 
 IMPORT = "from airflow_provider_segexport.operators.segment_export import SegmentExportOperator"
 
@@ -17,7 +17,7 @@ def operator_call(conn_id: str, given: Mapping[str, Any], *, task_id: str = "exp
     Args:
         conn_id: the Airflow connection.
         given: value by argument, as the operator takes it.
-        task_id: of the task.
+        task_id: the task's id.
     """
     arguments = {"task_id": task_id, "conn_id": conn_id, **given}
     lines = [f"    {name}={_value(value, len(name))}," for name, value in arguments.items()]
@@ -36,7 +36,7 @@ def _value(value: Any, used_chars: int) -> str:
 
 
 def _code(value: Any) -> str:
-    """Return a value's code. Texts are such that Airflow renders them to themselves; keys are not rendered."""
+    """Return a value as Python code. Airflow renders each text to the given text; it does not render keys."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_text(key)}: {_code(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -45,13 +45,16 @@ def _code(value: Any) -> str:
 
 
 def _unrendered(text: str) -> str:
-    """Return a template that renders to the text: Jinja drops comments and the last line break, and changes others."""
+    """Return a template that renders to the text.
+
+    Jinja drops comments and the last line break of a template, and changes carriage returns.
+    """
     if "{#" in text or "\r" in text or text.endswith("\n"):
         return f"{{{{ {text!r} }}}}"
     return text
 
 
 def _text(text: str) -> str:
-    """Return a text in double quotes if it needs no escape, else as `repr` writes it."""
+    """Return a text as Python code: in double quotes if it needs no escape, else as `repr` writes it."""
     plain = repr(text)
     return f'"{text}"' if plain == f"'{text}'" and '"' not in text else plain

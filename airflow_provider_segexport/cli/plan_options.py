@@ -1,7 +1,7 @@
-"""The options of `airflow segexport plan`, from the table of an export's arguments.
+"""The options of `airflow segexport plan`, made from the table of an export's arguments.
 
-An argument that is added to `hooks/options.py` becomes an option here. Its reader decides the form: a switch, a choice,
-`NAME=VALUE`, a repeated path or a text.
+An argument that is added to `hooks/options.py` becomes an option here. The function that reads the argument determines
+the form of the option: a switch, a choice, `NAME=VALUE`, a repeated path or a text.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ FLAGS = {"field_mapping": "--map"}
 """Options that are named differently from their arguments."""
 
 METAVARS = {"as_of": "TIME", "default_region": "COUNTRY"}
-"""Placeholders of values; for any other option the last part of its name."""
+"""Placeholder of an option's value by argument; that of any other option is the last part of its name."""
 
 MAPPINGS = {read.mapping: "NAME=COLUMN", read.date_formats: "COLUMN=FORMAT"}
-"""Readers of arguments that are mappings, with the placeholder of one entry."""
+"""Placeholder of one entry, by the function that reads an argument which is a mapping."""
 
 POSITIONAL = frozenset({"segment"})
+"""Arguments that are given without an option."""
+
 OFF = "off"
 """The value that disables a guard."""
 
@@ -38,7 +40,7 @@ SEGMENT_HELP = next(argument.help for argument in ARGUMENTS if argument.name in 
 
 
 def flag(argument: Argument) -> str:
-    """Return an argument's option. A repeated option has its name in the singular."""
+    """Return the name of an argument's option. An option that may be repeated has its name in the singular."""
     if argument.name in FLAGS:
         return FLAGS[argument.name]
     is_repeated = argument.read in {*MAPPINGS, guards, read.paths}
@@ -47,7 +49,7 @@ def flag(argument: Argument) -> str:
 
 
 def settings(argument: Argument) -> dict[str, Any]:
-    """Return what argparse needs beside the name. An option that is not given has no entry in the namespace."""
+    """Return the arguments of `add_argument` for an option. An option that is not given sets no attribute."""
     common: dict[str, Any] = {"dest": argument.name, "help": argument.help, "default": argparse.SUPPRESS}
     if argument.required:
         common["required"] = True
@@ -117,6 +119,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _merged(option: str, pairs: Iterable[tuple[tuple[str, Any], ...]]) -> Mapping[str, Any]:
+    """Return the entries of a repeated option as one mapping."""
     merged: dict[str, Any] = {}
     for name, value in (item for items in pairs for item in items):
         if name in merged:
@@ -126,5 +129,5 @@ def _merged(option: str, pairs: Iterable[tuple[tuple[str, Any], ...]]) -> Mappin
 
 
 def _single(value: Any) -> Any:
-    """Return the only path of a list as a text, as a DAG file would have it."""
+    """Return the only item of a list, as a DAG file would have it; any other value unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value

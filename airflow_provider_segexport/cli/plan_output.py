@@ -40,17 +40,17 @@ REPORT_KEYS = (
     "plan_hash",
     "error",
 )
-"""The entries of the dry run's report that the command prints in a structured format, if the report has them."""
+"""Keys of the dry run's report that the command prints as JSON or YAML, if the report has them."""
 
 
 def print_plan(report: Mapping[str, Any], conn_id: str, given: Mapping[str, Any], output: str) -> None:
     """Print the plan.
 
     Args:
-        report: of the dry run.
+        report: the report of the dry run.
         conn_id: the Airflow connection.
-        given: the arguments that the command line gave.
-        output: the format.
+        given: the arguments of the command line, for the operator call.
+        output: one of the formats of Airflow's commands.
     """
     guards = [{**guard, "state": guard_state(guard)} for guard in report["guards"]]
     call = operator_call(conn_id, given)
@@ -95,7 +95,7 @@ def _title(report: Mapping[str, Any]) -> str:
 
 
 def count_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the profiles by outcome and reason, and the leavers. The profiles add up to those of the segment."""
+    """Yield the number of profiles by outcome and reason, and of leavers. The profiles add up to the segment's."""
     counts = report["counts"]
     yield {"outcome": "to send", "reason": "new or changed", "count": counts["not_attempted"]}
     yield {"outcome": "unchanged", "reason": "as in the ledger", "count": counts["unchanged"]}
@@ -122,7 +122,7 @@ def _effort(report: Mapping[str, Any]) -> str:
 
 
 def _value_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each field of which values are changed or left out, and for each suppression list."""
+    """Yield a line for each field whose values are changed or left out, and for each suppression list."""
     for field, changes in report["warnings"].items():
         text = ", ".join(f"{count:,} {change.replace('_', ' ')}" for change, count in changes.items())
         yield f"Values of {cell(field)}: {text}."

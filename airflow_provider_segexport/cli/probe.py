@@ -1,4 +1,4 @@
-"""`airflow segexport probe CONN_ID --audience ... --address ...`: asks an account what its vendor does not document."""
+"""`airflow segexport probe CONN_ID --audience ... --address ...`: finds out what a vendor does not document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 def probe(args: Namespace) -> None:
-    """Show what a probe does, ask, carry it out, and write and print what it has found out."""
+    """Show the questions, ask for a confirmation, run the probe, and write and print the answers."""
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.probe import planning, report  # noqa: PLC0415
 
@@ -49,7 +49,7 @@ def probe(args: Namespace) -> None:
 
 
 def _probe(args: Namespace, hook: SegmentExportHook) -> int:
-    """Return the exit code."""
+    """Run the probe, and return the exit code."""
     from airflow_provider_segexport.hooks.probing import hold_for_probe, open_probe  # noqa: PLC0415
     from airflow_provider_segexport.probe import addresses, planning, report  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def _show_plan(context: ProbeContext, planned: list[Planned], say: Say, *, has_l
     audience, vendor = context.audience, context.vendor
     say(f"{vendor.title} account {audience.account_name!r}, {vendor.audience_noun} {audience.audience_name!r}")
     if has_leftover:
-        say("A probe of this audience was not undone. This is undone first.")
+        say("An earlier probe of this audience was not undone. Its changes are undone first.")
     if others := context.leftovers.others():
         audiences = counted(others, f"other {vendor.audience_noun}")
         say(
@@ -109,7 +109,7 @@ def _show_plan(context: ProbeContext, planned: list[Planned], say: Say, *, has_l
 def _carry_out(
     context: ProbeContext, planned: list[Planned], emails: tuple[str, ...], *, keep_going: bool
 ) -> tuple[list[Result], tuple[str, ...]]:
-    """Undo what an earlier probe has left, ask, and return results and what could not be undone."""
+    """Undo an earlier probe, ask the questions, and return results and texts on what could not be undone."""
     from airflow_provider_segexport.probe import engine, planning  # noqa: PLC0415
 
     not_undone = engine.undo_leftover(context)
@@ -125,7 +125,11 @@ def _carry_out(
 
 
 def _output_file(args: Namespace) -> pathlib.Path:
-    """Return the path of `probe.json`, after a check that it can be written."""
+    """Return the path of `probe.json`, after a check that the file can be written.
+
+    Raises:
+        InvalidArgument: it cannot be written.
+    """
     path = pathlib.Path(args.file)
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
@@ -134,7 +138,7 @@ def _output_file(args: Namespace) -> pathlib.Path:
 
 
 def _write(path: pathlib.Path, content: str) -> str:
-    """Write `probe.json`, and return why it failed. The answers are printed also then."""
+    """Write `probe.json`; return an error's text, or an empty text. The answers are printed in both cases."""
     try:
         path.write_text(f"{content}\n", encoding="utf-8")
     except OSError as error:
@@ -147,7 +151,7 @@ def _write(path: pathlib.Path, content: str) -> str:
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: the probe stops, and undoes."""
+    """Treat SIGTERM as Ctrl-C: the probe stops and undoes its changes."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

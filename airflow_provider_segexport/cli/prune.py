@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @errors_shown()
 def prune(args: Namespace) -> None:
-    """Remove old run folders, or list them."""
+    """Remove old run folders and print their paths; with `--dry-run` only print them."""
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.tidying import keep_days  # noqa: PLC0415
     from airflow_provider_segexport.storage.unread_folders import UnreadFolders  # noqa: PLC0415
@@ -38,6 +38,7 @@ def prune(args: Namespace) -> None:
 
 
 def _remove_old_runs(root: StoragePath, days: float, unread: UnreadFolders, *, dry_run: bool) -> int:
+    """Remove the run folders of runs that ended more than so many days ago, and return their number."""
     from airflow_provider_segexport.hooks.paths import resolve  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.http.quiet_logs import quiet  # noqa: PLC0415
     from airflow_provider_segexport.storage.attempts import old_files  # noqa: PLC0415

@@ -1,6 +1,6 @@
 """`airflow segexport rejects RUN`: prints the rows that a run did not deliver, with their addresses.
 
-A person who has this shell can read the files themselves, so the command checks no permission of Airflow.
+The command checks no permission of Airflow, because a person who has this shell can read the files anyway.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.storage.rejects_csv import RejectsFile
 
 TABLE_ROWS = 100
-"""Rows in a table, unless `--limit` sets another number: a screen holds no more, and a run may reject a million."""
+"""Rows in a table, unless `--limit` sets another number. A run may reject a million rows."""
 
 REJECTS = "rejects.parquet"
-LINES = 5000
-"""Rows in each step of the progress bar."""
+ROWS_PER_STEP = 5000
+"""Rows in each step of the progress bar, as many as `RejectsFile.lines` yields at a time."""
 
 
 def rejects(args: Namespace) -> None:
@@ -71,7 +71,7 @@ def _file(name: str) -> StoragePath:
     path = run.folder / REJECTS
     if exists(path):
         if (run.folder / "summary.json").exists() and read_report(run.folder)["outcome"] == "waiting":
-            warn("The run has not ended. These are the rows of which the result is known.")
+            warn("The run has not ended. These are the rows whose result is known.")
         return path
     report = read_report(run.folder)
     if report["outcome"] in {"open", "not planned"} and run.recorded is None:
@@ -86,10 +86,10 @@ def _file(name: str) -> StoragePath:
 
 
 def _write_csv(rejects: RejectsFile) -> None:
-    """Write the file as the UI's download has it, in UTF-8 whatever the terminal's encoding is."""
+    """Write the same CSV as the UI's download, in UTF-8 whatever the terminal's encoding is."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")
-    steps = rejects.count // LINES + 1
+    steps = rejects.count // ROWS_PER_STEP + 1
     with progress("Writing the rows", steps) as tick:
         for part in rejects.lines():
             sys.stdout.write(part)
@@ -100,11 +100,11 @@ def _write_structured(rejects: RejectsFile, output: str, limit: int | None) -> N
     """Write the rows as one JSON array or YAML list, row by row, because a run may reject a million."""
     from airflow.utils import yaml  # noqa: PLC0415 - Airflow, when the command runs
 
-    between = "["
+    separator = "["
     for row in islice(rejects.rows(), limit):
         if output == "json":
-            sys.stdout.write(f"{between}\n{json.dumps(row)}")
-            between = ","
+            sys.stdout.write(f"{separator}\n{json.dumps(row)}")
+            separator = ","
         else:
             sys.stdout.write(yaml.dump([row]))
     if output == "json" or not rejects.count:
@@ -112,6 +112,7 @@ def _write_structured(rejects: RejectsFile, output: str, limit: int | None) -> N
 
 
 def _print_table(rejects: RejectsFile, output: str, limit: int) -> None:
+    """Print the first rows as a table, and warn if there are more."""
     print_rows(list(islice(rejects.rows(), limit)), output)
     if rejects.count > limit:
         warn(f"{limit:,} of {counted(rejects.count, 'row')}. `--csv` writes all of them, `--limit` shows more.")

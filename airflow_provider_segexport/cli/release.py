@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @errors_shown()
 def release(args: Namespace) -> None:
-    """Show what happens to the export's people, ask, and do it."""
+    """Show what happens to the export's people, and do so after a confirmation."""
     from airflow_provider_segexport.export import release as core  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @errors_shown()
 def repair(args: Namespace) -> None:
-    """Show which files are damaged and what is lost, ask, and set the files aside."""
+    """Show which files are damaged and what is lost, and set the files aside after a confirmation."""
     from airflow_provider_segexport.export import repair as core  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.export.release import audience  # noqa: PLC0415
     from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
@@ -62,6 +62,7 @@ def repair(args: Namespace) -> None:
 
 
 def _end(unread: UnreadFolders) -> None:
+    """End the command with 1 if folders could not be read."""
     if unread.reasons:
         raise SystemExit(unread.message("Their audiences and runs were not checked and not changed."))
 

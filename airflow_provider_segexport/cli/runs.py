@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.storage.unread_folders import UnreadFolders
 
 SHOWN_ID_CHARS = 8
-"""Digits of an id in a table. Two of 10,000 runs share them with a probability of one in a hundred."""
+"""Digits of an id in a table. With 10,000 runs, the probability that two of them share these digits is one per cent."""
 
-AT_WORK = frozenset({"scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"})
-"""States in which Airflow runs the task instance, or will run it again."""
+UNFINISHED_STATES = frozenset(
+    {"scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
+)
+"""States in which Airflow runs the task instance or will run it again."""
 
 COUNTS = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
 LATEST_S = 253_402_300_800.0
-"""Epoch seconds of the first moment that a date cannot hold."""
+"""Epoch seconds of the year 10000, which a Python date cannot hold."""
 
 
 def runs(args: Namespace) -> None:
@@ -60,7 +62,7 @@ def _runs(args: Namespace) -> None:
 
 
 def _ledgers(audience: str | None, unread: UnreadFolders) -> list[StoragePath]:
-    """Return the ledgers of all audiences, or of those that a text names.
+    """Return the ledgers of all audiences, or of the audiences that a text names.
 
     Args:
         audience: the text; None or empty for all audiences.
@@ -85,19 +87,22 @@ def _ledgers(audience: str | None, unread: UnreadFolders) -> list[StoragePath]:
 
 
 def _with_task_state(entry: RunEntry) -> RunEntry:
-    """Return the entry of a run that has not ended with the state of its task, if Airflow knows the task."""
+    """Return the entry; if its run has not ended and Airflow knows its task, with the task's state as the outcome.
+
+    A run whose task has ended is `interrupted`.
+    """
     if not entry.is_open:
         return entry
     from airflow_provider_segexport.cli.task_states import task_state  # noqa: PLC0415 - needs Airflow's database
 
     state = task_state(entry.run)
-    if state in AT_WORK:
+    if state in UNFINISHED_STATES:
         return replace(entry, outcome=state)
     return replace(entry, outcome="interrupted") if state and entry.outcome == "open" else entry
 
 
 def _entry_object(entry: RunEntry) -> dict[str, Any]:
-    """Return a run for a program: times in ISO 8601, empty values as null."""
+    """Return a run for JSON and YAML: times in ISO 8601, empty values as null."""
     values = {name: value if value or name in {"seconds", "removed"} else None for name, value in asdict(entry).items()}
     del values["is_open"]
     return {**values, "started_at": moment(entry.started_at), "ended_at": moment(entry.ended_at)}
@@ -132,5 +137,5 @@ def duration(seconds: float) -> str:
     """Return a duration such as `8.5 s` or `2:05:10`; empty for 0."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.1f} s" if seconds else ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    minutes, secs = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{secs:02d}"

@@ -1,4 +1,4 @@
-"""The commands that plan an export, try a row and show runs, without a DAG."""
+"""The commands that plan an export, send a test row and show runs, without a DAG."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def _test_row() -> ActionCommand:
         name="test-row",
         help="Send one row of a segment to an address of your own",
         description=(
-            "Shows the row with masked values, asks, and sends it with your address in place of the person's and "
-            "without a phone number. No ledger is read or changed for other people. Options of `plan` are accepted; "
-            f"those about mode, guards, consent and new fields have no effect. {EXIT_CODES}, and with 3 if the row "
-            "would not be sent or the vendor did not accept it."
+            "Shows the row with masked values. After a confirmation, sends it with your address in place of the "
+            "person's and without a phone number. No ledger is changed. Options of `plan` are accepted; those about "
+            f"mode, guards, consent and new fields have no effect. {EXIT_CODES}, and with 3 if the row would not be "
+            "sent or the vendor did not accept it."
         ),
         func=lazy_load_command("airflow_provider_segexport.cli.single_row.single_row"),
         args=(

@@ -32,11 +32,11 @@ TEXTS = {
     "mode": "mode",
     "as_of": "as of",
 }
-"""Label by entry of the report, in the order of the table."""
+"""Label by key of the report, in the order of the table."""
 
 
 def show(args: Namespace) -> None:
-    """Print the report of a run, in a structured format all of it; or its vendor calls."""
+    """Print the report of a run, or its vendor calls. JSON and YAML contain the complete report."""
     from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
 
     suppress_logs_and_warning(_show)(args)
@@ -61,7 +61,7 @@ def _show(args: Namespace) -> None:
 
 
 def locate(name: str) -> LocatedRun:
-    """Return the run that a text names, below `[segexport] state_path` or anywhere."""
+    """Return the run that a text names: an id, a task instance, or the path of a run folder."""
     from airflow_provider_segexport.export.find_run import find  # noqa: PLC0415 - the core, when the command runs
     from airflow_provider_segexport.hooks.paths import resolve, state_path  # noqa: PLC0415
 
@@ -69,7 +69,7 @@ def locate(name: str) -> LocatedRun:
 
 
 def print_report(report: Mapping[str, Any], output: str) -> None:
-    """Print a report. Of one that another version wrote, entries of another type are left out of the table."""
+    """Print a report. The table leaves out entries of an unexpected type, which another version may have written."""
     if output in STRUCTURED:
         print_object(report, output)
         return
@@ -84,7 +84,7 @@ def print_report(report: Mapping[str, Any], output: str) -> None:
 
 
 def fact_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield label and value of what the report says about the run as a whole."""
+    """Yield label and value of the report's entries about the run: outcome, audience, times and others."""
     for name, label in TEXTS.items():
         if text(report.get(name)):
             yield label, text(report.get(name))
@@ -120,7 +120,7 @@ def outcome_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _guard(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a guard's result; an entry of another type is empty."""
+    """Return a guard's result; entries of an unexpected type are empty."""
     measured = item.get("measured")
     return {
         **{name: text(item.get(name)) for name in ("name", "action", "message")},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def single_row(args: Namespace) -> None:
-    """Show the row, ask, send it, and say what was done; exit with 3 if the vendor did not accept it."""
+    """Show the row, and send it after a confirmation; exit with 3 if the vendor did not accept it."""
     from airflow.utils.cli import suppress_logs_and_warning  # noqa: PLC0415 - Airflow, when the command runs
 
     suppress_logs_and_warning(_single_row)(args)
@@ -24,7 +24,7 @@ def single_row(args: Namespace) -> None:
 @errors_shown()
 def _single_row(args: Namespace) -> None:
     from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415 - when the command runs
-    from airflow_provider_segexport.hooks import single_row as hooked  # noqa: PLC0415
+    from airflow_provider_segexport.hooks import single_row as core  # noqa: PLC0415
 
     try:
         given = plan_options.given(args)
@@ -32,7 +32,7 @@ def _single_row(args: Namespace) -> None:
         fail_usage(str(error))
     hook = command_hook(args.conn_id)
     hook.settings.check_enabled()
-    with hooked.single_row(hook, given, args.to, args.row) as row:
+    with core.single_row(hook, given, args.to, args.row) as row:
         say("\n".join(describe(row.planned)))
         if not row.planned["counts"]["not_attempted"]:
             end_with_look(f"This row would not be sent: {_reason(row.planned)}.")
@@ -45,8 +45,8 @@ def _single_row(args: Namespace) -> None:
     if not report["counts"]["delivered"]:
         end_with_look(f"The vendor did not accept the row: {_reason(report)}.")
     say(
-        f"Sent one row to the {_audience(report)}; the vendor accepted it. No ledger was changed. To take the person "
-        "out again, remove the address in the vendor's own pages."
+        f"Sent one row to the {_audience(report)}; the vendor accepted it. No ledger was changed. To take the address "
+        "out again, remove it in the vendor's own pages."
     )
 
 

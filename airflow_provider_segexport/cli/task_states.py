@@ -1,4 +1,4 @@
-"""Looks up the task of a run in Airflow's database: `dag/task/run/map index -> state`."""
+"""Reads the state of a run's task from Airflow's database: `dag/task/run/map index -> state`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def task_state(run: str) -> str:
     try:
         with create_session() as session:
             state = session.scalars(query).first()
-    except SQLAlchemyError:  # no database, or one of another version: the list is shown without it
+    except SQLAlchemyError:  # no database, or one of another version: the list is shown without states
         return ""
     return str(getattr(state, "value", state) or "")

@@ -8,7 +8,7 @@ from airflow_provider_segexport.yes_no import yes_no
 
 
 def say(text: str) -> None:
-    """Print lines at once."""
+    """Print lines, and flush them at once."""
     print(printable(text), flush=True)  # noqa: T201 - a command prints to the terminal
 
 
@@ -30,7 +30,7 @@ def confirm(question: str, action: str) -> bool:
 
     Args:
         question: the question.
-        action: what `--yes` does, for the error.
+        action: what `--yes` does, as a verb with its object, for the error.
 
     Raises:
         SystemExit: there is no terminal.

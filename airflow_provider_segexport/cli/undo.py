@@ -1,4 +1,4 @@
-"""`airflow segexport undo CONN_ID AUDIENCE`: shows what reverting the last run would do, asks, and does it."""
+"""`airflow segexport undo CONN_ID AUDIENCE`: reverts the last run of an audience after a confirmation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @errors_shown()
 def undo(args: Namespace) -> None:
-    """Revert a version of an audience's ledger."""
+    """Show what reverting a version of the audience's ledger would do, and do so after a confirmation."""
     hook = command_hook(args.conn_id)
     hook.settings.check_enabled()
     planned = _run(hook, args.audience, args.ledger_version, args.export or "", dry_run=True)

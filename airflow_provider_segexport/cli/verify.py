@@ -26,6 +26,7 @@ MAX_LOCK_WAIT_S = 15.0
 """Seconds until a locked audience is checked again."""
 
 LOGGER = "airflow_provider_segexport"
+"""Name of this package's logger."""
 
 
 @errors_shown()
@@ -59,7 +60,7 @@ def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:
 
 
 def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
-    """Run the verification. Wait in this process for the quota, and for a run that writes the audience."""
+    """Run the verification, and return the report. Wait for the quota, and for a run that writes the audience."""
     from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415 - imports the core
 
     while True:
@@ -76,7 +77,7 @@ def _run(hook: SegmentExportHook, request: ExportRequest) -> dict[str, Any]:
 
 @contextmanager
 def _logs_on_stderr() -> Iterator[None]:
-    """Write this package's logs to standard error, so that the output is for other programs."""
+    """Write this package's logs to standard error, so that standard output holds only the result."""
     logger, handler = logging.getLogger(LOGGER), logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     propagate, level = logger.propagate, logger.level

@@ -1,1 +1,1 @@
-"""Asks a vendor account what the vendor's documentation leaves open, on addresses of the user's own."""
+"""Finds out from a vendor account what the vendor does not document, with addresses of the user's own."""

@@ -21,7 +21,7 @@ def addresses(pattern: str, count: int, base_url: str) -> tuple[str, ...]:
     Args:
         pattern: an address with `{n}` before the `@`.
         count: number of addresses.
-        base_url: of the vendor's API. Example domains are accepted for a simulator on this machine alone.
+        base_url: base URL of the vendor's API. Example domains are accepted only at a simulator on this machine.
 
     Raises:
         InvalidArgument: the pattern cannot be used, or there would be more than `MAX_ADDRESSES`.
@@ -43,21 +43,21 @@ def addresses(pattern: str, count: int, base_url: str) -> tuple[str, ...]:
             "questions, by `--only`."
         )
     _check_domain(domain, base_url)
-    made = [validate(pattern.strip().replace(PLACEHOLDER, str(number))).email for number in range(1, count + 1)]
-    emails = [email for email in made if email is not None]
+    validated = [validate(pattern.strip().replace(PLACEHOLDER, str(number))).email for number in range(1, count + 1)]
+    emails = [email for email in validated if email is not None]
     if len(emails) != count:
         raise InvalidArgument(
             "`--address` is no valid email address. To fix: write an address such as 'me+{n}@my-domain.com'."
         )
-    _check_domain(emails[0].rpartition("@")[2] if emails else domain, base_url)  # as exports write it
+    _check_domain(emails[0].rpartition("@")[2] if emails else domain, base_url)  # in the spelling of exports
     return tuple(emails)
 
 
 def _check_domain(domain: str, base_url: str) -> None:
-    """Check that a domain is no example, except at a simulator.
+    """Check that a domain is no example domain, except at a simulator.
 
     Raises:
-        InvalidArgument: it is one.
+        InvalidArgument: it is an example domain.
     """
     if not is_loopback(base_url) and EXAMPLE_DOMAIN.fullmatch(domain.lower()):
         raise InvalidArgument(

@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 Outcome = Literal["as assumed", "differs", "unclear", "not asked", "failed"]
 
 STOPPED = "the probe had stopped"
+"""Reason of a question that was not asked, because the probe stopped at an earlier one."""
 
 SETTLE_S = 20.0
-"""Seconds to wait before the undo of a question that was broken off, because a job of it may still run."""
+"""Seconds to wait before the undo of a question that was interrupted, because a job of it may still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ class Result:
     """The outcome of a question.
 
     Attributes:
+        question: the question.
+        outcome: whether it was answered, and as exports assume.
         answer: one of the question's answers, or `UNCLEAR`; empty if there is none.
-        reason: why there is no answer.
-        recorded: exports of the account obey the answer from now on.
-        calls: calls that it took.
-        not_undone: what could not be undone.
+        reason: why there is no answer; empty if there is one.
+        recorded: the answer is recorded for the account, so exports follow it from now on.
+        calls: number of vendor calls that the question took, with its undo.
+        not_undone: texts on changes that could not be undone.
     """
 
     question: Question
@@ -52,7 +55,7 @@ class Result:
 
 
 def undo_leftover(context: ProbeContext) -> tuple[str, ...]:
-    """Undo what an earlier probe has begun and not undone; returns what could not be undone."""
+    """Undo the changes that an earlier probe has left, and return texts on those that could not be undone."""
     leftover = context.leftovers.read()
     if leftover is None:
         return ()
@@ -67,12 +70,13 @@ def undo_leftover(context: ProbeContext) -> tuple[str, ...]:
 
 
 def ask_all(context: ProbeContext, planned: Sequence[Planned], *, keep_going: bool) -> list[Result]:
-    """Ask the questions until one is not answered as assumed, and undo each of them.
+    """Ask the questions until an answer is not as assumed, and undo the changes of each.
 
     Args:
-        context: of the probe; the caller holds the audience's lease.
+        context: the probe's context; the caller holds the audience's lease.
         planned: the questions.
-        keep_going: go on after an answer that exports know and do not assume.
+        keep_going: go on after an answer that differs from the assumed one. An unclear answer and an error always stop
+            the probe.
 
     Returns:
         A result for each question.
@@ -93,13 +97,14 @@ def ask_all(context: ProbeContext, planned: Sequence[Planned], *, keep_going: bo
 
 
 def sweep(context: ProbeContext, emails: Sequence[str]) -> tuple[str, ...]:
-    """Take all addresses out of the audience once more, because a job may have ended late."""
+    """Take all addresses out of the audience again, because a job may have ended late. Return as `undo_leftover`."""
     if not emails:
         return ()
     return _attempt(partial(_clean_up, context, context.audience, emails))
 
 
 def _ask(context: ProbeContext, item: Planned) -> Result:
+    """Ask one question and undo its changes. The file of leftovers is written before the first change."""
     question, calls = item.question, context.calls()
     leftover = Leftover(
         vendor=context.vendor.name,
@@ -111,9 +116,9 @@ def _ask(context: ProbeContext, item: Planned) -> Result:
         began_at=context.clock(),
     )
     subject = Subject(context.audience, item.emails, leftover.mark)
-    refusal = _look(context, question, subject)
-    if refusal is not None:
-        return replace(refusal, calls=context.calls() - calls)
+    not_askable = _check_addresses(context, question, subject)
+    if not_askable is not None:
+        return replace(not_askable, calls=context.calls() - calls)
     if question.changes:
         context.leftovers.write(leftover)
     result = Result(question, "failed", reason="the process ended")
@@ -129,16 +134,16 @@ def _ask(context: ProbeContext, item: Planned) -> Result:
 
 
 def _settle(context: ProbeContext) -> None:
-    """Wait until jobs of a question that was broken off have probably ended; an interrupt ends the wait."""
+    """Wait until jobs of a question that was interrupted have probably ended; an interrupt ends the wait."""
     context.say(
-        f"Broken off. The undo begins in {counted(round(SETTLE_S), 'second')}, when the vendor's jobs have ended."
+        f"Interrupted. The undo begins in {counted(round(SETTLE_S), 'second')}, when the vendor's jobs have ended."
     )
     with suppress(KeyboardInterrupt):
         context.sleep(SETTLE_S)
 
 
-def _look(context: ProbeContext, question: Question, subject: Subject) -> Result | None:
-    """Return the result of a question whose addresses cannot be used or read; None if it can be asked."""
+def _check_addresses(context: ProbeContext, question: Question, subject: Subject) -> Result | None:
+    """Return the result of a question whose addresses cannot be read or used; None if it can be asked."""
     try:
         reason = context.run(question.why_unfit(subject))
     except KeyboardInterrupt:
@@ -149,15 +154,16 @@ def _look(context: ProbeContext, question: Question, subject: Subject) -> Result
 
 
 def _text_of(error: Exception) -> str:
-    """Return an error's text. That of an unexpected one is left out, because it may quote a vendor's response."""
+    """Return an error's text. An unexpected error's text is left out, because it may quote a vendor's response."""
     if isinstance(error, SegexportError):
         return str(error)
     name = type(error).__name__
     log.error("Unexpected %s:\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
-    return f"unexpected {name}; the log has the place"
+    return f"unexpected {name}; the log has the traceback"
 
 
 def _answer(context: ProbeContext, question: Question, subject: Subject) -> Result:
+    """Ask a question, record its answer for the account, and return the result."""
     try:
         answer = context.run(question.ask(subject))
     except KeyboardInterrupt:
@@ -173,7 +179,10 @@ def _answer(context: ProbeContext, question: Question, subject: Subject) -> Resu
 
 
 def _record(context: ProbeContext, question: Question, answer: str) -> bool:
-    """Write an answer that exports obey to the account's record, if the account has an id."""
+    """Write an answer that exports follow to the account's record, and return whether that was possible.
+
+    An account without an id has no record.
+    """
     account = account_of(context.audience)
     if not question.fact or not account:
         return False
@@ -183,7 +192,7 @@ def _record(context: ProbeContext, question: Question, answer: str) -> bool:
 
 
 def _undo(context: ProbeContext, leftover: Leftover) -> tuple[str, ...]:
-    """Undo a question's changes; returns what could not be undone."""
+    """Undo a question's changes, and return texts on those that could not be undone."""
     subject = Subject(context.audience, leftover.emails, leftover.mark)
     not_undone: tuple[str, ...] = ()
     for question in context.probe.questions:
@@ -191,11 +200,11 @@ def _undo(context: ProbeContext, leftover: Leftover) -> tuple[str, ...]:
             not_undone += _attempt(partial(_undo_question, context, question, subject))
     if leftover.emails:
         not_undone += _attempt(partial(_clean_up, context, context.audience, leftover.emails))
-    return not_undone + _attempt(partial(_remember, context, leftover, is_undone=not not_undone))
+    return not_undone + _attempt(partial(_update_leftover, context, leftover, is_undone=not not_undone))
 
 
-def _remember(context: ProbeContext, leftover: Leftover, *, is_undone: bool) -> tuple[str, ...]:
-    """Remove the file of what is left, or write that no call is in flight."""
+def _update_leftover(context: ProbeContext, leftover: Leftover, *, is_undone: bool) -> tuple[str, ...]:
+    """Remove the file of leftovers if all is undone, else write to it that no call is in flight."""
     if is_undone:
         context.leftovers.remove()
     else:
@@ -208,18 +217,22 @@ def _undo_question(context: ProbeContext, question: Question, subject: Subject) 
 
 
 def _clean_up(context: ProbeContext, audience: Audience, emails: Sequence[str]) -> tuple[str, ...]:
-    left = context.run(context.probe.clean_up(audience, emails))
-    return (f"{counted(left, 'address')} in the {context.vendor.audience_noun}",) if left else ()
+    """Take addresses out of the audience, and return a text on those that remain."""
+    remaining = context.run(context.probe.clean_up(audience, emails))
+    return (f"{counted(remaining, 'address')} in the {context.vendor.audience_noun}",) if remaining else ()
 
 
 def _attempt(step: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-    """Return what a step could not undo, also if it fails. It is repeated once if it is interrupted."""
+    """Run a step of an undo, and return texts on what it could not undo, also if it fails.
+
+    A step that is interrupted is repeated once.
+    """
     for _ in range(2):
         try:
             return step()
         except KeyboardInterrupt:
             continue
-        except Exception as error:  # noqa: BLE001 - the steps after it are made, and the results are shown
+        except Exception as error:  # noqa: BLE001 - the next steps are carried out, and the results are shown
             return (_text_of(error),)
     return ("the undo was interrupted",)
 

@@ -1,7 +1,7 @@
-"""Remembers what a probe has begun and not undone: `<state>/probes/<vendor>/<account>/<audience>.json`.
+"""Stores which question of a probe is not undone yet: `<state>/probes/<vendor>/<account>/<audience>.json`.
 
-The file is written before a question makes its first call, and removed when its changes are undone. So a probe that
-was killed is undone by the next one. It holds the addresses of the question, which are the user's own.
+The file is written before a question makes its first call, and removed when its changes are undone. So the next probe
+undoes the changes of a probe that was killed. The file holds the addresses of the question, which are the user's own.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Leftover:
         vendor: connection type of the vendor.
         account: the vendor's id of the account.
         audience: the vendor's id of the audience.
-        question: its name.
-        emails: the addresses that it takes.
-        mark: from `Subject`.
-        began_at: epoch seconds.
-        has_calls: its process may have calls in flight. False: the process has tried to undo it, and failed.
+        question: name of the question.
+        emails: the addresses that the question uses.
+        mark: `Subject.mark`, random digits in the names that the question creates.
+        began_at: when the question began, epoch seconds.
+        has_calls: the process of the probe may have calls in flight. False if it has tried to undo, and failed.
     """
 
     vendor: str
@@ -42,7 +42,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class LeftoverFile:
-    """The file of one audience."""
+    """The file of one test audience. It does not exist if nothing has to be undone."""
 
     path: StoragePath
     vendor: str
@@ -63,7 +63,7 @@ class LeftoverFile:
         return cls(folder / name, vendor, audience.account, audience.audience)
 
     def read(self) -> Leftover | None:
-        """Return what is left; None if nothing is.
+        """Return the question that is not undone; None if there is none.
 
         Raises:
             FatalError: the file was changed, or is a copy of another audience's.
@@ -96,5 +96,5 @@ class LeftoverFile:
         write_json(self.path, asdict(leftover))
 
     def remove(self) -> None:
-        """Remove the file: all changes are undone."""
+        """Remove the file, because all changes are undone."""
         self.path.unlink(missing_ok=True)

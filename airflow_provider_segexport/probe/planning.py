@@ -30,9 +30,9 @@ class ProbeContext:
     """The services, the folder and the audience of a probe.
 
     Attributes:
-        vendor: of the account.
+        vendor: the account's vendor.
         audience: the test audience, as the vendor reports it.
-        state_root: the state folder.
+        state_root: the folder `[segexport] state_path`.
         run: runs an operation of the vendor.
         calls: returns the number of calls made so far.
         clock: returns epoch seconds.
@@ -56,13 +56,19 @@ class ProbeContext:
 
     @property
     def leftovers(self) -> LeftoverFile:
-        """The file of what is not undone in the audience."""
+        """The file of the question that is not undone in the audience."""
         return LeftoverFile.of(self.state_root, self.vendor.name, self.audience)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A question that is going to be asked, with its addresses, or why it is not."""
+    """A question with its addresses.
+
+    Attributes:
+        question: the question.
+        emails: its addresses.
+        why_not: why the question is not asked; empty if it is.
+    """
 
     question: Question
     emails: tuple[str, ...]
@@ -73,7 +79,7 @@ def probe_of(vendor: Vendor) -> Probe:
     """Return the vendor's questions.
 
     Raises:
-        InvalidArgument: it has none.
+        InvalidArgument: the vendor has no questions.
     """
     if vendor.probe is None:
         raise InvalidArgument(f"{vendor.title} has no questions to ask. To fix: probe a connection of another vendor.")
@@ -81,10 +87,10 @@ def probe_of(vendor: Vendor) -> Probe:
 
 
 def choose(probe: Probe, only: Sequence[str]) -> tuple[Question, ...]:
-    """Return the questions of the given names, in their order; all for no name.
+    """Return the questions with the given names, in the vendor's order; all questions if no name is given.
 
     Raises:
-        InvalidArgument: there is no question of a name.
+        InvalidArgument: no question has one of the names.
     """
     names = [question.name for question in probe.questions]
     if unknown := [name for name in only if name not in names]:
@@ -95,7 +101,10 @@ def choose(probe: Probe, only: Sequence[str]) -> tuple[Question, ...]:
 
 
 def count_addresses(probe: Probe) -> int:
-    """Return how many addresses all questions take. A question has the same addresses with and without `--only`."""
+    """Return how many addresses all questions take.
+
+    The questions that are not asked count too, so that a question has the same addresses with and without `--only`.
+    """
     return sum(question.people for question in probe.questions)
 
 
@@ -121,11 +130,11 @@ def check_audience(context: ProbeContext, emails: Sequence[str]) -> None:
     """Check that the audience holds no person but those of the probe, and that no export has written it.
 
     Args:
-        context: of the probe.
-        emails: addresses of this probe, and of one that was not undone.
+        context: the probe's context.
+        emails: addresses of this probe, and of an earlier probe that was not undone.
 
     Raises:
-        InvalidArgument: the audience is not fit for a probe.
+        InvalidArgument: the audience holds other people, or an export has written it.
     """
     audience, noun = context.audience, context.vendor.audience_noun
     fix = f"To fix: use a {noun} that you make for the probe and that is empty."
@@ -135,7 +144,7 @@ def check_audience(context: ProbeContext, emails: Sequence[str]) -> None:
             f"Exports have written the {noun} {audience.audience_name!r}, and a probe would disturb what they know of "
             f"it. Nothing was sent. {fix}"
         )
-    wanted = set(map(canonical, emails))
+    own = set(map(canonical, emails))
 
     def refuse(count: int) -> None:
         raise InvalidArgument(
@@ -143,11 +152,11 @@ def check_audience(context: ProbeContext, emails: Sequence[str]) -> None:
             f"the probe. Nothing was sent. {fix}"
         )
 
-    if (audience.member_count or 0) > len(wanted) + MAX_ADDRESSES:
-        refuse((audience.member_count or 0) - len(wanted))
+    if (audience.member_count or 0) > len(own) + MAX_ADDRESSES:
+        refuse((audience.member_count or 0) - len(own))
 
     def on_page(members: Sequence[Member]) -> None:
-        others = sum(canonical(member.email) not in wanted for member in members)
+        others = sum(canonical(member.email) not in own for member in members)
         if others:
             refuse(others)
 

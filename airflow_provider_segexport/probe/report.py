@@ -17,22 +17,23 @@ from airflow_provider_segexport.vendors.base import Vendor
 from airflow_provider_segexport.vendors.probe import Probe
 
 FORMAT = 1
+"""Version of the format of `probe.json`."""
 
 AS_ASSUMED, INCOMPLETE, DIFFERS = 0, 1, 3
 """Exit codes. 2 is argparse's, for wrong arguments."""
 
 FIXED_CALLS = 10
-"""Calls that a probe makes beside its questions: it reads account and audience, and looks at the audience again."""
+"""Calls of a probe in addition to its questions: it reads account and audience, and the audience once more."""
 
 
 def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned], audience: Audience) -> Iterator[str]:
     """Yield the lines about what a probe is going to do, without addresses.
 
     Args:
-        vendor: of the account.
+        vendor: the account's vendor.
         probe: the vendor's questions.
         planned: the questions to ask.
-        audience: the test audience; its account may have no id, so that no answer can be recorded.
+        audience: the test audience. If its account has no id, no answer can be recorded.
     """
     questions = [item.question for item in planned if not item.why_not]
     yield from _table(
@@ -42,9 +43,9 @@ def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned], audi
     for item in planned:
         if item.why_not:
             yield f"Not asked: {item.question.name}: {item.why_not}"
-    obeyed = [question.name for question in questions if question.fact]
-    if obeyed and not account_of(audience):
-        names = ", ".join(obeyed)
+    recordable = [question.name for question in questions if question.fact]
+    if recordable and not account_of(audience):
+        names = ", ".join(recordable)
         yield f"Exports will not follow the answer to {names}, because it cannot be recorded for the account."
         yield probe.without_id
     calls = FIXED_CALLS + sum(question.calls for question in questions)
@@ -52,7 +53,7 @@ def describe_plan(vendor: Vendor, probe: Probe, planned: Sequence[Planned], audi
     people = sum(question.people for question in questions)
     yield (
         f"In all {counted(people, 'address')}, at most {counted(calls, 'call')}, about {counted(minutes, 'minute')}. "
-        "The probe stops at the first answer that is not as assumed."
+        "Without --keep-going, the probe stops at the first answer that is not as assumed."
     )
     if people:
         yield f"What remains at {vendor.title}: {probe.leaves}"
@@ -78,10 +79,10 @@ class ProbeReport:
     """The answers of an account, and what could not be undone.
 
     Attributes:
-        vendor: of the account.
-        results: of all questions.
-        not_undone: what could not be undone.
-        version: of this package.
+        vendor: the account's vendor.
+        results: the results of all questions.
+        not_undone: texts on changes that could not be undone.
+        version: version of this package.
     """
 
     vendor: Vendor
@@ -96,7 +97,7 @@ class ProbeReport:
 
     @property
     def exit_code(self) -> int:
-        """0 if all is as assumed, 3 if an answer differs, 1 if the probe did not come to its end."""
+        """0 if all answers are as assumed, 3 if one differs, 1 if the probe was not completed or not undone."""
         outcomes = {result.outcome for result in self.results}
         is_stopped = any(result.reason == STOPPED for result in self.results)
         if self.not_undone or outcomes & {"failed", "unclear"} or (is_stopped and "differs" not in outcomes):
@@ -104,7 +105,7 @@ class ProbeReport:
         return DIFFERS if "differs" in outcomes else AS_ASSUMED
 
     def describe_answers(self) -> Iterator[str]:
-        """Yield the lines about the answers. They may be pasted into an issue."""
+        """Yield the lines about the answers. They have no personal data, so they may be pasted into an issue."""
         yield f"{self.vendor.title}, API {self.api_version}, airflow-provider-segexport {self.version}:"
         yield ""
         yield from _table(
@@ -121,7 +122,7 @@ class ProbeReport:
                 yield f"{result.question.name}: {result.outcome}: {result.reason}"
 
     def describe_end(self) -> Iterator[str]:
-        """Yield the last lines: how many questions ended how, and what could not be undone."""
+        """Yield the last lines: the number of questions by outcome, and what could not be undone."""
         counts = Counter(result.outcome for result in self.results)
         shown = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
         yield f"{counted(len(self.results), 'question')}: {shown}."
@@ -135,7 +136,7 @@ class ProbeReport:
 
         Args:
             now: epoch seconds.
-            simulated: the vendor's API is on this machine.
+            simulated: the vendor's API is a simulator on this machine.
         """
         return {
             "format": FORMAT,
@@ -151,7 +152,7 @@ class ProbeReport:
 
 
 def _consequence(result: Result) -> str:
-    """Return what an answer that differs means, and what exports of the account do now."""
+    """Return the meaning of an answer that differs, and what exports of the account do from now on."""
     question = result.question
     answer, assumed = question.answers[result.answer], question.answers[question.assumed]
     if question.fact and not result.recorded:

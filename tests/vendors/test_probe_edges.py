@@ -79,7 +79,7 @@ def test_a_response_of_another_form_does_not_end_the_probe(account):
     prober.vendor = replace(prober.vendor, probe=prober.probe)
     report = prober.ask("values")
     [result] = report.results
-    assert (result.outcome, result.reason) == ("failed", "unexpected IndexError; the log has the place")
+    assert (result.outcome, result.reason) == ("failed", "unexpected IndexError; the log has the traceback")
     assert PATTERN.partition("{")[0] not in json.dumps(report.as_json(0.0, simulated=True))
     prober.assert_clean()
 
