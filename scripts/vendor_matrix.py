@@ -175,7 +175,7 @@ def page(notes: dict[str, Any]) -> str:
             ["field", *(vendor.title for vendor in vendors)],
             [[f"`{neutral}`", *(cell(vendor, neutral) for vendor in vendors)] for neutral in FIELDS],
         ),
-        "All other columns are sent as custom fields, under the vendor's name for the field.\n",
+        "Other columns are sent if `custom_fields` maps them, under the vendor's name for the field.\n",
         "## Limits\n",
         table(
             ["", *(vendor.title for vendor in vendors)],

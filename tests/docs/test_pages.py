@@ -26,6 +26,7 @@ from airflow_provider_segexport import get_provider_info
 from airflow_provider_segexport.cli import get_commands
 from airflow_provider_segexport.hooks.options import EXPORT, VERIFY
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+from airflow_provider_segexport.simulator import Simulator
 
 sys.path.insert(0, str(REPO / "scripts"))
 import docs_site
@@ -229,6 +230,14 @@ def test_the_page_on_airflow_names_each_argument_that_may_be_empty():
         assert set(re.findall(r"`(\w+)`", listed)) == may_be_empty - {
             argument.name for argument in others if argument.may_be_empty
         }
+
+
+def test_the_simulators_page_has_a_row_for_each_setting():
+    """With its name as the control API takes it."""
+    with Simulator() as sim:
+        settings = {name for account in sim.describe()["vendors"].values() for name in account["settings"]}
+    rows = [line.split("|")[1] for line in SIMULATOR.read_text().splitlines() if line.startswith("|")]
+    assert set() == settings - set(re.findall(r"`(\w+)`", " ".join(rows)))
 
 
 def test_each_decision_has_a_number_of_its_own():
