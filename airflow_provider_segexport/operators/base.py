@@ -117,6 +117,7 @@ class BaseAudienceOperator(DocumentedOperator):
 
     def rendered_arguments(self, table: tuple[Argument, ...]) -> dict[str, Any]:
         """Return value by name for a table's arguments, after templates were rendered; `LEFT_OUT` if left out."""
+        self.check_results()
         values = {argument.name: getattr(self, ATTRIBUTE_NAMES.get(argument.name, argument.name)) for argument in table}
         return {name: LEFT_OUT if value is None and name in self._left_out else value for name, value in values.items()}
 
