@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.operators.base import as_text
 from airflow_provider_segexport.operators.documented import document_mapped
-from airflow_provider_segexport.operators.mapped import keep_arguments
+from airflow_provider_segexport.operators.mapped import DEFAULT_ARGS, keep_arguments
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class SegmentExportTask(_TaskDecorator[Any, Any, SegmentExportDecoratedOperator]
 
         The documentation is the function's docstring, if it has one.
         """
-        task = keep_arguments(output.operator)
+        task = keep_arguments(output.operator, self.kwargs.get(DEFAULT_ARGS))
         owners = {"dag": task.dag, "task_group": task.task_group, "python_callable": self.function}
         document_mapped(task.partial_kwargs, {**self.kwargs, **owners}, SegmentExportDecoratedOperator.describe)
         return output

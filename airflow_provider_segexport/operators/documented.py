@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_segexport.operators.mapped import KeepingPartial
+from airflow_provider_segexport.operators.mapped import DEFAULT_ARGS, KeepingPartial
 from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES, RenderedArguments
 from airflow_provider_segexport.operators.task_docs import DOC_ARGUMENTS
 
@@ -40,6 +40,7 @@ class DocumentedOperator(RenderedArguments):
         """Begin a mapped task as `BaseOperator.partial` does, document it, and let policies set its arguments."""
         mapped = super().partial(**kwargs)
         mapped.__class__ = KeepingPartial
+        mapped.kwargs[DEFAULT_ARGS] = kwargs.get(DEFAULT_ARGS)
         document_mapped(mapped.kwargs, {**mapped.kwargs, **kwargs}, cls.describe)
         return mapped
 

@@ -1,7 +1,8 @@
 """Lets a cluster policy set arguments of a mapped task: `mapped task -> the same task, which passes them on`.
 
 Airflow creates the operator of a mapped task when the task runs, from the arguments of `partial` and `expand`. It
-ignores attributes that a policy has set on the mapped task, so a policy's suppression list or dry run would be lost.
+ignores attributes that a policy has set on the mapped task, and the task's own `default_args`, so a suppression list
+or a dry run would be lost.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES, argu
 
 POLICY_ARGUMENTS = "_policy_arguments"
 """Attribute of a mapped task with the arguments that were set after it was defined, by name."""
+
+DEFAULT_ARGS = "default_args"
+OWN_DEFAULTS = "_own_default_args"
+"""Attribute of a mapped task with its own `default_args`. Airflow 3.3.2 reads only BaseOperator's arguments in it."""
 
 
 class _KeepsArguments:
@@ -38,6 +43,8 @@ class _KeepsArguments:
         stored = {
             names.get(attribute, attribute): value for attribute, value in vars(self).get(POLICY_ARGUMENTS, {}).items()
         }
+        if defaults := vars(self).get(OWN_DEFAULTS):
+            given[DEFAULT_ARGS] = defaults
         if "python_callable" in given:
             stored.pop("segment", None)  # the function returns it
         return given | {name: value for name, value in stored.items() if value is not None or name in given}
@@ -64,12 +71,19 @@ class KeepingPartial(OperatorPartial):
 
     def _expand(self, *args: Any, **kwargs: Any) -> Any:
         """Create the mapped task."""
-        return keep_arguments(super()._expand(*args, **kwargs))
+        defaults = self.kwargs.pop(DEFAULT_ARGS, None)
+        return keep_arguments(super()._expand(*args, **kwargs), defaults)
 
 
-def keep_arguments(task: Any) -> Any:
-    """Change the class of a mapped task to one that stores arguments. Both classes have the same layout."""
+def keep_arguments(task: Any, default_args: Mapping[str, Any] | None) -> Any:
+    """Change the class of a mapped task to one that stores arguments. Both classes have the same layout.
+
+    Args:
+        task: the mapped task.
+        default_args: the task's own, without those of its DAG and its task group.
+    """
     task.__class__ = (
         KeepingDecoratedMappedOperator if isinstance(task, DecoratedMappedOperator) else KeepingMappedOperator
     )
+    vars(task)[OWN_DEFAULTS] = default_args
     return task

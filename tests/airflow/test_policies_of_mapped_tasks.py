@@ -1,4 +1,4 @@
-"""Cluster policies set arguments of tasks; those of a mapped task hold too."""
+"""Cluster policies and `default_args` set arguments of tasks; those of a mapped task hold too."""
 
 from __future__ import annotations
 
@@ -131,3 +131,26 @@ def test_each_operator_keeps_the_arguments_of_a_policy(operator, given):
         unmapped = each.unmap({mapped: first[1]})
         assert getattr(unmapped, "is_dry_run" if name == "dry_run" else name) is True
         assert first[1] == getattr(unmapped, mapped)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_default_args_of_a_task_hold(stage, kind):
+    """Airflow drops them if the task is mapped, so suppressed people would get mail, or a dry run would send."""
+    defaults = {"suppression_list": stage.segment(people(1), "suppressed"), "dry_run": True, "retries": 2}
+    run = stage.run(export_task(stage, kind, default_args=defaults))
+    assert {"withheld": 1, "not_attempted": 2}.items() <= summary(run)["counts"].items()
+    assert 2 == run.instances("export")[0].max_tries
+    assert stage.nothing_was_sent()
+
+
+def test_a_mapped_value_has_priority_over_default_args(stage):
+    path = stage.segment(3)
+    defaults = {"suppression_list": stage.segment(people(1), "suppressed"), "dry_run": True}
+    with DAG("mapped_over_defaults", schedule=None, start_date=START) as dag:
+        SegmentExportOperator.partial(
+            task_id="export",
+            conn_id=stage.connection("campaign_monitor"),
+            field_mapping=FIELD_MAPPING,
+            default_args=defaults,
+        ).expand_kwargs([{"segment": path, "dry_run": False}])
+    assert {"withheld": 1, "delivered": 2}.items() <= stage.run(dag).summary(map_index=0)["counts"].items()
