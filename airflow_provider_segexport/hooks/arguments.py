@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,8 +23,14 @@ from airflow_provider_segexport.yes_no import yes_no
 
 Choice = TypeVar("Choice", bound=str)
 
-EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>"})
-"""Texts, in lower case, that count as no value: an empty template, and the nulls of Python, JSON, NumPy and pandas."""
+EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>", "notset"})
+"""Texts, in lower case, that count as no value: an empty template, and the nulls of Python, JSON, NumPy and pandas.
+
+`{{ var.value.get('missing') }}` renders to `NOTSET` (Airflow 3.3.2).
+"""
+
+NO_PATH = re.compile(r"[^/\\*?\[\]]+@[^/\\*?\[\]]+\.\w+|\[\s*[({\[]\s*[\w'\"].*|\{\s*['\"].*|.*[\r\n].*", re.DOTALL)
+"""An email address, or rows as text: of lists, JSON, CSV, or a frame that a template has rendered."""
 
 
 def is_collection(given: Any) -> bool:
@@ -44,6 +51,21 @@ def is_empty(given: Any) -> bool:
         return True
     items = literal(text) if text.startswith(("[", "(")) else None
     return isinstance(items, list | tuple) and is_empty(items)
+
+
+def described(given: Any) -> str:
+    """Describe an empty value for an error. The items of a list that are not empty are left out: they may be rows."""
+    value: Any = literal(trimmed(given)) if isinstance(given, str) else given
+    return repr(given) if all(map(is_empty, _items(value))) else f"a {type(value).__name__} with an empty item"
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """Yield the items of a list and of the lists in it, or a value that is no list."""
+    if not is_collection(value):
+        yield value
+        return
+    for item in value:
+        yield from _items(item)
 
 
 def optional(given: Any) -> str | None:
@@ -104,8 +126,12 @@ def date_formats(given: Any, name: str) -> dict[str, str]:
     return {column: date_format.check(text.strip(), column) for column, text in formats.items()}
 
 
-def path(given: Any) -> str:
-    """Return a path as text, from a text, a `Path`, an `ObjectStoragePath` or an Asset."""
+def path(given: Any, name: str) -> str:
+    """Return a path as text, from a text, a `Path`, an `ObjectStoragePath` or an Asset.
+
+    Raises:
+        InvalidSegment: the value is of another type, or a text that holds people and names no file.
+    """
     if hasattr(given, "iterdir"):
         return str(given)
     uri = getattr(given, "uri", None)
@@ -115,7 +141,13 @@ def path(given: Any) -> str:
         raise InvalidSegment(
             f"A path is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath or an Asset."
         )
-    return given.strip()
+    text = given.strip()
+    if NO_PATH.fullmatch(text):  # an error about a missing file would quote it
+        raise InvalidSegment(
+            f"`{name}` is an email address or rows as text, and no path. Nothing was sent. To fix: write them to a "
+            "file, and pass its path."
+        )
+    return text
 
 
 FRAME_HINT = (
@@ -129,15 +161,15 @@ def segment(given: Any, name: str = "segment") -> str | list[str]:
     """Return a path, or a list of paths."""
     if isinstance(given, str):
         items = literal(given.strip()) if given.strip().startswith("[") else None
-        return [path(item) for item in items] if isinstance(items, list) else given.strip()
+        return [path(item, name) for item in items] if isinstance(items, list) else path(given, name)
     if hasattr(given, "iterdir") or isinstance(getattr(given, "uri", None), str):
-        return path(given)
+        return path(given, name)
     if not isinstance(given, Sequence) or isinstance(given, bytes | bytearray):
         raise InvalidSegment(
             f"`{name}` is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath, an "
             f"Asset, or a list of them. {FRAME_HINT if name == 'segment' else 'Write rows to Parquet first.'}"
         )
-    return [path(item) for item in given]
+    return [path(item, name) for item in given]
 
 
 def paths(given: Any, name: str = "suppression_list") -> tuple[str, ...]:

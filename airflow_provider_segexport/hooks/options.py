@@ -152,7 +152,7 @@ VERIFY = (
 """The arguments of `SegmentExportVerifyOperator` and `hook.verify`. Only the operator has `deferrable`."""
 
 ERASE = (
-    Argument("emails_path", lambda given, _: read.path(given), required=True),
+    Argument("emails_path", read.path, required=True),
     Argument("requested_by", read.text, required=True),
     DRY_RUN,
 )
@@ -184,7 +184,7 @@ def _value(argument: Argument, given: Any) -> Any:
         return argument.read(given, argument.name)
     if argument.may_be_empty:
         return argument.default
-    problem = "is missing" if given is LEFT_OUT else f"was given but is empty: {given!r}"
+    problem = "is missing" if given is LEFT_OUT else f"was given but is empty: {read.described(given)}"
     alternative = "" if argument.required else ", or leave the argument out"
     raise InvalidArgument(
         f"`{argument.name}` {problem}. Nothing was sent. To fix: give `{argument.name}` a value{alternative}. If it "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment
+from airflow_provider_segexport.errors import InvalidArgument, InvalidSegment, SegexportError
 from airflow_provider_segexport.export.config import Guard
-from airflow_provider_segexport.hooks import arguments, guard_arguments
+from airflow_provider_segexport.hooks import arguments, guard_arguments, options
 
 pytestmark = pytest.mark.airflow
 
@@ -170,3 +172,44 @@ def test_a_word_that_is_no_switch():
 def test_suppression_is_no_file_one_or_several(given, expected):
     """As the segment is, and it may be left out."""
     assert expected == arguments.paths(given)
+
+
+ROWS = [["ann@example.com", None], ["bob@example.com", 7]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "ann@example.com",
+        "email\nann@example.com\n",
+        str([("ann@example.com", datetime(2026, 1, 1, tzinfo=UTC))]),
+        '{"email": "ann@example.com"}\n{"email": "bob@example.com"}',
+        '{"email": {"0": "ann@example.com"}}',
+        ["ann@example.com", "bob@example.com"],
+        str(pd.DataFrame(ROWS)),
+    ],
+    ids=["address", "csv", "rows", "json-lines", "json", "addresses", "frame"],
+)
+@pytest.mark.parametrize("name", ["segment", "suppression_list", "emails_path"])
+def test_people_in_place_of_a_path_are_refused_and_not_quoted(name, given):
+    """The text of the error is in the task's log."""
+    table = options.ERASE if name == "emails_path" else options.EXPORT
+    others = {"segment": "/a", "field_mapping": {"email": "email"}, "requested_by": "Ann"}
+    with pytest.raises(SegexportError, match="To fix: ") as error:
+        options.values(table, {**others, name: given})
+    assert "example.com" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [ROWS, str(ROWS), [("ann@example.com", "")], np.array(ROWS).tolist()])
+def test_a_list_with_an_empty_item_is_not_quoted(given):
+    """It may be the result of a query, of which one cell is null."""
+    with pytest.raises(InvalidArgument, match="`segment` was given but is empty: a list with an empty item") as error:
+        options.values(options.EXPORT, {"segment": given, "field_mapping": {"email": "email"}})
+    assert "example.com" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["s3://crm@bucket/a.parquet", "/data/ann@example.com.parquet", "seg@*.parquet", "[(a)]"]
+)
+def test_a_path_may_contain_such_characters(path):
+    assert path == arguments.segment(path)

@@ -112,7 +112,22 @@ class TestParity:
         assert stage.nothing_was_sent()
 
 
-EMPTY = ("", " \n", "None", "null", None, [], [""], ["/a.parquet", None], "[]", "['']", float("nan"), pd.NaT, np.nan)
+EMPTY = (
+    "",
+    " \n",
+    "None",
+    "null",
+    None,
+    [],
+    [""],
+    ["/a.parquet", None],
+    "[]",
+    "['']",
+    "NOTSET",
+    float("nan"),
+    pd.NaT,
+    np.nan,
+)
 
 
 class TestNothing:
