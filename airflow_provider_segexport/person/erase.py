@@ -46,6 +46,11 @@ NOT_IN_AUDIENCE = frozenset({REMOVED, *map(str, GONE)})
 
 RESTORE = "It may contain the person. To fix: restore it from a backup or delete it, then erase again."
 
+OnError = Callable[[StoragePath, OSError], None]
+
+AWAITED_RUN = "keep the folder, which the audience's next run reads; let this run or the next one finish"
+RESUMABLE_RUN = "let it finish, or delete the folder; a later try of the run then makes a new plan"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -207,12 +212,12 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
 
 def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
     """Erase the person from every run folder: below the state root, and where audiences' histories name others."""
-    roots = [deps.root / "runs"]
+    roots, awaited = [deps.root / "runs"], set[str]()
 
     def leave(path: StoragePath, error: OSError) -> None:
         receipt.left.append(_unreadable(path, reason_text(error)))
 
-    for name in _recorded_folders(deps.root, leave):
+    for name in _recorded_folders(deps.root, leave, awaited):
         root = resolved(deps.resolve, name)
         if root is None:
             receipt.left.append(f"{name}: this machine has no store for this run folder. {RESTORE}")
@@ -221,52 +226,52 @@ def _erase_from_runs(deps: ErasureDeps, person: Person, receipt: Receipt) -> Non
     seen: set[str] = set()
     for root in roots:
         for run in files.run_folders(root, leave):
-            if str(run.path) in seen:
+            name = str(run.path)
+            if name in seen:
                 continue
-            seen.add(str(run.path))
+            seen.add(name)
             try:
-                _erase_from_run(run, person, receipt)
+                _erase_from_run(run, person, receipt, AWAITED_RUN if name in awaited else RESUMABLE_RUN)
                 _remove_leftovers(run.path, receipt, deps.clock())
             except OSError as error:
                 leave(run.path, error)
 
 
-def _recorded_folders(root: StoragePath, on_error: Callable[[StoragePath, OSError], None]) -> Iterator[str]:
-    """Yield the run folders that the audiences' histories name, each once.
+def _recorded_folders(root: StoragePath, on_error: OnError, awaited: set[str]) -> Iterator[str]:
+    """Yield the run folders that the audiences' histories and states name, each once.
 
     Args:
         root: state root.
         on_error: called for a history that cannot be read.
+        awaited: gets the run folders from which the next run of an audience learns what was sent.
     """
     names: dict[str, None] = {}
     for path in ledger_paths(root):
         try:
             names |= dict.fromkeys(run["run_folder"] for run in recent_runs(path))
-            names |= dict.fromkeys(unfinished_runs.unfinished_folders(path))
+            awaited.update(unfinished_runs.unfinished_folders(path))
         except OSError as error:
             on_error(path, error)
-    yield from names
+    yield from names | dict.fromkeys(sorted(awaited))
 
 
-def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt) -> None:
+def _erase_from_run(run: RunFolder, person: Person, receipt: Receipt, advice: str) -> None:
     if not unfinished_runs.is_over(run):
-        _report_unfinished(run, person, receipt)
+        _report_unfinished(run, person, receipt, advice)
         return
     for table in files.tables(run.path):
         _clean(table, person, "run folder", receipt)
 
 
-def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt) -> None:
+def _report_unfinished(run: RunFolder, person: Person, receipt: Receipt, advice: str) -> None:
     """Leave the tables of a run that may continue unchanged; report it if they contain the person."""
     try:
-        has_person = unfinished_runs.has_person(run, person)
+        if not unfinished_runs.has_person(run, person):
+            return
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
-        return
-    if has_person:
-        receipt.left.append(
-            f"{run.path}: a run that is not finished. To fix: let it finish or delete the folder, then erase again."
-        )
+    else:
+        receipt.left.append(f"{run.path}: a run that is not finished. To fix: {advice}, then erase again.")
 
 
 def _remove_leftovers(folder: StoragePath, receipt: Receipt, now: float) -> None:
