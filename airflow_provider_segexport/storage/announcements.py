@@ -27,8 +27,8 @@ CLAIM_S = 900.0
 """Seconds after which a change counts as not announced if its process has not recorded that it was: a mail server or a
 chat responds sooner."""
 
-REMAINING = 3
-"""Numbers that stay for each audience; older files are deleted."""
+STORED_ANNOUNCEMENTS = 3
+"""Announcements that stay stored for each audience; older files are deleted."""
 
 FILE_NAME = re.compile(r"([0-9a-f]{24})-([0-9]{8})\.json")
 
@@ -38,9 +38,9 @@ class Announcement:
     """A state that was announced, or is being announced.
 
     Attributes:
-        state: of the audience.
-        at: when, in epoch seconds.
-        sent: the message was sent.
+        state: the audience's state; empty for none.
+        at: time of the announcement, epoch seconds.
+        sent: whether the message was sent.
     """
 
     state: str = ""
@@ -55,7 +55,7 @@ class Announced:
     Attributes:
         last: the last announcement that was sent; an empty state if there is none.
         pending: the announcement that a process has begun and not finished; None if there is none.
-        number: the highest number.
+        number: the highest number in the folder; 0 if there is none.
     """
 
     last: Announcement = Announcement()
@@ -118,7 +118,7 @@ class Announcements:
             announcement: as it was claimed.
         """
         write(path, _content(Announcement(announcement.state, announcement.at, sent=True)))
-        for number in sorted(self._listed(name))[:-REMAINING]:
+        for number in sorted(self._listed(name))[:-STORED_ANNOUNCEMENTS]:
             with suppress(OSError):
                 self._path(name, number).unlink(missing_ok=True)
 

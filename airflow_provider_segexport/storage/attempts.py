@@ -30,7 +30,7 @@ END_OF_TIME_S = 253_402_300_800.0
 
 
 class Status(StrEnum):
-    """How far an attempt is."""
+    """The state of an attempt."""
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -49,13 +49,13 @@ class Attempt:
         try_started_at: epoch seconds of the last try.
         ended_at: epoch seconds; 0 while it runs.
         conn_id: the Airflow connection.
-        audience: the `audience` argument, or the connection's default if there was none; empty until that is known.
-        audience_name: as the vendor reports it; empty until that is known.
+        audience: the `audience` argument, or the connection's default if there was none; empty until it is known.
+        audience_name: the name that the vendor reports; empty until it is known.
         vendor: name in `VENDORS`; empty until the connection was read.
         ledger: folder names of the audience's ledger: vendor, account, audience; empty until the audience is known.
-        dry_run: the run only plans.
+        dry_run: whether the run only plans.
         code: the error's code; empty without an error.
-        error: the error's sentence; while a later try runs, that of the try before.
+        error: the error's message; while a later try runs, the message of the try before.
     """
 
     run: str

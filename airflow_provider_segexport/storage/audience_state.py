@@ -1,7 +1,8 @@
 """The state of an audience: its owner and sharers, and the newest snapshot that each export has started.
 
-It is written before the first call of a run. The ledger is written after a run, so a killed run leaves no version of
-it. Thanks to this file, an older snapshot is rejected even then, and another export finds the owner's name.
+The state is written before a run's first call. The ledger is written after a run, so a killed run leaves no version of
+the ledger. The state still shows whether a snapshot is older than the newest one that was started, and which export
+owns the audience.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from airflow_provider_segexport.storage.sealing import read_json, write_json
 from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 MAX_SHARERS = 63
-"""Exports of one audience at most. Each has one bit of the ledger's column `sharers_mask`."""
+"""Maximum exports of one audience. Each has one bit of the ledger's column `sharers_mask`."""
 
 MAX_READ_ATTEMPTS = 10
 """Attempts to read the state while other processes replace it."""
@@ -36,7 +37,7 @@ class Doubt:
 
     Attributes:
         folder: its run folder, whose journal it may still write.
-        writer_token: its process (`Lease.writer_token`).
+        writer_token: token of its process (`Lease.writer_token`).
         superseded_at: epoch seconds.
     """
 
@@ -58,10 +59,10 @@ class AudienceState:
     """The state of an audience.
 
     Attributes:
-        owner: name of the export that owns the audience; the first sharer.
-        shared: whether other exports may share it, if they allow sharing, too.
-        sharers: names of the exports that have used it, by their bit in the ledger's `sharers_mask`; empty for a
-            released one.
+        owner: name of the export that owns the audience, which is the first sharer.
+        shared: whether other exports may share the audience, if they allow sharing, too.
+        sharers: names of the exports that have used the audience, in the order of their bits in the ledger's
+            `sharers_mask`; a released export is replaced by an empty name.
         begun: by export, the newest snapshot that it has started, ISO 8601.
         run: the run that started last.
         segment: the segment of that run.
@@ -71,10 +72,10 @@ class AudienceState:
         fields: by export, its fields when it last finished, by the vendor's name: the type, and after a space the
             vendor's id of the field if there is one.
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
-        writer_token: the process that wrote `open_run_folder` (`Lease.writer_token`).
+        writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.
-        version: the ledger's newest version at the time of writing.
-        experiments: run folders, set aside by a repair, that hold an experiment which the next run undoes.
+        version: the ledger's newest version when the state was written.
+        experiments: run folders that a repair has set aside and whose experiment the next run undoes.
     """
 
     owner: str = ""
@@ -98,22 +99,22 @@ class AudienceState:
         """Read the state of an audience; an empty one if no run has started.
 
         Args:
-            path: of the ledger.
-            names: in that folder, if they were just listed; None to list them.
+            path: the ledger's folder.
+            names: the names in that folder, if they were just listed; None to list them.
 
         Raises:
             DamagedState: the state is damaged or deleted, or the ledger's newest version was deleted.
         """
         names = listing(path) if names is None else names
         state = cls._newest(path, names)
-        # A version that another process has written since the listing is only newer than the state.
+        # The state was read after the listing, so it may name a version that was written since. List the folder again.
         if state.version > max(files_of(names), default=0) and state.version > max(files_of(listing(path)), default=0):
             raise DamagedState(str(path / f"{state.version:08d}.parquet"), GONE)
         return state
 
     @classmethod
     def of_pinned(cls, ledger: Ledger) -> AudienceState:
-        """Read the state by a ledger that was just listed, and copy the ledger's newest version at the same time."""
+        """Read the state of a pinned ledger, and copy the ledger's newest version to this machine at the same time."""
         version = ledger.version()
         files = [partial(prefetch, ledger.file(version))] if version else []
         state: AudienceState = side_by_side(ledger.path, partial(cls.of, ledger.path, ledger.names), *files)[0]
@@ -124,13 +125,13 @@ class AudienceState:
         """Read the state of an audience without checking the ledger.
 
         Raises:
-            DamagedState: it is damaged, or missing although the ledger has a version, which is written after it.
+            DamagedState: the state is damaged, or it is missing although the ledger has a version.
         """
         return cls._newest(path, listing(path))
 
     @classmethod
     def _newest(cls, path: StoragePath, names: Sequence[str]) -> AudienceState:
-        """Read the state, by the names in the ledger's folder."""
+        """Read the state file with the highest token among the names in the ledger's folder."""
         read_names = set()
         for _ in range(MAX_READ_ATTEMPTS):
             file = max(
@@ -164,10 +165,10 @@ class AudienceState:
         therefore never read.
 
         Args:
-            path: of the ledger.
+            path: the ledger's folder.
             fence: the lease under which the state is written.
-            names: in that folder, listed while this run holds the audience, after its last version of the ledger; None
-                to list them now. States of older tokens among them are deleted.
+            names: the names in that folder, listed while this run holds the audience and after its last version of the
+                ledger; None to list them now. States of older tokens among them are deleted.
 
         Raises:
             Superseded: another run has taken the audience over.
@@ -184,9 +185,9 @@ class AudienceState:
         """Delete states of older tokens, after one was written under this writer's token.
 
         Args:
-            path: of the ledger.
+            path: the ledger's folder.
             fence: the lease under which the state was written.
-            names: in that folder, listed while this run holds the audience.
+            names: the names in that folder, listed while this run holds the audience.
         """
         tokens = {other: fencing_token_of(other) for other in names}
         with suppress(OSError):
@@ -225,7 +226,7 @@ class AudienceState:
         return replace(self, owner=self.owner or export, shared=shared, sharers=self._with(export))
 
     def _with(self, export: str) -> tuple[str, ...]:
-        """Return the sharers with this export. It gets a released export's position only if no other is free."""
+        """Return the sharers with this export. It gets a released export's position only if all positions are taken."""
         if export in self.sharers:
             return self.sharers
         if len(self.sharers) < MAX_SHARERS:
@@ -242,9 +243,9 @@ class AudienceState:
         """Return the state with the snapshot that an export starts.
 
         Args:
-            export: its name.
+            export: name of the export.
             as_of: the snapshot, ISO 8601; empty to remove the export's entry.
-            segment: which of several mapped segments of the export this is; empty if the task is not mapped.
+            segment: the segment's paths, as `AudienceState.segment` keeps them.
         """
         begun = {name: moment for name, moment in self.begun.items() if name != export}
         return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
@@ -253,10 +254,10 @@ class AudienceState:
         """Return the state with a run that starts.
 
         Args:
-            run: the run.
-            run_folder: its run folder.
-            writer_token: its process (`Lease.writer_token`).
-            is_planned: its plan is frozen.
+            run: name of the run.
+            run_folder: path of its run folder.
+            writer_token: token of its process (`Lease.writer_token`).
+            is_planned: whether its plan is frozen.
         """
         return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token, is_planned=is_planned)
 
@@ -272,7 +273,7 @@ class AudienceState:
     def stale(self, export: str, fields: Mapping[str, str]) -> frozenset[str]:
         """Return an export's fields whose values the vendor has lost, because they were recreated or changed type."""
         before = self.fields.get(export, {})
-        changed = {name for name, holds in fields.items() if _is_different_field(before.get(name, holds), holds)}
+        changed = {name for name, now in fields.items() if _is_different_field(before.get(name, now), now)}
         return frozenset(changed | (fields.keys() & set(self.resend.get(export, ()))))
 
     def sent(self, export: str, fields: Mapping[str, str]) -> AudienceState:
@@ -283,7 +284,7 @@ class AudienceState:
         )
 
     def sharer_bit(self, export: str) -> int:
-        """Return the bit of `sharers_mask` that says that this export holds a person."""
+        """Return the bit of `sharers_mask` that says that this export has a claim on a person."""
         return 1 << self.sharers.index(export)
 
 

@@ -27,7 +27,7 @@ def cut_batches(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: lis
     Args:
         stream: record batches with the columns `row` and `item`; an item's text includes its comma.
         limits: rows and bytes of a batch.
-        too_large: the row numbers of items that no batch can hold are appended here.
+        too_large: gets the row numbers of items that are larger than a batch may be.
 
     Yields:
         One record batch for each batch of the vendor.

@@ -20,7 +20,7 @@ MAX_LATEST = 1000
 """Newest calls in the file. A call is about 130 bytes of JSON, so the file stays below 300 kB."""
 
 MAX_FAILED = 1000
-"""Failed calls in the file, the first ones: the newest are among the newest calls."""
+"""Failed calls in the file: the first ones of the run, because the newest calls are in the file anyway."""
 
 MAX_GROUPS = 500
 """Groups of calls in the file. The vendors' calls make fewer than 100 (paths in `vendors/`, 2026-11)."""
@@ -57,7 +57,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallGroup:
-    """Calls with one method, path, status and failure: their number, and their total and longest time in ms."""
+    """All calls with the same method, path, status and failure.
+
+    Attributes:
+        calls: number of the calls.
+        total_ms, max_ms: total and longest time of the calls, milliseconds.
+    """
 
     method: str
     path: str
@@ -90,8 +95,8 @@ class Calls:
         """Number of all calls."""
         return sum(group.calls for group in self.groups)
 
-    def before(self, later: Calls) -> Calls:
-        """Return these calls and those of a later process of the run."""
+    def followed_by(self, later: Calls) -> Calls:
+        """Return these calls together with the calls of a later process of the run."""
         return Calls(
             _merged([*self.groups, *later.groups]),
             (*self.failed, *later.failed)[:MAX_FAILED],
@@ -119,12 +124,12 @@ def write_calls(folder: StoragePath, calls: Calls, *, is_resumed: bool) -> None:
 
     Args:
         folder: the run folder.
-        calls: of this process.
-        is_resumed: an earlier process may have written calls of the same run, to which these are added.
+        calls: the calls of this process.
+        is_resumed: whether an earlier process may have written calls of the same run. The calls are added to them.
     """
     if calls.total:
         earlier = read_calls(folder) if is_resumed else None
-        write_json(folder / FILE, as_json(earlier.before(calls) if earlier else calls))
+        write_json(folder / FILE, as_json(earlier.followed_by(calls) if earlier else calls))
 
 
 def as_json(calls: Calls) -> dict[str, Any]:

@@ -27,7 +27,7 @@ PLAIN_PATH = re.compile(r"/[\w./ =+,@:%~()'&#!$;-]*")
 """Local paths that DuckDB reads literally. It may take any other path for a pattern, now or in a later version."""
 
 DATABASE = "engine"
-"""The database in a DuckDB instance that holds an engine's tables, and goes with them."""
+"""The name of the database that holds an engine's tables. It is detached when the engine is closed."""
 
 Content: TypeAlias = pa.Table | pa.RecordBatchReader
 
@@ -51,7 +51,7 @@ def listed(texts: Iterable[str]) -> str:
 
 
 def hashed(text: str) -> str:
-    """Return SQL of a text's hash, which is the same in all versions and on all machines."""
+    """Return SQL of a text's 64-bit hash, which is the same in all versions of DuckDB and on all machines."""
     # The same half of the MD5 as `md5_number_lower`, in half of its time.
     return f"(md5_number({text}) >> 64)::ubigint"
 
@@ -70,7 +70,7 @@ class Engine:
         self._names: LiteralNames | None = None
 
     def _session(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection of its own to the engine's database."""
+        """Return a new connection to the engine's database."""
         session = self._instance.cursor()
         session.execute(f"use {DATABASE}")
         return session
@@ -82,7 +82,7 @@ class Engine:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the instance is as it was before. One keeps a file system that was registered with it."""
+        """Whether another engine may use the instance. An instance keeps a file system that was registered with it."""
         return self._names is None
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
@@ -136,10 +136,10 @@ class Engine:
         self._connection.unregister("incoming")
 
     def address(self, path: StoragePath) -> str:
-        """Return a name for SQL that DuckDB opens as this file and no other.
+        """Return a file name for SQL that DuckDB opens as exactly this file.
 
-        A plain local path is its own name. For any other path the name holds a number, because DuckDB might take the
-        path for a pattern.
+        A plain local path is used as it is. For any other path the name holds a number, because DuckDB might read the
+        path as a pattern.
         """
         path = readable(path)
         check_regular(path)

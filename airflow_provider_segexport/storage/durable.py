@@ -21,7 +21,7 @@ NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EM
 """Errors of a disk without hard links."""
 
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTSUP, errno.ENOSYS}
-"""Errors of a disk that cannot sync a folder: some network disks order changes of names by themselves."""
+"""Errors of a disk that cannot sync a folder. Some network disks keep the order of name changes by themselves."""
 
 COPY_BYTES = 8 << 20
 """Bytes of a file that are copied at a time."""
@@ -64,7 +64,7 @@ def replace(temp: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def unused(path: pathlib.Path) -> pathlib.Path:
-    """Return the path; with random digits added if a file, a folder or a link has its name."""
+    """Return the path, or the path with random digits added if a file, a folder or a link has its name."""
     return path.with_name(f"{path.name}-{secrets.token_hex(4)}") if os.path.lexists(path) else path
 
 

@@ -24,9 +24,9 @@ def validate_column(engine: Engine, source: str, prefix: str = "") -> None:
     `validated_emails(row, email, reason)`: one row per row with an address; `email` is null if it cannot be sent.
 
     Args:
-        engine: the engine that gets them.
+        engine: gets the tables and the view.
         source: SQL of a relation with the columns `row` and `email`, as text.
-        prefix: begins the three names.
+        prefix: a text before the three names.
     """
     keys, results_table = f"{prefix}email_keys", f"{prefix}email_results"
     engine.run(

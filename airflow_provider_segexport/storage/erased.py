@@ -1,13 +1,13 @@
-"""Marks of people that an erasure removed from an audience: SHA-256 of the address, in a folder `erased`.
+"""Marks of erased people: empty files in a folder `erased`, named by the SHA-256 of the address.
 
     <root>/ledgers/<vendor>/<account>/<audience>/erased/<sha256>
     <run folder>/erased/<sha256>
 
-Beside a ledger: a vendor may reject a deleted person without naming who deleted them. The mark says that it was an
-erasure, so the person can be added again if they lawfully return.
+Beside a ledger, a mark says that an erasure has deleted the person. A vendor may reject a deleted person without
+reporting who deleted them. With the mark, the person can be added again if they lawfully return.
 
-In the folder of a run that has not finished: the run may have sent the person before or after the erasure, so a result
-of the run does not say whether the person is in the audience.
+In the folder of a run that has not finished, a mark says that the run's result for the person does not count, because
+the run may have sent the person before or after the erasure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = "erased"
 
 
 def note(path: StoragePath, mark: str) -> None:
-    """Write the mark of a person. `path` is the ledger's, or a run folder."""
+    """Write the mark of a person into a ledger's folder or a run folder (`path`)."""
     write(ensure_folder(path / FOLDER) / mark, b"")
 
 
@@ -35,8 +35,8 @@ def marks(path: StoragePath, names: Collection[str] | None = None) -> list[str]:
     """Return all marks.
 
     Args:
-        path: the ledger's, or a run folder.
-        names: in that folder, if it was listed already.
+        path: the ledger's folder, or a run folder.
+        names: the names in that folder, if it was listed already; None to look for the marks' folder.
     """
     return list_names(path / FOLDER) if names is None or FOLDER in names else []
 
@@ -46,9 +46,9 @@ def forget(engine: Engine, path: StoragePath, file: StoragePath, names: Collecti
 
     Args:
         engine: gets the table `erasure_marks`.
-        path: the ledger's.
+        path: the ledger's folder.
         file: a version of the ledger.
-        names: in the ledger's folder, if it was listed already.
+        names: the names in the ledger's folder, if it was listed already.
     """
     erasures = marks(path, names)
     if not erasures:

@@ -1,4 +1,4 @@
-"""Translates errors of disks and object stores: a retry may succeed, or a person has to act."""
+"""Translates errors of disks and object stores into errors that say whether to retry or what a person must do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_segexport.errors import InvalidSegment, RetryableError, Se
 FORBIDDEN = {401, 403}
 GONE = {404, 410}
 FINAL = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO}
-"""Errors of a disk if the path itself is wrong. A retry would fail in the same way."""
+"""Errors of a disk that mean that the path itself is wrong. A retry would fail in the same way."""
 
 DENIED = "Permission denied"
 
@@ -21,7 +21,7 @@ CREDENTIALS = ("Credential", "Forbidden", "AccessDenied", "Unauthorized", "Clien
 
 
 def translate_error(error: BaseException, name: str) -> SegexportError:
-    """Return the error to raise for one that a store raised while a file was opened or read.
+    """Return the error to raise after a store failed to open or read a file.
 
     The store's message is left out, because it may hold a signed URL or a key.
     """
@@ -45,7 +45,7 @@ def translate_error(error: BaseException, name: str) -> SegexportError:
 
 
 def translate_listing_error(error: BaseException, name: str) -> SegexportError:
-    """Return the error to raise for one that a store raised while a path was looked up or a folder was listed."""
+    """Return the error to raise after a store failed to look up a path or to list a folder."""
     if isinstance(translate_error(error, name), RetryableError):
         return RetryableError(f"{name} cannot be listed just now: {reason_text(error)}.")
     return InvalidSegment(f"{name} cannot be listed: {reason_text(error)}. To fix: check path and permissions.")
@@ -81,15 +81,15 @@ def _all_statuses(errors: list[BaseException]) -> Iterator[int]:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield the error and its causes."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    yielded_ids: set[int] = set()
+    while error is not None and id(error) not in yielded_ids:
+        yielded_ids.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _statuses(error: BaseException) -> Iterator[int]:
-    """Yield HTTP statuses from where botocore, aiohttp, requests, gcsfs and azure store them."""
+    """Yield the HTTP error statuses in the attributes of errors of botocore, aiohttp, requests, gcsfs and azure."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -32,12 +32,13 @@ def create(path: StoragePath, content: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """How `create_and_list` went.
+    """The result of `create_and_list`.
 
     Attributes:
-        is_new: the file did not exist. A put that is repeated because its response was lost finds its own file.
+        is_new: the file did not exist. It is also False if a put was repeated because its response was lost, although
+            the store had accepted the first put.
         is_certain: the store has not accepted two writers.
-        names: in the folder, listed after the put.
+        names: the names in the folder, listed after the put.
     """
 
     is_new: bool
@@ -51,7 +52,7 @@ class Created:
 
 
 def create_and_list(path: StoragePath, content: bytes) -> Created:
-    """Do what `create` does, and list the folder at the same time as the second put."""
+    """Create a file as `create` does, and list its folder at the same time as the second put."""
     try:
         is_certain = _put_new(path, content)
     except FileExistsError:
@@ -79,7 +80,7 @@ def _put_new(path: StoragePath, content: bytes) -> bool:
 def _rejects_second(path: StoragePath, content: bytes) -> bool:
     """Do the second part of `create`: put the content of a new object once more; return whether the store rejects it.
 
-    A disk is not asked.
+    On a disk nothing is written, and the result is True.
     """
     if as_local_path(path) is not None:
         return True

@@ -34,7 +34,11 @@ def _with_seal(schema: pa.Schema) -> pa.Schema:
 class AtomicFile:
     """A file that gets its name and checksum when it is closed without an error.
 
-    A file for object storage is written to a temporary folder first, because its checksum is known at its end.
+    A file for object storage is written to a temporary folder first, because its checksum is known only at its end.
+
+    Args:
+        path: the file.
+        context: the text that its checksum starts from (`sealing.context_of`); empty for the end of `path`.
     """
 
     def __init__(self, path: StoragePath, context: str = "") -> None:
@@ -45,9 +49,9 @@ class AtomicFile:
         if self._path is not None:
             make_folder(self._path.parent)
             self._temp = private_file(temp_name(self._path))
-        # Arrow's own file: with a Python file, each buffer of a batch would be a Python call.
         else:
             self._temp = self._cleanup.enter_context(scratch("upload")) / path.name
+        # A file of Arrow, because a Python file takes a Python call for each buffer of a batch.
         self.file: IO[Any] = pa.OSFile(str(self._temp), "wb")
 
     def __enter__(self) -> Self:
@@ -60,12 +64,13 @@ class AtomicFile:
             self.file.close()
             if error is None:
                 seal(self._temp, self._context)
-                self._appear()
+                self._publish()
         finally:
             self._temp.unlink(missing_ok=True)
             self._cleanup.close()
 
-    def _appear(self) -> None:
+    def _publish(self) -> None:
+        """Give the complete file its name, or store it."""
         if self._path is not None:
             replace(self._temp, self._path)
             return
@@ -97,13 +102,13 @@ class ArrowFileWriter(AtomicFile):
 
 
 class LazyBatch:
-    """A record batch of a file that is read on access, and again after `release`.
+    """A record batch of a file that is read on access, and read again after `release`.
 
     A thousand batches may wait for their jobs at the vendor, and most of them are never read again.
 
     Args:
-        read: reads the given columns.
-        parts: groups of columns that are needed together. The first group is also read for the number of rows.
+        read: returns the record batch with the given columns.
+        parts: groups of columns that are read together. The first group is also read for the number of rows.
     """
 
     def __init__(self, read: Callable[[tuple[str, ...]], pa.RecordBatch], *parts: tuple[str, ...]) -> None:
@@ -122,7 +127,7 @@ class LazyBatch:
         return self._rows or 0
 
     def _part(self, part: tuple[str, ...]) -> pa.RecordBatch:
-        batch = self._held.get(part)  # another thread may release it at any moment
+        batch = self._held.get(part)  # one lookup, because another thread may release the batch at any moment
         if batch is None:
             batch = self._held[part] = self._read(part)
             self._rows = batch.num_rows
@@ -137,7 +142,7 @@ class LazyBatch:
         return self._part(self._part_of[column]).column(column)
 
     def values(self, column: str, without: str = "") -> list[Any]:
-        """Return a column as Python objects, created on first access; without the texts' common suffix `without`."""
+        """Return a column as Python objects, created on first access. The suffix `without` is cut off each text."""
         objects = self._lists.get(column)
         if objects is None:
             objects = self._column(column).to_pylist()
@@ -158,7 +163,7 @@ class LazyBatch:
 
 
 class LazyColumn(Sequence[Any]):
-    """A column of a `LazyBatch` as a Python sequence, without the texts' common suffix."""
+    """A column of a `LazyBatch` as a Python sequence. The suffix `without` is removed from each text."""
 
     def __init__(self, stored: LazyBatch, column: str, without: str = "") -> None:
         self._stored = stored
@@ -205,7 +210,7 @@ class ArrowReader:
         self._reader = self._of(self._columns)
 
     def _of(self, columns: tuple[str, ...] | None) -> pa.RecordBatchFileReader:
-        """Return a reader of some columns, without a thread pool, which costs more than it saves for few columns."""
+        """Return a reader of some columns. It uses no thread pool, which takes longer than it saves for few columns."""
         if columns not in self._readers:
             options = pa.ipc.IpcReadOptions(use_threads=False)
             if columns is not None:
@@ -223,7 +228,7 @@ class ArrowReader:
         return self._reader.schema
 
     def batch(self, number: int, columns: tuple[str, ...] | None = None) -> pa.RecordBatch:
-        """Return a record batch by its number from 0, with the reader's columns or with these.
+        """Return a record batch by its number from 0, with the given columns or the reader's own.
 
         Any thread may call it. A closed file is opened again.
         """
@@ -245,7 +250,7 @@ class ArrowReader:
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the batch with the file's types. A cast without effect is as expensive as any other, so it is avoided."""
+    """Return the batch with the file's types. Without a difference it is not cast, which would take as long."""
     return batch if batch.schema.equals(schema) else batch.cast(schema)
 
 
@@ -261,10 +266,10 @@ def write_parquet(
 
     Args:
         path: the file.
-        batches: its content.
-        schema: its columns.
-        context: the text that its checksum starts from (`sealing.context_of`), if the file gets its final name later.
-        metadata: called after the last batch; returns entries for the file's metadata that the rows decide.
+        batches: the rows.
+        schema: the columns.
+        context: the text that the checksum starts from (`sealing.context_of`), if the file gets its final name later.
+        metadata: called after the last batch; returns entries of the file's metadata that depend on the rows.
     """
     rows, schema = 0, _with_seal(schema)
     repetitive = [

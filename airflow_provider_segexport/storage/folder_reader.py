@@ -17,7 +17,7 @@ from airflow_provider_segexport.storage.history import list_folders
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, read, uncached
 
 MAX_BYTES = 64_000_000
-"""Limit of the contents in memory: a thousand audiences with thirty runs each take 20 MB."""
+"""Maximum bytes of contents in memory. A thousand audiences with thirty runs each take 20 MB."""
 
 
 class FolderReader:

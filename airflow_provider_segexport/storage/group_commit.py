@@ -23,11 +23,12 @@ from airflow_provider_segexport.storage.paths import StoragePath, remove, write
 log = logging.getLogger(__name__)
 
 LINGER_S, LINGER_LINES = 2.0, 60
-"""Results wait for others for so many seconds, or until there are so many lines, if no call waits. A kill loses them:
-their calls count as unanswered. A call writes two or three lines, so an object serves twenty calls or more."""
+"""If no call waits for its lines, they are stored after this many seconds, or when there are this many lines. A kill
+loses lines that are not stored, so their calls count as unanswered. A call writes two or three lines, so an object
+serves twenty calls or more."""
 
 FOLD_AFTER = 24
-"""Objects that are replaced by one folded object, so that a retry reads fewer than fifty."""
+"""Number of objects at which one folded object replaces them, so that a retry reads fewer than fifty."""
 
 
 class GroupCommit:
@@ -35,8 +36,8 @@ class GroupCommit:
 
     Args:
         path: the run folder.
-        parts: the objects that are there. This session's number is the next one.
-        snapshot: returns the last line of each batch, over all sessions, including the lines that were added.
+        parts: the existing objects. This session gets the next number after theirs.
+        snapshot: returns the last line of each batch over all sessions, including lines that are not stored yet.
     """
 
     def __init__(self, path: StoragePath, parts: Parts, snapshot: Callable[[], Sequence[bytes]]) -> None:
@@ -60,15 +61,15 @@ class GroupCommit:
 
     @property
     def added(self) -> int:
-        """The ticket of the last line that was added."""
+        """The ticket of the last added line: the number of lines that were added so far."""
         return self._added
 
     def add(self, lines: Sequence[bytes], *, urgent: bool) -> int:
         """Queue lines; return the ticket with which `wait` waits for them.
 
         Args:
-            lines: with checksums.
-            urgent: a call waits for them.
+            lines: lines with checksums.
+            urgent: whether a call waits for the lines, so that they are stored at once.
 
         Raises:
             OSError: storing earlier lines failed, and no `wait` has raised it. These lines are queued anyway.
@@ -90,7 +91,7 @@ class GroupCommit:
         """Wait until the lines of a ticket are stored.
 
         Args:
-            ticket: None for all lines, and until the first object names them.
+            ticket: from `add`; None to wait for all lines, and until the first object names their objects.
 
         Raises:
             OSError: storing failed. The lines stay queued, and another `wait` tries again.
@@ -106,7 +107,7 @@ class GroupCommit:
                 self._condition.wait()
 
     def _start(self) -> None:
-        """Start the thread, or let it look at the queue; called with the condition held."""
+        """Start the thread, or wake it so that it checks the queue. The caller holds the condition."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name="segexport-journal", daemon=True)
             self._thread.start()
@@ -114,7 +115,7 @@ class GroupCommit:
 
     def _run(self) -> None:
         try:
-            while self._next():
+            while self._store_next():
                 pass
         except BaseException as error:  # noqa: BLE001 - the next `wait` or `add` raises it
             with self._condition:
@@ -122,12 +123,12 @@ class GroupCommit:
                 self._failures, self._thread = self._failures + 1, None
                 self._condition.notify_all()
 
-    def _next(self) -> bool:
-        """Store one object; return False if nothing is left, after which the thread ends."""
+    def _store_next(self) -> bool:
+        """Store one object; return False if nothing is left to store, after which the thread ends."""
         with self._condition:
             while self._group is None and 0 < len(self._lines) < LINGER_LINES and self._urgent <= self._stored:
-                left_s = self._first_at + LINGER_S - time.monotonic()
-                if left_s <= 0 or not self._condition.wait(left_s):
+                remaining_s = self._first_at + LINGER_S - time.monotonic()
+                if remaining_s <= 0 or not self._condition.wait(remaining_s):
                     break
             if self._group is None and self._lines:
                 part = Part(self._session, self._writer, self._number)
@@ -157,6 +158,7 @@ class GroupCommit:
             self._fold()
 
     def _name_stored(self) -> None:
+        """Write the first object of the journal, which names the last stored object of each session."""
         with self._condition:
             content = first_object(dict(self._acknowledged))
         write(self._path / FIRST_OBJECT, content)
@@ -165,11 +167,11 @@ class GroupCommit:
             self._condition.notify_all()
 
     def _fold(self) -> None:
-        """Replace the stored objects by one. An object that cannot be deleted does not count any more."""
+        """Replace the stored objects by one. An object that cannot be deleted is ignored by readers."""
         part = Part(self._session, self._writer, self._folds, is_folded=True)
         with self._condition:
             covers, replaced = dict(self._covers), self._replaceable
-        # Lines that are still queued may be in it, too: they are stored once more, in their own object.
+        # The folded object may hold lines that are still queued. They are stored once more, in their own object.
         write(self._path / part.name, part.content(self._snapshot(), covers))
         self._folds += 1
         self._replaceable = [part.name]

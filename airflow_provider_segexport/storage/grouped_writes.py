@@ -1,9 +1,9 @@
 """Decides when the journal's entries are stored in object storage: at once, or together with others.
 
-Outside of a `grouped` block each write is stored before it returns. In the block, results wait for others, and an
-intent is stored before its call leaves. So that calls do not wait one by one, the intents of the next batches are
-written ahead, in one object. An intent that was written ahead counts as a call that may have left, until it is
-withdrawn.
+Outside of a `grouped` block each write is stored before it returns. In the block, results wait for further results, and
+an intent is stored before its call is sent. The intents of the next batches are written ahead in one object, so that
+calls do not wait one after the other. An intent that was written ahead counts as a call that may have been sent, until
+it is withdrawn.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from airflow_provider_segexport.storage.paths import StoragePath
 log = logging.getLogger(__name__)
 
 AHEAD_BATCHES, AHEAD_ROWS = 20, 20_000
-"""Intents that are written ahead at most: as many batches, and no more rows. After a kill their calls count as
+"""Maximum batches, and maximum rows in them, whose intents are written ahead. After a kill their calls count as
 unanswered, so their rows are sent again or looked up."""
 
 
 @dataclass(slots=True)
 class _Ahead:
-    """An intent that was written ahead. Without a ticket it is being queued now."""
+    """An intent that was written ahead. Its ticket is None until it is queued."""
 
     entry: Entry
     ticket: int | None = None
@@ -62,11 +62,11 @@ class GroupedWrites:
         """Write entries.
 
         Args:
-            lines: of the entries.
-            batches: their batches.
+            lines: the entries' lines.
+            batches: ids of the entries' batches.
 
         Raises:
-            OSError: they, or in a `grouped` block earlier ones, could not be stored.
+            OSError: the entries, or in a `grouped` block earlier entries, could not be stored.
         """
         commit = self._opened()
         with self._lock:
@@ -78,7 +78,7 @@ class GroupedWrites:
             commit.wait(ticket)
 
     def write_intents(self, entries: Sequence[Entry]) -> None:
-        """Write the intents of calls that are made next, unless they were written ahead; write further ones ahead.
+        """Write the intents of the next calls, unless they were written ahead; write further intents ahead.
 
         Raises:
             OSError: earlier entries could not be stored.
@@ -113,7 +113,7 @@ class GroupedWrites:
         """Wait until the intent of a batch is stored; with an empty name, until all entries are.
 
         Raises:
-            OSError: it could not be stored.
+            OSError: the entries could not be stored.
         """
         if self._commit is not None:
             self._commit.wait(self._tickets.get(batch, self._commit.added))
@@ -123,8 +123,8 @@ class GroupedWrites:
         """Store entries together until the block ends. At its end all are stored, and unused intents are withdrawn.
 
         Args:
-            names: the batches that will be sent, in order.
-            rows: of a batch, at most.
+            names: ids of the batches that will be sent, in order.
+            rows: maximum rows of a batch.
 
         Raises:
             OSError: the entries could not be stored.
@@ -148,7 +148,7 @@ class GroupedWrites:
         with self._lock:
             unused, self._ahead = self._ahead, {}
         lines = [encoded(Entry(name, State.SENDING, 0, withdrawn=self._commit.key)) for name in unused]
-        with suppress(OSError):  # of earlier lines, which are stored now
+        with suppress(OSError):  # `add` raises the error of earlier lines, and `wait` stores them again
             self._commit.add(lines, urgent=True)
         self._commit.wait()
 

@@ -53,8 +53,8 @@ class Journal:
         Args:
             path: the run folder.
             clock: returns epoch seconds.
-            lenient: skip lines that are not as they were written, or that another version wrote; to show a run's
-                progress while another process writes the journal.
+            lenient: skip lines that have changed since they were written, or that another version wrote. It is used to
+                show a run's progress while another process writes the journal.
         """
         self._path = path
         self.clock = clock
@@ -96,9 +96,10 @@ class Journal:
             raise DamagedState(str(self._first), "line 1 has changed since it was written")
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Append entries, from any thread; on return they survive the process, and after `sync` a loss of power.
+        """Append entries; any thread may call this.
 
-        In object storage, entries of a `sending` block survive after the block, or after `sync`.
+        After the call, the entries survive the end of the process. After `sync`, they survive a loss of power. In
+        object storage, entries of a `sending` block are stored by `sync`, or at the end of the block.
         """
         if entries:
             with self._writing:
@@ -120,13 +121,14 @@ class Journal:
 
     @contextmanager
     def sending(self, names: Iterable[str], rows: int) -> Iterator[None]:
-        """Write entries together until the block ends, and the intents of the next batches ahead: in object storage.
+        """In object storage, write several entries as one object until the block ends. On a disk this does nothing.
 
-        When the block ends, all entries are stored, and intents that were not used are withdrawn.
+        The intents of the next batches are written ahead. When the block ends, all entries are stored, and intents that
+        were not used are withdrawn.
 
         Args:
-            names: the batches that will be sent, in order.
-            rows: of a batch, at most.
+            names: ids of the batches that will be sent, in order.
+            rows: maximum rows of a batch.
 
         Raises:
             OSError: the entries could not be stored.
@@ -156,10 +158,10 @@ class Journal:
         Any thread may call this before its call is sent. One sync serves all entries that were written before it.
 
         Args:
-            batch: the batch whose intent is needed; empty for all entries.
+            batch: id of the batch whose intent must be stored; empty for all entries.
 
         Raises:
-            OSError: they could not be written.
+            OSError: the entries could not be written.
         """
         if self._objects is not None:
             self._objects.sync(batch)

@@ -12,8 +12,8 @@ from airflow_provider_segexport.model import BatchKind
 from airflow_provider_segexport.storage.sealing import with_checksum
 
 AHEAD_VALID_S = 30.0
-"""Seconds after which an intent that was written ahead is written again before its call leaves, so that the time of an
-unanswered call is known to that precision."""
+"""Seconds after which an intent that was written ahead is written again before its call is sent. The time of an
+unanswered call is therefore known to within this many seconds."""
 
 
 class State(StrEnum):
@@ -26,26 +26,27 @@ class State(StrEnum):
 
 
 ORDER = (State.SENDING, State.SUBMITTED, State.SPLIT, State.SETTLED)
-"""The order in which a batch changes its state."""
+"""The order of a batch's states."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A state of one batch.
 
     Attributes:
-        batch: its id.
-        rows: of the batch.
-        job_id: of the vendor's import job, once submitted.
-        accepted, rejected: rows with a result.
+        batch: id of the batch.
+        rows: number of the batch's rows.
+        job_id: id of the vendor's import job; empty until the batch is submitted.
+        accepted, rejected: numbers of rows with that result.
         retry: indexes of rows that the vendor asks to send again.
-        unattributed: rows whose result is open: counted as rejected but not named, or not confirmed.
-        unattributed_reason: the reason for it.
-        attributed: rows whose rejection was found by reading the audience back.
+        unattributed: number of rows whose result is open, because the vendor only counted rejections or has not
+            confirmed the rows.
+        unattributed_reason: reason of the rejections that the vendor only counted.
+        attributed: number of rows whose rejection was found by reading the audience back.
         resubscribe: indexes of rows that are sent again to add people that an export removed.
-        has_rows: `batch_results/` has a file of the batch.
+        has_rows: whether `batch_results/` has a file of the batch.
         written_at: epoch seconds.
-        ahead: of an intent that was written before its call was due, the session that wrote it. The call may have left.
-        withdrawn: the session whose intent, written ahead, was not used: the call has not left.
+        ahead: session that wrote this intent ahead of its call; empty for any other entry. The call may have been sent.
+        withdrawn: session that withdraws an intent which it wrote ahead. The call was not sent.
     """
 
     batch: str
@@ -76,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def may_leave_until(self) -> float:
-        """When the call of an intent was due at the latest, in epoch seconds."""
+        """The latest time at which the call of an intent may have been sent, epoch seconds."""
         return self.written_at + (AHEAD_VALID_S if self.ahead else 0.0)
 
 
@@ -98,16 +99,16 @@ def decoded(line: bytes) -> Entry:
     """Return the entry in a line.
 
     Raises:
-        msgspec.DecodeError: it holds none.
+        msgspec.DecodeError: the line holds no entry of this version.
     """
     return _DECODER.decode(line)
 
 
 def apply(states: dict[str, Entry], entry: Entry) -> None:
-    """Keep a batch's last entry, with the job that the batch became.
+    """Apply an entry to the last entry of each batch. The batch keeps its job id.
 
-    A state never goes back: a late entry, from a machine whose clock is behind, changes nothing. An intent that is
-    withdrawn was written ahead by the same session, and no other entry of the batch has followed it.
+    A batch never returns to an earlier state in `ORDER`, so a late entry changes nothing. A withdrawal deletes the
+    entry of its batch only if that is the intent which the same session wrote ahead.
     """
     before = states.get(entry.batch)
     if entry.withdrawn:

@@ -40,9 +40,9 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line of an object.
 
     Attributes:
-        object: its name, so that a copy under another name is noticed.
-        entries: lines that follow.
-        covers: of a folded object, the last number of each session that it replaces.
+        object: the object's name, so that a copy under another name is detected.
+        entries: number of lines after the header.
+        covers: by session, the last number that a folded object replaces; empty for any other object.
     """
 
     object: str
@@ -73,7 +73,7 @@ class Part:
 
     @property
     def key(self) -> str:
-        """The session as headers name it."""
+        """The session's number and writer, as object names and headers hold them."""
         return f"{self.session:04d}-{self.writer}" if self.writer else f"{self.session:04d}"
 
     @property
@@ -89,15 +89,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """All objects of a journal that count.
+    """The objects of a journal that readers use.
 
     Attributes:
-        folded, groups: those that hold entries, in the order in which they apply.
+        folded, groups: objects that hold entries, in the order in which their entries apply: the folded ones first.
         covers: by session, the last number that folded objects replace.
         acknowledged: by session, the last number that was stored.
-        has_first: the first object is there.
-        covered: names of objects that a folded object replaces and that are still there.
-        contents: of `folded`, and of `groups` if they were read.
+        has_first: whether the first object exists.
+        covered: names of existing objects that a folded object replaces.
+        contents: contents of `folded`, and of `groups` if they were read.
     """
 
     folded: tuple[Part, ...] = ()
@@ -110,21 +110,21 @@ class Parts:
 
     @property
     def last_session(self) -> int:
-        """The highest session."""
+        """The highest session number; 0 if no session has written."""
         return max((int(key.partition("-")[0]) for key in self.last_numbers()), default=0)
 
     def last_numbers(self) -> dict[str, int]:
-        """Return the last number of each session, of an object or covered."""
+        """Return the last object number of each session, including objects that a folded object replaces."""
         last = dict(self.covers)
         for part in self.groups:
             last[part.key] = max(part.number, last.get(part.key, -1))
         return last
 
     def check(self, path: StoragePath) -> None:
-        """Check that no object is gone.
+        """Check that no object is missing.
 
         Raises:
-            DamagedState: one is.
+            DamagedState: an object is missing.
         """
         if not self.has_first:
             raise DamagedState(str(path / FIRST_OBJECT), "it is gone")
@@ -146,8 +146,8 @@ class Parts:
 def find(path: StoragePath, *, contents: bool, lenient: bool = False) -> Parts:
     """Return the objects of the journal in a run folder.
 
-    The first object is read before the listing: every object that it acknowledges must then be in the listing, or a
-    folded object that replaces it.
+    The first object is read before the folder is listed. So the listing must hold every object that the first object
+    acknowledges, or a folded object that replaces it.
 
     Args:
         path: the run folder.
@@ -187,7 +187,7 @@ def _find(path: StoragePath, *, contents: bool, lenient: bool) -> Parts:
 
 
 def read_all(path: StoragePath, parts: Sequence[Part]) -> dict[Part, bytes]:
-    """Return the contents of objects, which are read side by side."""
+    """Return the contents of objects. Several objects are read at the same time."""
     files = [path / part.name for part in parts]
     if len(files) <= 1:
         return dict(zip(parts, map(read, files), strict=True))
@@ -197,12 +197,12 @@ def read_all(path: StoragePath, parts: Sequence[Part]) -> dict[Part, bytes]:
 
 def _header(path: StoragePath, part: Part, content: bytes, *, lenient: bool) -> Header:
     """Return the header of a folded object."""
-    line, _, rest = content.partition(b"\n")
+    line, _, entries = content.partition(b"\n")
     try:
         header = msgspec.json.decode(line, type=Header) if checksum_matches(line) else None
     except msgspec.DecodeError:
         header = None
-    if header is not None and header.object == part.name and header.entries == rest.count(b"\n"):
+    if header is not None and header.object == part.name and header.entries == entries.count(b"\n"):
         return header
     if lenient:
         return Header(part.name, 0)
@@ -215,7 +215,7 @@ def entry_lines(path: StoragePath, part: Part, content: bytes, *, lenient: bool 
     Args:
         path: the run folder.
         part: the object.
-        content: of the object.
+        content: content of the object.
         lenient: ignore a header that cannot be read.
 
     Raises:
@@ -228,7 +228,7 @@ def entry_lines(path: StoragePath, part: Part, content: bytes, *, lenient: bool 
 
 
 def _acknowledged(path: StoragePath, content: bytes, *, lenient: bool) -> Mapping[str, int]:
-    """Return the last number of each session by the first object; none in one of version 1."""
+    """Return the last number of each session that the first object names; nothing if version 1 wrote it."""
     first, _, line = content.removesuffix(b"\n").partition(b"\n")
     if not content or (first == CREATED and not line):
         return {}

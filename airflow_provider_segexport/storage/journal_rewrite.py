@@ -40,7 +40,7 @@ def rewrite(path: StoragePath, entries: Iterable[Entry]) -> None:
 
 
 def _rewrite_objects(path: StoragePath, lines: list[bytes]) -> None:
-    """Store the lines as a folded object that covers all others, before those are removed."""
+    """Store the lines as one folded object that covers all other objects, and remove those afterwards."""
     parts = {name: part for name in listing(path) if (part := Part.parse(name))}
     for name in parts:
         write(path / f"damaged-{name}", read(path / name))

@@ -29,8 +29,8 @@ from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder,
 
 log = logging.getLogger(__name__)
 
-WATCHER_JOIN_S = 5.0  # the end of a run waits this long for a check that hangs
-MAX_ATTEMPTS = 20  # to acquire a lease that other processes keep acquiring
+WATCHER_JOIN_S = 5.0  # maximum wait of an ending run for a check that hangs
+MAX_ATTEMPTS = 20  # attempts to acquire a lease that other processes acquire again and again
 
 
 class Lease:
@@ -41,8 +41,8 @@ class Lease:
         owner: the task instance. It may acquire its own lease again: in a retry, after a deferral, on another worker.
         clock: returns epoch seconds.
         sleep: waits for seconds.
-        is_task_running: whether another holder still runs; None if unknown, and the lease must expire first.
-        is_holder_gone: whether a holder and its Airflow's id name a task instance of this Airflow that was deleted.
+        is_task_running: returns whether another holder still runs; None if unknown: the lease must then expire first.
+        is_holder_gone: takes a holder and its Airflow's id; returns whether this Airflow has deleted the task instance.
         times: the lease's lifetime.
         monotonic: returns monotonic seconds.
 
@@ -188,9 +188,9 @@ class Lease:
         raise latest.locked_error(left_s)
 
     def _is_abandoned(self, number: int, latest: Holder, seconds: float) -> bool:
-        """Return whether a lease that ends impossibly late (by a wrong clock or a damaged file) is not renewed."""
+        """Wait, and return whether a lease that ends impossibly late (wrong clock, damaged file) is not renewed."""
         message = (
-            "Waiting whether a lease with an impossible end is renewed (path=%s, owner=%s, until=%s, seconds=%.0f)"
+            "Waiting to see if a lease with an impossible end is renewed (path=%s, owner=%s, until=%s, seconds=%.0f)"
         )
         log.warning(message, self._home, latest.owner, files.format_time(latest.until), seconds)
         self._sleep(seconds)
@@ -220,7 +220,7 @@ class Lease:
         names, self._is_exclusive = created.names, created.is_exclusive
         if not created.is_certain:
             if self._monotonic() - self._looked_at > files.WRITE_VISIBILITY_S:
-                self.unclean = True  # another writer may have acquired the number while it seemed free, and send
+                self.unclean = True  # another writer may have acquired the number in the meantime, and may send
                 return False
             self._sleep(files.WRITE_VISIBILITY_S)
             names = listing(self._home)
@@ -232,7 +232,7 @@ class Lease:
         return True
 
     def _left_s(self) -> float:
-        """Return the seconds until the lease expires, by the clock that says sooner."""
+        """Return the seconds until the lease expires, by the clock on which it expires first."""
         held = self._held  # read once, because another thread may find out that the lease is lost
         return min(held.until - self._clock(), self._ends_at - self._monotonic()) if held is not None else 0.0
 

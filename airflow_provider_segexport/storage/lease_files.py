@@ -27,7 +27,7 @@ STOPPED_RETENTION_MS = 7 * 86_400_000
 
 DAY_S = 86_400.0
 MAX_LEASE_AHEAD_S = 2 * DAY_S
-"""Seconds in the future at which a lease can end at most: a run defers for a day, and a clock may be off by a day."""
+"""Maximum seconds from now to the end of a lease: a run defers for a day, and a clock may be off by a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Holder:
         reason: what the holder waits for, if it has deferred.
         token: identifies the process, also among attempts of the same owner.
         airflow: id of the Airflow that will resume a deferred holder; empty if unknown.
-        unclean: the previous holder may have had calls in flight, and this one has not waited for their end.
+        unclean: whether the previous holder may have calls in flight that this holder has not waited for.
     """
 
     owner: str
@@ -103,11 +103,11 @@ class Holder:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the holder has no call in flight, because its process released the lease or deferred."""
+        """Whether no call is in flight, because the holder's process released the lease or deferred."""
         return (not self.until or bool(self.reason)) and not self.unclean
 
     def locked_error(self, retry_after_s: float) -> AudienceLocked:
-        """Return the error of a run that must wait for this holder, for these seconds at least."""
+        """Return the error of a run that must wait for this holder, for `retry_after_s` seconds at least."""
         reason = f" ({self.reason})" if self.reason else ""
         return AudienceLocked(
             f"This audience is being written by {self.owner}{reason}, which holds it until {format_time(self.until)}, "
@@ -133,7 +133,7 @@ def format_time(moment: float) -> str:
 
 
 def superseded_message(successor: str, owner: str) -> str:
-    """Return the message for a process without the lease; no successor if it never held it or released it."""
+    """Return the message for a process without the lease. `successor` is empty if no other process has taken it."""
     if not successor:
         return "The lease of this audience is not held."
     holder_now = "another attempt of this task" if successor == owner else successor
@@ -157,17 +157,17 @@ def number_of(name: str) -> int:
 
 
 def highest(home: StoragePath) -> int:
-    """Return the newest lease's number with one listing; 0 if there is none."""
+    """Return the highest lease number in the folder; 0 if there is none. It takes one listing."""
     return highest_of(listing(home))
 
 
 def highest_of(names: Iterable[str]) -> int:
-    """Return the newest lease's number by the names in the folder; 0 if there is none."""
+    """Return the highest lease number among the names in the folder; 0 if there is none."""
     return max(map(number_of, names), default=0)
 
 
 def newest(home: StoragePath) -> tuple[int, Holder | None]:
-    """Return the highest number and its holder; None if its file cannot be read."""
+    """Return the highest number and its holder. The holder is None if there is none, or its file cannot be read."""
     number = highest(home)
     return number, holder_of(home, number)
 
@@ -191,7 +191,7 @@ def confirm_stop(home: StoragePath, writer_token: str, now: float) -> None:
 
     Args:
         home: folder of the lease.
-        writer_token: of the process (`Lease.writer_token`).
+        writer_token: token of the process (`Lease.writer_token`).
         now: epoch seconds.
     """
     write(home / f"{int(now * 1000):015d}-{writer_token}{STOPPED_SUFFIX}", b"")
@@ -207,8 +207,8 @@ def remove_old_files(home: StoragePath, names: Iterable[str], number: int, now: 
 
     Args:
         home: folder of the lease.
-        names: in it.
-        number: of the newest file.
+        names: the names in the folder.
+        number: number of the newest lease.
         now: epoch seconds.
     """
     old = []

@@ -3,7 +3,7 @@
     <root>/ledgers/<vendor>/<account>/<audience>/<version>-<token>.parquet
     <root>/ledgers/<vendor>/<account>/<audience>/audience_state-<token>.json    its exports; the newest snapshot started
 
-A version appears whole under the next number, or not at all. A writer that finds the number taken lost the race; it
+A version appears complete under the next number, or not at all. A writer that finds the number taken lost the race; it
 re-reads the ledger and retries. The name contains the writer's fencing token (the number of its lease), and versions
 are ordered by token first. So a superseded writer cannot touch its successor's files, on any store, and a version that
 it writes late does not count. Account and audience are the ids that the vendor reports.
@@ -49,7 +49,8 @@ from airflow_provider_segexport.storage.side_by_side import side_by_side
 
 FACTS = b"segexport"
 COMMIT_ID = b"segexport-commit"
-"""Identifies the writer's own version: if the response to a put is lost, the repeated put finds the first one there."""
+"""Metadata key of an id by which a writer recognises its own version, after a put that was repeated because its
+response was lost."""
 
 STORED_VERSIONS = 5
 """Versions that are stored; older ones are removed. An undo needs the version and the one before it."""
@@ -74,17 +75,17 @@ class Ledger:
         """Return the ledger of an audience.
 
         Args:
-            root: of the state.
-            vendor: its name in `VENDORS`.
-            audience: as the vendor describes it.
+            root: the state path.
+            vendor: name of the vendor in `VENDORS`.
+            audience: the audience, as the vendor describes it.
             fence: the lease under which versions are written.
         """
         return cls(root / "ledgers" / vendor / safe_name(audience.account) / safe_name(audience.audience), fence)
 
     def pinned(self) -> Ledger:
-        """Return the ledger as it is now, or as it was pinned before, to read it several times with one listing.
+        """Return the ledger with the names in its folder, so that several reads take one listing.
 
-        Later versions are not seen, so it must not be used to write.
+        It does not see later versions, so it must not be used to write. A pinned ledger is returned unchanged.
         """
         return self if self.names is not None else replace(self, names=tuple(listing(self.path)))
 
@@ -101,7 +102,7 @@ class Ledger:
         return list(self._files().values())
 
     def file(self, version: int) -> StoragePath:
-        """Return the file of a version. If there is none, it is named as this writer would name it."""
+        """Return the file of a version; for a version that does not exist, the path that this writer would give it."""
         return self.path / (self._files().get(version) or self._name(version))
 
     def seal(self) -> None:
@@ -137,7 +138,7 @@ class Ledger:
         """Check that a version's file is as it was written.
 
         Raises:
-            DamagedState: it is not.
+            DamagedState: the file is missing or has changed.
         """
         verify_once(self.file(version))
 
@@ -168,8 +169,8 @@ class Ledger:
 
     def of_export(self, export: str, version: int | None = None) -> dict[str, Any]:
         """Return the facts of one export; empty before its first finished run."""
-        of_export: dict[str, Any] = self.facts(version).get("exports", {}).get(export, {})
-        return of_export
+        facts: dict[str, Any] = self.facts(version).get("exports", {}).get(export, {})
+        return facts
 
     def _metadata(self, path: StoragePath) -> dict[bytes, bytes]:
         """Return the metadata of a version's file after checking the file."""
@@ -187,10 +188,10 @@ class Ledger:
         """Write a version to a temporary file, and publish it under its number if that is free.
 
         Args:
-            version: its number.
-            rows: in the columns of `SCHEMA`.
-            schema: with the commit id as metadata.
-            metadata: returns the facts, after the last row.
+            version: number of the version.
+            rows: the rows, with the columns of `SCHEMA`.
+            schema: `SCHEMA` with the commit id as metadata.
+            metadata: called after the last row; returns the facts.
 
         Returns:
             The names in the ledger's folder afterwards.
@@ -234,7 +235,7 @@ class Ledger:
         """Write the next version after `base`; return its number.
 
         Args:
-            rows: in the columns of `SCHEMA`.
+            rows: the rows, with the columns of `SCHEMA`.
             base: the version that the rows were made from.
             facts: see `facts`. `members` is counted here.
 
@@ -263,7 +264,7 @@ class Ledger:
         return base + 1
 
     def _remove_old(self, version: int, names: Sequence[str]) -> None:
-        """Remove old versions and files that superseded writers left, but no file with a later token."""
+        """Remove old versions, and files of superseded writers. Files with a later token stay."""
         files, old = files_of(names), []
         for name in names:
             number, token = numbers_of(name) or (version, self.fence.number + 1)
@@ -273,7 +274,7 @@ class Ledger:
 
 
 def numbers_of(name: str) -> tuple[int, int] | None:
-    """Return version and token of a ledger's file by its name; None for any other file."""
+    """Return the version and the token in the name of a ledger's file; None for any other file."""
     stem, _, suffix = name.partition(".")
     version, _, token = stem.partition("-")
     if not (suffix in {"parquet", "seal"} and version.isdecimal() and (token or "0").isdecimal()):
@@ -284,8 +285,8 @@ def numbers_of(name: str) -> tuple[int, int] | None:
 def files_of(names: Iterable[str]) -> dict[int, str]:
     """Return the file of each version, by the names in a ledger's folder. Version 0 is an empty ledger that was sealed.
 
-    Versions beyond the newest version of the newest token, and other files of the same version, are of superseded
-    writers and do not count.
+    Superseded writers may have left versions above the newest version of the newest token, and further files of the
+    same version. Both are ignored.
     """
     candidates = [(*numbers[::-1], name) for name in names if (numbers := numbers_of(name))]
     files: dict[int, str] = {}

@@ -19,6 +19,7 @@ SHARER_BITS = "sharer_bits"
 also holds them, may be lost."""
 
 MAX_VERSION_DIGITS = 8
+"""Digits of a version's number in a file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class LedgerCommit:
 
     Attributes:
         as_of: the segment's snapshot, ISO 8601.
-        run: its name.
-        profiles: rows of the segment.
-        finished: every row has a result, so the audience is at the snapshot `as_of` from here on.
+        run: name of the run.
+        profiles: number of rows of the segment.
+        finished: whether every row has a result, so that the audience is now at the snapshot `as_of`.
         started_at, ended_at: epoch seconds.
         export_name: the export's name.
         segment_part: which of several mapped segments it was; empty if the task is not mapped.
@@ -73,11 +74,11 @@ class LedgerCommit:
         """Return the commit of a run that carried out a plan.
 
         Args:
-            facts: of the plan.
+            facts: facts of the plan.
             run: the run that the version is attributed to; empty for none.
             ended_at: epoch seconds.
-            profiles: rows of the segment.
-            finished: every batch has a result. Otherwise calls in flight count as sent.
+            profiles: number of rows of the segment.
+            finished: whether every batch has a result. If not, calls in flight count as sent.
             keep_left: keep people who have left on their own in the ledger.
         """
         return cls(
@@ -105,20 +106,20 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: before[name] for name in ("as_of", "run") if name in before}
     if origin.finished:
         facts |= {"as_of": origin.as_of, "run": origin.run}
-        of_export = dict(origin.restores)
+        own_facts = dict(origin.restores)
         if not origin.reverted_version:
             rows: dict[str, int] = dict(exports.get(origin.export_name, {}).get("profiles", {}))
             rows.pop(origin.segment_part, None)
             newest = dict([*rows.items(), (origin.segment_part, origin.profiles)][-MAX_SEGMENT_PARTS:])
-            of_export = {
+            own_facts = {
                 "as_of": origin.as_of,
                 "run": origin.run,
                 "mapping_fingerprint": origin.mapping_fingerprint,
                 "profiles": newest,
             }
         exports.pop(origin.export_name, None)
-        if of_export:
-            exports[origin.export_name] = of_export
+        if own_facts:
+            exports[origin.export_name] = own_facts
     facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name}
     facts[SHARER_BITS] = _sharer_bits(origin, before.get(SHARER_BITS, {}))
     if origin.reverted_version:
@@ -127,7 +128,7 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sharer_bits(origin: LedgerCommit, before: Mapping[str, int]) -> dict[str, int]:
-    """Return the bit of each export in `sharers_mask`. A superseded run takes no bit that another has."""
+    """Return the bit of each export in `sharers_mask`. A superseded run does not take over another export's bit."""
     if not origin.run and origin.sharer_bit in before.values():
         return dict(before)
     others = {name: bit for name, bit in before.items() if bit != origin.sharer_bit}

@@ -48,15 +48,13 @@ SCHEMA = pa.schema(
   - `removed`: an export has removed the person.
   - `removing`: a run sent a removal or a new addition and got no response. The person may be in the audience;
     if not, the export removed them.
-  - `left`: the person is not in the audience, and no export removed them. An import must not
-    bring them back.
+  - `left`: the person is not in the audience, and no export removed them. An import must not bring them back.
   - `not_added`: nothing was ever delivered.
 - `row_hash`: of the content that was delivered last; null if it is unknown.
 - `as_of`, `run`: of the last delivery or removal.
 - `added_at`: when a response first said that the person is a member; null if none has.
 - `rejected_hash`, `reason`: of the content that was rejected last; `reason` is also an opt-out that a verification has
-  found. The content was rejected `attempts` times, first at
-  `first_rejected_at` and last at `last_rejected_at`.
+  found. The content was rejected `attempts` times, first at `first_rejected_at` and last at `last_rejected_at`.
 - `sharers_mask`: the exports with a claim on the person, one bit each in the order of `AudienceState.sharers`.
 - `sent_by`: position among the sharers of the export that delivered `row_hash`. `hashes`: by position, what the other
   exports delivered last.
@@ -70,17 +68,18 @@ MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED = "member", "removed", "removing", "l
 MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
 """States of people that may be in the audience, as a list in SQL."""
 ATTEMPTS_DAYS = 14
-"""Days after the first rejection of a row, after which its attempts are counted from 1 again."""
+"""Days after the first rejection of a row from which its attempts are counted from 1 again."""
 
 MARK = "(md5_number(concat_ws('|', state, row_hash::varchar, as_of::varchar, run)) >> 64)::ubigint"
-"""SQL of a hash of a ledger's row that changes when a run changes the row."""
+"""SQL of a hash of a ledger's row, which changes when a run changes the row."""
 
 
 class MemberCount:
-    """A version's rows, which counts the members among them while they are read.
+    """Yields the rows of a version, and counts the members among them.
 
-    It counts in the texts of all states, one after the other. No state contains another one, nor do two neighbours.
-    `value_counts` would import `pyarrow.compute` (`storage.arrow`).
+    It counts the names of states in the concatenated texts of the column `state`. The result is exact, because no name
+    of a state occurs within another name or across two names. `value_counts` would import `pyarrow.compute`
+    (`storage.arrow`).
     """
 
     def __init__(self, rows: Iterable[pa.RecordBatch]) -> None:
@@ -96,6 +95,6 @@ class MemberCount:
 
 
 def metadata_of(file: pq.ParquetFile) -> dict[bytes, bytes]:
-    """Return the metadata of a version's file: its schema's, and what was added after its last row."""
+    """Return the metadata of a version's file: that of its schema, and the entries added after the last row."""
     added = {name: value for name, value in (file.metadata.metadata or {}).items() if name != b"ARROW:schema"}
     return {**(file.schema_arrow.metadata or {}), **added}

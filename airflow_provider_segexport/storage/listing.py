@@ -21,7 +21,7 @@ from airflow_provider_segexport.storage.paths import (
 )
 
 MAX_DEPTH = 100
-"""Depth of nested folders at most. Partitions use about ten; the limit ends loops that links do not explain."""
+"""Maximum depth of nested folders. Partitions use about ten. The limit ends loops that are not detected as links."""
 
 MAX_CONCURRENT_REQUESTS = 8
 """Concurrent requests to a store. Each needs one round trip and transfers a few bytes."""
@@ -52,7 +52,7 @@ class Entry:
 
 
 def display_path(path: StoragePath) -> str:
-    """Return the path for logs, errors and reports: always UTF-8, whatever the bytes of the name."""
+    """Return the path for logs, errors and reports. Bytes of the name that are not UTF-8 are escaped."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
@@ -77,7 +77,7 @@ def list_entries(folder: Entry) -> list[Entry]:
     """Return the entries of a folder, sorted by name."""
     path = as_local_path(folder.path)
     if path is not None:
-        return _scanned(path, folder.parts)
+        return _entries_on_disk(path, folder.parts)
     stored: Any = uncached(folder.path)
     with translate_storage_errors(folder.path):
         infos = stored.fs.ls(stored.path, detail=True)
@@ -95,8 +95,8 @@ def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
 
     Args:
         folder: the folder to begin with. The parts of the entries continue its own.
-        enter: whether a folder of this name is walked. On a disk, any other folder is yielded itself. A store lists all
-            keys below a prefix at once, so there the files below the folder are yielded.
+        enter: takes a folder's name; returns whether the folder is walked. On a disk, any other folder is yielded as an
+            entry. A store lists all keys below a prefix at once, so there the files below such a folder are yielded.
 
     Raises:
         InvalidSegment: folders are nested deeper than `MAX_DEPTH`.
@@ -104,22 +104,22 @@ def walk(folder: Entry, enter: Callable[[str], bool]) -> Iterator[Entry]:
     if as_local_path(folder.path) is None:
         yield from sorted(_keys(folder), key=lambda entry: entry.parts)
         return
-    seen = {folder.identity}
-    waiting = [iter(list_entries(folder))]
-    while waiting:
-        entry = next(waiting[-1], None)
+    entered = {folder.identity}
+    open_folders = [iter(list_entries(folder))]
+    while open_folders:
+        entry = next(open_folders[-1], None)
         if entry is None:
-            waiting.pop()
+            open_folders.pop()
             continue
         if entry.kind != "folder" or not enter(entry.name):
             yield entry
-        elif entry.identity not in seen:
-            seen.add(entry.identity)
-            _bounded(folder, len(waiting))
-            waiting.append(iter(list_entries(entry)))
+        elif entry.identity not in entered:
+            entered.add(entry.identity)
+            _check_depth(folder, len(open_folders))
+            open_folders.append(iter(list_entries(entry)))
 
 
-def _bounded(folder: Entry, depth: int) -> None:
+def _check_depth(folder: Entry, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidSegment(
             f"{display_path(folder.path)} has more than {MAX_DEPTH} folders inside each other. To fix: name a folder "
@@ -127,7 +127,7 @@ def _bounded(folder: Entry, depth: int) -> None:
         )
 
 
-def _scanned(path: pathlib.Path, parts: tuple[str, ...]) -> list[Entry]:
+def _entries_on_disk(path: pathlib.Path, parts: tuple[str, ...]) -> list[Entry]:
     entries = []
     with os.scandir(path) as scan:
         for item in scan:
@@ -166,16 +166,16 @@ def _keys(folder: Entry) -> Iterator[Entry]:
         if not below or below == path or below.endswith("/"):
             continue  # an empty object that represents a folder
         parts = below.split("/")
-        _bounded(folder, len(parts))
+        _check_depth(folder, len(parts))
         yield _in_store(folder.path / below, stored.fs, (*folder.parts, *parts), info)
 
 
 def first_bytes(entries: Sequence[Entry], length: int) -> list[bytes]:
     """Return the first bytes of each file."""
-    return map_concurrently(lambda entry: _head(entry.path, length), entries)
+    return map_concurrently(lambda entry: _first_bytes(entry.path, length), entries)
 
 
-def _head(path: StoragePath, length: int) -> bytes:
+def _first_bytes(path: StoragePath, length: int) -> bytes:
     local = as_local_path(path)
     if local is not None:
         with open_file(local) as file:

@@ -28,7 +28,7 @@ class _LocalFile(io.FileIO):
 
 
 class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
-    """Opens files by the numbers that `add` gave them."""
+    """Opens files by the numbers that `add` has returned for them."""
 
     protocol = PROTOCOL
     cachable = False
@@ -40,7 +40,7 @@ class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         self._failure: OSError | None = None
 
     def take_failure(self) -> OSError | None:
-        """Return the error with which the last file could not be opened, once. DuckDB raises an error of its own."""
+        """Return the error of the last file that could not be opened, and forget it. DuckDB raises another error."""
         failure, self._failure = self._failure, None
         return failure
 
@@ -69,7 +69,7 @@ class LiteralNames(AbstractFileSystem):  # type: ignore[misc] # fsspec has no ty
         return [path]
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Return True: opening the file shows whether it exists."""
+        """Return True, because opening the file shows whether it exists."""
         return bool(path)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:

@@ -36,13 +36,14 @@ class _Copies:
     """The copies of one run.
 
     Attributes:
-        prefixes: paths of the folders, each with a slash at its end.
-        folder: holds the copies.
-        files: the copy of each file, by its path.
-        names: by folder, the names that were there when the folder was listed, and those written since.
+        prefixes: paths of the folders whose files are copied, each with a slash at its end.
+        folder: local folder with the copies.
+        files: the copy of each file, by the file's path.
+        names: by folder, the names in its listing, and those written since.
         lock: held while a file is copied.
-        pool: stores the files of an `uploads` block; None outside of one.
-        uploads: of that block, by the file's path.
+        numbers: yields the numbers that make the names of copies unique.
+        pool: threads that store the files of an `uploads` block; None outside of such a block.
+        uploads: the uploads of that block, by the file's path.
     """
 
     prefixes: tuple[str, ...]
@@ -67,8 +68,8 @@ def kept_copies(*folders: StoragePath, new: StoragePath | None = None) -> Iterat
     """Keep a copy of each file below these folders that is written, or read by this module, until the block ends.
 
     Args:
-        folders: in object storage; others are left out.
-        new: one of these folders that this process creates: nothing else writes in it. None if all existed before.
+        folders: folders in object storage; folders on a disk are ignored.
+        new: the one of these folders that this process creates, so that it is empty now; None if all existed before.
     """
     remote = tuple(f"{folder}".rstrip("/") + "/" for folder in folders if as_local_path(folder) is None)
     if not remote:
@@ -91,7 +92,7 @@ def _copies_of(path: StoragePath) -> _Copies | None:
 
 
 def readable(path: StoragePath) -> StoragePath:
-    """Return the path from which to read a file: of its local copy, which is made if needed, or its own.
+    """Return the path from which to read a file: its local copy, which is made if needed, or the file itself.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -112,7 +113,7 @@ def readable(path: StoragePath) -> StoragePath:
 
 
 def prefetch(path: StoragePath) -> None:
-    """Make the copy of a file, if copies are kept, before it is read. An error is left to the reader."""
+    """Make the copy of a file before it is read, if copies are kept. An error is ignored; the reader meets it again."""
     with suppress(OSError):
         readable(path)
 
@@ -127,7 +128,7 @@ def uploads(folder: StoragePath) -> Iterator[None]:
     """Store the files that are written in this block side by side. When the block ends, all of them are stored.
 
     Args:
-        folder: of a run. Without copies of its files, each is stored when it is written.
+        folder: the run folder. If no copies of its files are kept, each file is stored when it is written.
 
     Raises:
         OSError: a file could not be stored.
@@ -148,14 +149,14 @@ def uploads(folder: StoragePath) -> Iterator[None]:
 
 
 def store(path: StoragePath, written: pathlib.Path) -> None:
-    """Store a file in object storage, in an `uploads` block at its end at the latest, and keep a copy.
+    """Store a file in object storage, and keep a copy. In an `uploads` block it is stored in the background.
 
     Args:
         path: the file.
-        written: temporary file with its content; it becomes the copy.
+        written: temporary file with the content; it becomes the copy.
 
     Raises:
-        OSError: it could not be stored.
+        OSError: the file could not be stored.
     """
     copies = _copies_of(path)
     if copies is None or copies.pool is None:

@@ -25,16 +25,16 @@ from airflow_provider_segexport.storage.ledger_schema import (
 from airflow_provider_segexport.storage.per_export import NO_HASHES, NOT_REJECTED, NOT_REJECTED_BY, PerExport
 
 PERSON_REJECTED = OPTED_OUT | {Reason.DELETED, Reason.PENDING_CONFIRMATION, Reason.INVALID_EMAIL}
-"""Reasons for which a vendor rejects a person, not a value: that person is not in the audience as one who gets mail."""
+"""Reasons with which a vendor rejects a person and not a value: the person is not a mailable member."""
 
 RESULT_UNKNOWN = frozenset({Reason.NO_RESULT, Reason.JOB_FAILED})
-"""Reasons that leave open if the vendor has accepted a row: its person may be in the audience."""
+"""Reasons that leave open whether the vendor has accepted a row, so its person may be in the audience."""
 
 UNCONFIRMED = f"(l.state = '{MEMBER}' and l.added_at is null)"
-"""SQL condition: an earlier run sent the person, and no response has said with which result."""
+"""SQL condition: an earlier run sent the person, and no response has reported the result."""
 
 REMOVED_BY_EXPORT = f"(l.state = '{REMOVING}' and n.reason not in ('{Reason.UNSUBSCRIBED}', '{Reason.SUPPRESSED}'))"
-"""SQL condition: a person who is gone was removed by the run that had sent the removal without getting a response."""
+"""SQL condition: a person who is not in the audience was removed by a call that got no response."""
 
 MAYBE_STATE = f"if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBER}')"
 """SQL of the state of a person who was sent without a known result."""
@@ -49,7 +49,7 @@ MAX_COUNTED_ATTEMPTS = 255
 """Rejections of the same content that are counted at most: the column `attempts` has one byte."""
 
 CHANGES = ("delivered_rows", "rejected_rows", "removed_now", "already_gone", "planned_sharers", "planned_bars")
-"""The tables of which each holds a kind of change, or none."""
+"""The tables of changes, one for each kind. A table may be empty."""
 
 
 def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool) -> str:
@@ -102,23 +102,26 @@ def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
     as_of, run = _run_sql(origin)
     now, started = _time_sql(origin.ended_at), _time_sql(origin.started_at)
     last, oldest = own.last, f"{now} - interval {ATTEMPTS_DAYS} days"
-    same = f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {oldest})"
+    same_content = f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {oldest})"
     counted = f"{last['attempts']}::integer + ({last['last_rejected_at']} < {started})::integer"
-    attempts = f"if({same}, least({counted}, {MAX_COUNTED_ATTEMPTS}), 1)::utinyint"
-    maybe = f"(n.reason in ({listed(RESULT_UNKNOWN)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"
+    attempts = f"if({same_content}, least({counted}, {MAX_COUNTED_ATTEMPTS}), 1)::utinyint"
+    may_be_accepted = f"(n.reason in ({listed(RESULT_UNKNOWN)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"
     by_this_run = f"(l.run = {run} and l.as_of = {as_of})"
     # Never added: only this run has sent them, or no response ever confirmed it and the vendor rejects the person.
     person_rejected = f"(l.added_at is null and n.reason in ({listed(PERSON_REJECTED)}))"
     first_sent_now = f"({by_this_run} and (l.added_at is null or l.added_at > {started}))"
-    never = f"(l.state = '{MEMBER}' and ({first_sent_now} or {person_rejected}))"
-    state = f"""case when {maybe} then {MAYBE_STATE} when {never} then '{NOT_ADDED}'
+    never_added = f"(l.state = '{MEMBER}' and ({first_sent_now} or {person_rejected}))"
+    state = f"""case when {may_be_accepted} then {MAYBE_STATE} when {never_added} then '{NOT_ADDED}'
         when l.state = '{REMOVING}' then '{REMOVED}' else coalesce(l.state, '{NOT_ADDED}') end"""
-    stays = f"({maybe} or (l.state = '{MEMBER}' and not {never}))"
-    return f"""select n.email, if({maybe} or {by_this_run} or l.state is distinct from '{MEMBER}', null, l.row_hash),
-            l.contact_id, coalesce(l.as_of, if({maybe}, {as_of}, null)), coalesce(l.run, if({maybe}, {run}, null)),
-            {state}, if({never}, null, l.added_at), n.row_hash, n.reason, {attempts},
-            if({same}, {last["first_rejected_at"]}, {now}), {now}, if({stays}, {own.sharers_mask}, 0::ubigint),
-            if({maybe}, {own.slot}, l.sent_by), if(l.state = '{MEMBER}', l.hashes, null), {own.rejected_by},
+    is_claimed = f"({may_be_accepted} or (l.state = '{MEMBER}' and not {never_added}))"
+    is_unknown = f"({may_be_accepted} or {by_this_run} or l.state is distinct from '{MEMBER}')"
+    return f"""select n.email, if({is_unknown}, null, l.row_hash), l.contact_id,
+            coalesce(l.as_of, if({may_be_accepted}, {as_of}, null)),
+            coalesce(l.run, if({may_be_accepted}, {run}, null)),
+            {state}, if({never_added}, null, l.added_at), n.row_hash, n.reason, {attempts},
+            if({same_content}, {last["first_rejected_at"]}, {now}), {now},
+            if({is_claimed}, {own.sharers_mask}, 0::ubigint),
+            if({may_be_accepted}, {own.slot}, l.sent_by), if(l.state = '{MEMBER}', l.hashes, null), {own.rejected_by},
             {BARRED_AND_EXISTED}
         from rejected_rows n {WITH_PREVIOUS}"""
 
@@ -133,19 +136,22 @@ def _unchanged_rows(slot: str, *, shared: bool) -> str:
 
 
 def _gone_rows(origin: LedgerCommit) -> str:
-    """Return SQL of the rows of people who were removed or found to be gone."""
+    """Return SQL of the rows of people who were removed, or who were not in the audience any more."""
     as_of, run = _run_sql(origin)
-    rest = f"l.added_at, {NOT_REJECTED}, 0::ubigint, null::utinyint, {NO_HASHES}, {NOT_REJECTED_BY}, l.barred, false"
-    left = f"(l.added_at is not null and {str(origin.keep_left).lower()})"
+    other_columns = (
+        f"l.added_at, {NOT_REJECTED}, 0::ubigint, null::utinyint, {NO_HASHES}, {NOT_REJECTED_BY}, l.barred, false"
+    )
+    left_on_their_own = f"(l.added_at is not null and {str(origin.keep_left).lower()})"
     return f"""select n.email, null, l.contact_id, {as_of}, {run},
-            if(n.row_hash is null, '{REMOVING}', '{REMOVED}'), {rest}
+            if(n.row_hash is null, '{REMOVING}', '{REMOVED}'), {other_columns}
         from removed_now n left join previous_touched l on l.email = n.email
         union all
         select l.email, null, l.contact_id, {as_of}, {run},
-            case when {REMOVED_BY_EXPORT} then '{REMOVED}' when {left} then '{LEFT}' else '{NOT_ADDED}' end, {rest}
+            case when {REMOVED_BY_EXPORT} then '{REMOVED}' when {left_on_their_own} then '{LEFT}'
+                else '{NOT_ADDED}' end, {other_columns}
         from already_gone n join previous_touched l on l.email = n.email
         left join planned_bars b on b.email = n.email
-        where {REMOVED_BY_EXPORT} or {left} or coalesce(b.barred, l.barred, 0) <> 0"""
+        where {REMOVED_BY_EXPORT} or {left_on_their_own} or coalesce(b.barred, l.barred, 0) <> 0"""
 
 
 def _with_bars(sql: str, *, first: bool) -> str:

@@ -1,7 +1,7 @@
-"""Requests to object storage: one for each operation.
+"""Operations on object storage that take one request each.
 
-A path-like asks for an object's length before it reads the object, and for its existence before it deletes it. Each of
-these requests takes tens of milliseconds.
+The methods of a path-like also request an object's length before they read it, and its existence before they delete it.
+Each request takes tens of milliseconds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def translate_storage_errors(path: object) -> Iterator[None]:
 
 
 def store_of(path: Any) -> tuple[Any, str] | None:
-    """Return fsspec's file system and its name of a path in object storage; None for a path without either."""
+    """Return the file system of fsspec that a path belongs to, and the path's name in it; None for any other path."""
     store, name = getattr(path, "fs", None), getattr(path, "path", None)
     return (store, name) if store is not None and isinstance(name, str) else None
 
@@ -64,7 +64,7 @@ def get(store: Any, name: str) -> bytes:
 
     Args:
         store: fsspec's file system.
-        name: of the object in it.
+        name: name of the object in the file system.
     """
     try:
         # s3fs asks for the length first if it may read parts at the same time (its source, 2026.9).
@@ -79,14 +79,14 @@ def download(store: Any, name: str, to: pathlib.Path) -> None:
 
     Args:
         store: fsspec's file system.
-        name: of the object in it.
+        name: name of the object in the file system.
         to: the local file, which is replaced.
     """
     store.get_file(name, str(to))
 
 
 ETAGS = ("ETag", "etag")
-"""Where a listing has an object's ETag: s3fs; gcsfs and adlfs (their sources, 2026.9)."""
+"""Keys of an object's ETag in a listing of s3fs, and of gcsfs and adlfs (their sources, 2026.9)."""
 
 
 def names_in(store: Any, folder: str) -> list[str]:
@@ -99,14 +99,14 @@ def tags_in(store: Any, folder: str) -> dict[str, str]:
 
     Args:
         store: fsspec's file system.
-        folder: its name there.
+        folder: name of the folder in the file system.
 
     Returns:
-        ETags by name; an empty one for a folder, and where the store has none.
+        ETags by name; an empty text for a folder, and if the store has no ETags.
 
     Raises:
-        FileNotFoundError: nothing is in it.
-        NotADirectoryError: it is a file.
+        FileNotFoundError: the folder holds nothing.
+        NotADirectoryError: the name is that of a file.
     """
     folder = folder.rstrip("/")
     entries = store.ls(folder, detail=True)
@@ -115,7 +115,7 @@ def tags_in(store: Any, folder: str) -> dict[str, str]:
     return {
         name.rpartition("/")[2]: next((str(entry[tag]) for tag in ETAGS if entry.get(tag)), "")
         for entry in entries
-        if (name := str(entry["name"]).rstrip("/")) != folder  # an object may stand for the folder itself
+        if (name := str(entry["name"]).rstrip("/")) != folder  # an empty object may represent the folder itself
     }
 
 
@@ -131,7 +131,7 @@ def delete(store: Any, names: Sequence[str]) -> None:
 
     Args:
         store: fsspec's file system.
-        names: of the objects in it.
+        names: names of the objects in the file system.
     """
     if names:
         store.rm(list(names))

@@ -1,4 +1,4 @@
-"""Opens files to read them again. To open a pipe blocks until a writer opens it, and a device may never end."""
+"""Opens regular files. Opening a pipe would block until a writer opens it, and reading a device may never end."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import IO, Any
 
 
 def check_regular(path: Any) -> None:
-    """Check that a local path is no pipe, device or socket; nothing if it is in object storage or does not exist.
+    """Check that a local path is not a pipe, device or socket.
 
-    A folder passes: the error of opening it is more precise.
+    A path in object storage, a missing file and a folder pass. The error of opening a folder is more precise.
 
     Raises:
-        OSError: it is one (ENXIO), or it cannot be looked up.
+        OSError: the path is one of these (ENXIO), or it cannot be looked up.
     """
     if not isinstance(path, pathlib.Path):
         return
@@ -34,7 +34,7 @@ def open_file(path: Any) -> IO[bytes]:
         path: a `StoragePath`.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file (ENXIO).
+        OSError: the file cannot be opened, or is not a regular file (ENXIO).
     """
     check_regular(path)
     file: IO[bytes] = path.open("rb")

@@ -16,11 +16,11 @@ BATCH_ROWS = 65_536
 
 
 def read_table(file: IO[bytes], columns: Sequence[str] | None = None) -> pa.Table:
-    """Return a whole file.
+    """Return all rows of a file as one table.
 
     Args:
         file: open for reading.
-        columns: to read, in this order; None for all.
+        columns: names of the columns to read, in this order; None for all.
 
     Raises:
         KeyError: the file has no such column.
@@ -36,12 +36,12 @@ def read_table(file: IO[bytes], columns: Sequence[str] | None = None) -> pa.Tabl
 def batches(
     parquet: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None, group: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an opened file; nothing if it has no row group, at which PyArrow up to 19 fails.
+    """Yield the rows of an opened file; nothing if it has no row group, which PyArrow up to 19 cannot read.
 
     Args:
         parquet: the file.
-        rows: of a batch, at most.
-        columns: to read; None for all.
+        rows: maximum rows of a batch.
+        columns: names of the columns to read; None for all.
         group: the row group to read; None for all.
     """
     if parquet.num_row_groups:
@@ -58,12 +58,12 @@ def column_parts(file: IO[bytes], column: str) -> Iterator[pa.Array]:
 
 
 def matching_rows(file: IO[bytes], column: str, value: str) -> pa.Table:
-    """Return the rows with a value. Row groups whose smallest and largest value exclude it are not read.
+    """Return the rows that have a value in a column. Row groups whose minimum and maximum exclude it are not read.
 
     Args:
         file: open for reading.
-        column: of texts.
-        value: to look for.
+        column: name of a text column.
+        value: the value to look for.
     """
     parquet = pq.ParquetFile(file, pre_buffer=False)
     paths = [parquet.metadata.schema.column(number).path for number in range(parquet.metadata.num_columns)]

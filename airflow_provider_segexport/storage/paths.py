@@ -62,7 +62,11 @@ PathResolver = Callable[[str], StoragePath]
 
 
 def local_path(text: str) -> StoragePath:
-    """Return a local path, also for a `file` URL. Raises InvalidArgument if that names another machine or no path."""
+    """Return the local path that a text or a `file` URL names.
+
+    Raises:
+        InvalidArgument: the URL names another machine, or no path.
+    """
     return as_storage_path(pathlib.Path(local_text(text) or text))
 
 
@@ -79,13 +83,13 @@ def as_local_path(path: StoragePath) -> pathlib.Path | None:
 
 
 def temp_name(path: pathlib.Path) -> pathlib.Path:
-    """Return a unique name for a temporary file beside it. Machines that share a disk may also share process ids."""
+    """Return a unique name for a temporary file beside a file. It is random, because machines may share a disk."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.half")
 
 
 TEMP_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.half")
 STALE_TEMP_FILE_S = 6 * 3600.0
-"""Seconds after its last write from which a temporary file counts as left behind by a killed process."""
+"""Seconds after the last write of a temporary file from which it counts as left by a killed process."""
 
 
 def temp_files(path: StoragePath) -> list[StoragePath]:
@@ -116,7 +120,8 @@ def exists(path: StoragePath) -> bool:
 def uncached(path: StoragePath) -> StoragePath:
     """Return the path after clearing fsspec's cached listings of it, because other machines write there, too.
 
-    Airflow's path opens files through one file system, and lists through that of the path which it wraps.
+    Airflow's path opens files through its own file system, and lists folders through that of the path that it wraps.
+    The listings of both are cleared.
     """
     for layer in (path, getattr(path, "__wrapped__", None)):
         store: Any = getattr(layer, "fs", None)
@@ -136,12 +141,12 @@ def write(path: StoragePath, content: bytes) -> None:
 
 
 def write_local(local: pathlib.Path, content: bytes, give_name: Callable[[pathlib.Path, pathlib.Path], None]) -> None:
-    """Write a local file whole under a temporary name, then give it its own name.
+    """Write a local file under a temporary name, then give it its own name.
 
     Args:
         local: the file.
-        content: of the file.
-        give_name: `publish`, which refuses a name that is taken, or `replace`.
+        content: the file's content.
+        give_name: `durable.publish`, which refuses a name that is taken, or `durable.replace`.
     """
     make_folder(local.parent)
     temp = temp_name(local)
@@ -187,11 +192,11 @@ def read_if_exists(path: StoragePath) -> bytes | None:
 
 
 def remove(folder: StoragePath, names: Iterable[str]) -> None:
-    """Delete the files of a folder that exist, also if another process deletes some of them in the meantime.
+    """Delete files of a folder. Files that do not exist, or that another process deletes, are ignored.
 
     Args:
-        folder: of the files.
-        names: their names in it.
+        folder: the folder.
+        names: the files' names in it.
     """
     files: list[Any] = [folder / name for name in names]
     stored = object_store.store_of(folder) if as_local_path(folder) is None else None
@@ -219,7 +224,7 @@ def listing(path: StoragePath) -> list[str]:
     """Return the unsorted names in a folder, with one request to a store; none if the folder does not exist.
 
     Raises:
-        NotADirectoryError: it is a file.
+        NotADirectoryError: the path is that of a file.
     """
     local = as_local_path(path)
     stored = object_store.store_of(uncached(path)) if local is None else None

@@ -30,12 +30,12 @@ class PerExport:
 
     Attributes:
         slot: the export's position among the sharers, from 0.
-        sharers_mask: the claims on a person after it has delivered.
-        hashes: what the other exports have delivered, after it has delivered.
-        last: its own last rejection, by the columns of `LAST`.
-        delivered: the last rejection (as `NOT_REJECTED`) after it has delivered.
-        delivered_by: `rejected_by`, `rejections` after it has delivered.
-        rejected_by: `rejected_by`, `rejections` after its row was rejected.
+        sharers_mask: the claims on a person after the export has delivered a row.
+        hashes: the column `hashes` after the export has delivered a row.
+        last: the export's own last rejection, by the columns of `LAST`.
+        delivered: the columns of `NOT_REJECTED` after the export has delivered a row.
+        delivered_by: the columns `rejected_by` and `rejections` after the export has delivered a row.
+        rejected_by: the columns `rejected_by` and `rejections` after the export's row was rejected.
     """
 
     slot: str

@@ -20,7 +20,7 @@ CONVERT_CHUNK_ROWS = 20_000
 """Distinct numbers that are in Python at a time."""
 
 MAX_COUNTRY_CHARS = 64
-"""No country has a longer name, so a longer text is cut off, and names no country."""
+"""No country has a longer name. A longer text is cut off, and the rest matches no country."""
 
 _MAX_PHONE_BYTES = 4 * phone_number.MAX_CHARS
 
@@ -36,7 +36,7 @@ def create_phone_numbers(engine: Engine, rows: str, phone: str, country: str | N
         default_region: ISO 3166-1 alpha-2 code for rows without a country; empty for none.
 
     Returns:
-        The number of rows whose number was converted, and in which more than separators changed.
+        The number of rows whose phone number was converted by more than removing separators.
     """
     engine.run(f"create or replace table {PHONE_NUMBERS} (key uhugeint, number bigint)")
     distinct = f"""select phone, country, count(*) as rows
@@ -80,7 +80,7 @@ def with_numbers(rows: str, phone: str, country: str | None) -> str:
 
 
 def _candidate(phone: str) -> str:
-    """Return SQL that is true if Python is to convert the number. `case` runs the slow test on few rows only."""
+    """Return SQL of whether Python is to convert the number. `case` limits the slow test to few rows."""
     return f"""case when {phone} is null or strlen({phone}::varchar) > {_MAX_PHONE_BYTES}
         or regexp_full_match({phone}::varchar, {literal(phone_number.E164)}) then false
         else length({phone}::varchar) <= {phone_number.MAX_CHARS}
@@ -92,5 +92,5 @@ def _country(country: str | None) -> str:
 
 
 def _key(phone: str, country: str) -> str:
-    """Return SQL of a hash. The character between the two is in no number that is converted, so the pair is unique."""
+    """Return SQL of a hash of both texts. No number that is converted holds the character that separates them."""
     return f"md5_number({phone} || chr(31) || {country})"

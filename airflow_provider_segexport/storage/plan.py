@@ -16,7 +16,7 @@ from airflow_provider_segexport.vendors.base import ColumnType, MappedFields, Va
 from airflow_provider_segexport.vendors.consent_proof import PROOF_AT
 
 ITEM_SUFFIX = ","
-"""After every item of a plan, so that the items of a batch are in memory as they are sent."""
+"""The text after every item of a plan, so that the stored items of a batch can be sent without joining them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class SegmentFile:
     """One Parquet file. A row's number in the segment is `first_row` plus its number in the file, from 0.
 
     Attributes:
-        path, name, rows: of the file; the name is for reports.
+        path, name, rows: path of the file, its name in reports, and the number of its rows.
         first_row: number of its first row in the segment, from 0.
         types: type in this file by mapped column.
-        version: differs when the file is replaced; empty if its store has no versions.
+        version: properties that change when the file is replaced; empty if its store has none.
         group_bytes: uncompressed bytes of its largest row group.
         partitions: value by mapped column that only the path contains.
-        empty: mapped columns without a value here, whose type here does not count.
+        empty: mapped columns that hold only nulls in this file, so that their type in this file is ignored.
     """
 
     path: StoragePath
@@ -88,13 +88,13 @@ class MappedColumn:
     """A column that is sent.
 
     Attributes:
-        name: in the engine's tables: the neutral field, or `custom_` and a number.
-        column: in the files.
-        type: as it is read. A timestamp for a date field is read as a date.
+        name: column name in the engine's tables: the neutral field, or `custom_` and a number.
+        column: column name in the files.
+        type: type as which the column is read. A timestamp for a date field is read as a date.
         label: the vendor's key, as reports show it.
         value_kind: type of the vendor's field.
-        max_chars: of the value as sent; None for no limit.
-        drop_invalid: a value that does not fit is left out of its row and counted, instead of rejecting the row.
+        max_chars: maximum characters of the value as sent; None for no limit.
+        drop_invalid: whether a value that does not fit is left out and counted. If not, its row is rejected.
         custom_field: the vendor's custom field, with what it accepts; None for a field that every contact has.
         text_format: the format of dates that the files hold as text; empty for a column of another type.
     """
@@ -233,7 +233,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Effort that a plan takes at the vendor.
+    """The effort of a plan at the vendor.
 
     Attributes:
         calls: API calls that carry batches; polls and read-backs come on top.
@@ -265,11 +265,11 @@ class PlanFacts:
         ledger_version: newest version when the plan was made; 0 for an empty ledger.
         files: name of each segment file, and the row number of its first row.
         segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
-        sharer_bit: this export's bit in the ledger's sharers.
+        sharer_bit: this export's bit in the ledger's `sharers_mask`.
         is_shared: other exports use the audience too, or have used it.
         mapping_fingerprint: hash of field mapping and vendor fields.
         fields: type, and the vendor's id where it has one, by the vendor's field that the export feeds.
-        held_after_rejection: rows that are not sent because the vendor rejected them lately.
+        held_after_rejection: rows that are not sent because the vendor rejected them recently.
         consent: profiles by value of the consent column: yes, no, empty, unclear.
         suppression: counts of each suppression list.
         proof: rows that may be sent by `ProofState`; empty if no proof of consent is sent.

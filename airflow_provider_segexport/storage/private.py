@@ -21,7 +21,7 @@ OTHERS_MODE_BITS = 0o077
 
 
 def private_file(path: pathlib.Path) -> pathlib.Path:
-    """Create an empty file for this user alone, which a library then opens by its name to write.
+    """Create an empty file that only this user can access, so that a library can open it by its name to write.
 
     Raises:
         FileExistsError: a file, folder or symbolic link has that name.
@@ -31,12 +31,12 @@ def private_file(path: pathlib.Path) -> pathlib.Path:
 
 
 def open_private(path: pathlib.Path, mode: str) -> IO[Any]:
-    """Open a file to write, as `open` does. A new file is for this user alone; a symbolic link is rejected."""
+    """Open a file to write, as `open` does. Only this user can access a new file. A symbolic link is rejected."""
     return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, FILE_MODE))
 
 
 def own_folder(name: str) -> pathlib.Path:
-    """Return this user's folder of that name in the temporary directory, to which every user of the machine can write.
+    """Return this user's folder in the temporary directory, in which every user of the machine can create files.
 
     Raises:
         FatalError: the path is a symbolic link or no folder, belongs to another user, gives others access, or cannot be

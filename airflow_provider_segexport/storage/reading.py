@@ -1,7 +1,7 @@
-"""Keeps what a verification has read, in its run folder, so that a retry resumes after the last part.
+"""Stores what a verification has read in its run folder, so that a retry resumes after the last part.
 
     known.parquet              people of the ledger and the segment, as they were when the reading began
-    reading.json               how far the reading is
+    reading.json               the progress of the reading
     reading/members-0001.parquet  optouts-0001.parquet  records-0001.parquet
 
 Only people in `known.parquet` are written. All others are counted.
@@ -10,7 +10,7 @@ Only people in `known.parquet` are written. All others are counted.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -31,10 +31,10 @@ MAX_BUFFERED_PEOPLE = 10_000
 """People in memory at a time, besides one page of the vendor."""
 
 SAVE_INTERVAL_S = 30.0
-"""Seconds of reading that a kill can cost at most, besides the call in flight."""
+"""Maximum seconds of reading that a kill can lose, besides the call in flight."""
 
 KNOWN_PEOPLE = "known_people"
-"""Table of this module's callers with a column `email`: the people that may be written."""
+"""Table with a column `email` that the callers of this module create: the people in `known.parquet`."""
 
 MEMBERS, OPTOUTS, RECORDS = "members", "optouts", "records"
 SCHEMAS = {
@@ -55,14 +55,14 @@ SCHEMAS = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """How far the reading of one kind is.
+    """The progress of the reading of one kind of people.
 
     Attributes:
-        marker: of the next part to read; empty for the beginning.
-        parts: files written.
-        people: people read, also those that are not written.
-        unknown: people read who are not in `known.parquet`.
-        done: everything was read.
+        marker: the vendor's marker of the next page to read; empty for the beginning.
+        parts: number of files written.
+        people: number of people read, including those that are not written.
+        unknown: number of people read who are not in `known.parquet`.
+        done: whether everything was read.
     """
 
     marker: str = ""
@@ -74,15 +74,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a reading is.
+    """The progress of a reading.
 
     Attributes:
         key: hash of what is read and how; a reading with another key is discarded.
         started_at: epoch seconds.
         written_at: epoch seconds of the last write.
         version: the ledger's version when the reading began.
-        is_whole: the audience's pages are read. False: a sample of people is read one by one.
-        sections: by kind.
+        is_whole: whether the pages of the whole audience are read. If not, a sample of people is read one by one.
+        sections: progress by kind of people.
     """
 
     key: str
@@ -93,7 +93,7 @@ class Progress:
     sections: Mapping[str, Section] = field(default_factory=dict)
 
     def section(self, kind: str) -> Section:
-        """Return how far the reading of a kind is."""
+        """Return the progress of a kind of people."""
         return self.sections.get(kind, Section())
 
 
@@ -113,8 +113,8 @@ def intact_progress(folder: StoragePath, segment_file: str) -> Progress | None:
     To read again from the beginning loses nothing but time.
 
     Args:
-        folder: of the run.
-        segment_file: name of another file of the reading, if it exists.
+        folder: the run folder.
+        segment_file: name of a further file of the reading, which may not exist.
     """
     try:
         progress = load_progress(folder)
@@ -139,12 +139,12 @@ def part_files(folder: StoragePath, progress: Progress, kind: str) -> list[Stora
     """Return the files of one kind.
 
     Args:
-        folder: of the run.
-        progress: of the reading.
+        folder: the run folder.
+        progress: the progress of the reading.
         kind: `MEMBERS`, `OPTOUTS` or `RECORDS`.
 
     Raises:
-        DamagedState: a file has changed since it was written, or is gone.
+        DamagedState: a file has changed since it was written, or is missing.
     """
     files = [_part(folder, kind, number) for number in range(1, progress.section(kind).parts + 1)]
     for file in files:
@@ -157,7 +157,7 @@ def discard(folder: StoragePath) -> None:
     files = [folder / PARTS_FOLDER / name for name in list_names(folder / PARTS_FOLDER)]
     for file in (*files, *(folder / name for name in (PROGRESS_FILE, KNOWN_FILE, "segment.parquet"))):
         local = as_local_path(file)
-        if local is not None and local.is_dir():  # damage, and a folder may hold what is not ours
+        if local is not None and local.is_dir():  # damage; the folder may hold files of other programs
             move_aside(local, f"damaged-{file.name}")
         else:
             file.unlink(missing_ok=True)
@@ -172,13 +172,15 @@ class PartWriter:
 
     Args:
         engine: holds `KNOWN_PEOPLE`.
-        folder: of the run.
-        progress: of the reading.
-        kind: of the people.
+        folder: the run folder.
+        progress: the progress of the reading.
+        kind: the kind of people, a key of `SCHEMAS`.
         clock: returns epoch seconds.
     """
 
-    def __init__(self, engine: Engine, folder: StoragePath, progress: Progress, kind: str, clock: Any) -> None:
+    def __init__(
+        self, engine: Engine, folder: StoragePath, progress: Progress, kind: str, clock: Callable[[], float]
+    ) -> None:
         self._engine, self._folder, self._kind, self._clock = engine, folder, kind, clock
         self.progress = progress
         self._section = progress.section(kind)
@@ -195,7 +197,7 @@ class PartWriter:
             self._write(len(self._rows))
 
     def mark(self, marker: str) -> None:
-        """Record that all parts before a marker were added."""
+        """Record that all people before a marker were added."""
         self._marker, self._complete = marker, len(self._rows)
         is_due = self._clock() - self.progress.written_at >= SAVE_INTERVAL_S
         has_parts = self._section.parts != self.progress.section(self._kind).parts
@@ -217,12 +219,12 @@ class PartWriter:
         self._save_complete()
 
     def stop(self) -> None:
-        """Write what was read up to the last marker, because the reading is interrupted."""
+        """Write everything up to the last marker after an error, unless parts beyond the marker are written already."""
         if self._section.parts == self.progress.section(self._kind).parts:
             self._save_complete()
 
     def finish(self) -> Progress:
-        """Write the rest; return the progress with this kind as done."""
+        """Write all remaining people; return the progress with this kind as done."""
         self._write(len(self._rows))
         self._save(replace(self._section, marker="", done=True))
         return self.progress
@@ -240,7 +242,7 @@ class PartWriter:
         save_progress(self._folder, self.progress)
 
     def _write(self, count: int) -> None:
-        """Write the first `count` people that are known as a part, and count the others."""
+        """Take the first `count` people: write those in `KNOWN_PEOPLE` as a part, and count the others."""
         rows, self._rows = self._rows[:count], self._rows[count:]
         self._complete = max(0, self._complete - count)
         if not rows:

@@ -30,21 +30,21 @@ BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 """Characters at which a program may begin a new cell or line."""
 
 FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-"""Letters and a Braille pattern that are blank."""
+"""Letters and a Braille pattern that look like a blank."""
 
-MAYBE_INNER = re.compile(
+MAYBE_INNER_FORMULA = re.compile(
     f"[{re.escape(''.join(sorted(SEPARATORS | BREAKS)))}][^A-Za-z0-9]*[{re.escape(''.join(sorted(OPERATORS)))}]"
 )
 """Matches every text with a formula behind a separator, and some others."""
 
-LINES = 5000
+CHUNK_ROWS = 5000
 """Rows read at a time."""
 
 NOT_PARQUET = "it is not the Parquet file that was written"
 
 
 def any_rows(path: StoragePath) -> bool:
-    """Return whether the file has rows; a damaged file counts as one, so that its download can say so."""
+    """Return whether the file has rows. True for a damaged file, too, so that its download shows the damage."""
     try:
         with open_file(path) as file:
             return bool(pq.ParquetFile(file).metadata.num_rows)
@@ -96,7 +96,7 @@ class RejectsFile:
         """Yield the columns of some thousand rows at a time."""
         with self._file:
             try:
-                for batch in batches(self._parquet, LINES):
+                for batch in batches(self._parquet, CHUNK_ROWS):
                     yield [column.to_pylist() for column in batch.columns]
             except pa.ArrowException:  # of a file without a checksum, as version 1 wrote it
                 raise DamagedState(str(self._path), NOT_PARQUET) from None
@@ -119,7 +119,7 @@ def _cell(value: Any) -> Any:
         return value
     visible = "".join(filter(_is_visible, value))
     risky = visible[:1] in RISKY_STARTS if visible else bool(value)
-    text = _quoted_inside(value) if MAYBE_INNER.search(value) else value
+    text = _quoted_inside(value) if MAYBE_INNER_FORMULA.search(value) else value
     return f"'{text}" if risky or value[:1] in RISKY_STARTS else text
 
 

@@ -18,7 +18,7 @@ from airflow_provider_segexport.storage.journal import Entry, State
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 Numbered = Sequence[tuple[int, str]]
-"""Planned batches: number of the record batch, and id."""
+"""Planned batches, as pairs: number of the record batch in the plan, and id of the batch."""
 
 
 def leaf_batches(batch: Batch, states: Mapping[str, Entry]) -> Iterator[tuple[Batch, Entry | None]]:
@@ -61,7 +61,7 @@ def settled_rows(folder: RunFolder, planned: Numbered, *, in_flight: bool = Fals
     Args:
         folder: the part of the run folder that holds the batches.
         planned: the batches.
-        in_flight: also yield rows that were sent and whose result is unknown, with a null `row_hash`.
+        in_flight: also yield rows that were sent and have no result, with a null `row_hash`.
     """
     states = folder.journal.states()
     with closing(folder.upserts(["row", "email", "row_hash"])) as reader, closing(folder.upserts()) as full_reader:
@@ -84,8 +84,8 @@ def late_rows(folder: RunFolder, names: Sequence[str], late: frozenset[str]) -> 
     """Yield the rows of planned batches that are in `late`, or whose parts may be.
 
     Args:
-        folder: of a run.
-        names: its planned batches, in the order of their record batches.
+        folder: the run folder.
+        names: ids of its planned batches, in the order of their record batches.
         late: ids of batches and parts of batches. The id of a part does not say which batch it is from, so all rows of
             a batch that was sent in parts are returned.
     """

@@ -36,10 +36,10 @@ KEPT_RUNS = 5
 old."""
 
 MAX_REMOVED_RUNS = 5
-"""Run folders that one export removes at most, so that it does not wait for a store that holds years of runs."""
+"""Maximum run folders that one export removes, so that it does not wait for a store that holds years of runs."""
 
 MAX_REPORTS_READ = 40
-"""Run folders whose reports one export reads at most, for the same reason."""
+"""Maximum run folders whose reports one export reads, for the same reason."""
 
 REPORT = "summary.json"
 
@@ -52,7 +52,7 @@ class OldRun:
         path: the folder.
         at: epoch seconds of the run's last write.
         ended: whether its report says that it has ended.
-        vendor: of its audience, by its report; empty if that is unknown.
+        vendor: vendor of its audience, by its report; empty if unknown.
     """
 
     path: StoragePath
@@ -69,8 +69,8 @@ class Retention:
         root: the folder with the ledgers, whose audiences name the runs that they need.
         now: epoch seconds.
         days: age from which a run is old.
-        unread: gets folders below the root that cannot be read. The runs that audiences in them need are unknown, so no
-            run of their vendors is old. None: the first one raises its error.
+        unread: gets the folders below the root that cannot be read. It is unknown which runs the audiences in them
+            need, so no run of their vendors counts as old. None: the first unreadable folder raises its error.
     """
 
     root: StoragePath
@@ -83,7 +83,7 @@ class Retention:
 
         Args:
             task: the folder of one task, which holds a folder for each of its runs.
-            most: reports to read at most. Which ones changes every minute.
+            most: maximum number of runs to look at. Each minute begins with another run.
         """
         runs: list[str] = []
         with skipping(self.unread, task):
@@ -108,7 +108,7 @@ class Retention:
         return {path.removeprefix(ledgers).split("/")[0] for path in unread if path.startswith(ledgers)}
 
     def _of_run(self, run: StoragePath) -> list[OldRun]:
-        """Return the run folders in the folder of a task's run that no attempt resumes."""
+        """Return the run folders of one run of a task that no attempt resumes."""
         ended_runs: list[OldRun] = []
         with skipping(self.unread, run):
             for index in list_folders(run):
@@ -156,7 +156,7 @@ class Retention:
         return max([started, number((summary or {}).get("ended_at")), *(entry.written_at for entry in entries)])
 
     def _needed(self) -> set[str]:
-        """Run folders that audiences need, as their state and their history name them."""
+        """Return the run folders that the states and the histories of audiences name as needed."""
         needed: set[str] = set()
         for ledger_path in ledger_paths(self.root, self.unread):
             with skipping(self.unread, ledger_path):
@@ -184,7 +184,7 @@ def _vendor(summary: dict[str, Any] | None) -> str:
 
 
 def _same(path: StoragePath, name: str) -> bool:
-    """Return whether a name in an audience's state is this folder. Its root may be written in another way."""
+    """Return whether a recorded name is that of a folder. The two may write the folder's root in different ways."""
     return str(path) == name or name.rstrip("/").split("/")[-5:] == str(path).split("/")[-5:]
 
 

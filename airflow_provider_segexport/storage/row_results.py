@@ -25,20 +25,20 @@ ROW_RESULTS = pa.schema(
 
 
 def table(batch: Batch, result: BatchResult) -> pa.Table | None:
-    """Return the rejections, contact ids, and proofs that were not applied; None if there are none."""
+    """Return a table of the rejections, contact ids, and proofs that were not applied; None if there are none."""
     rejected, warnings = result.rejected, {warning.index: warning for warning in result.proof_not_applied}
     accepted = dict.fromkeys(warnings) | dict(result.contact_ids)
     if not rejected and not accepted:
         return None
     indexes = [*(row.index for row in rejected), *accepted]
-    rest: list[str | None] = [None] * len(accepted)
-    codes = [warnings[index].code if index in warnings else None for index in accepted] if warnings else rest
-    texts = [warnings[index].message if index in warnings else None for index in accepted] if warnings else rest
+    nulls: list[str | None] = [None] * len(accepted)
+    codes = [warnings[index].code if index in warnings else None for index in accepted] if warnings else nulls
+    texts = [warnings[index].message if index in warnings else None for index in accepted] if warnings else nulls
     return pa.table(
         {
             "row": _take(batch.rows, indexes, int_array),
             "email": _take(batch.emails, indexes, string_array),
-            "reason": string_array([*(row.reason for row in rejected), *rest]),
+            "reason": string_array([*(row.reason for row in rejected), *nulls]),
             "code": string_array([*(row.code for row in rejected), *codes]),
             "message": string_array([*(row.message for row in rejected), *texts]),
             "contact_id": string_array([*(None for _ in rejected), *accepted.values()]),

@@ -9,7 +9,7 @@
         rejects.parquet  proof_warnings.parquet  summary.json    the report
         calls.json                                     the vendor calls, written after the report
 
-After that, a finished folder is never written again. If a task is cleared after success, it starts in a new folder.
+A run never writes to the folder of a finished run. If a task is cleared after success, it starts in a new folder.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PLAN_FILES = (
 """Files that a plan may have."""
 
 ATTRIBUTED = ".attributed"
-"""Suffix of row results that came later, from reading the audience back."""
+"""Suffix of files with row results that reading the audience back has added."""
 
 
 def _joined_items(stored: LazyBatch) -> memoryview:
@@ -74,7 +74,7 @@ class RunFolder:
         self.kind = kind
         self.journal = Journal(path, lenient=lenient)
         self.is_new = False
-        """Whether the folder did not exist when it was opened: what this process has not written is not there."""
+        """Whether the folder did not exist when it was opened, so that it holds only files of this process."""
         self._has_plan = self._is_unreported = False
 
     @cached_property
@@ -122,11 +122,11 @@ class RunFolder:
         """Return the frozen plan and the facts it was made from; None if there is no plan.
 
         Args:
-            check_journals: also check that the journals of the plan are there.
+            check_journals: also check that the journals of the plan exist.
 
         Raises:
-            DamagedState: the plan has changed since it was written, it is gone although something was sent, or one of
-                its journals is gone.
+            DamagedState: the plan has changed since it was written, the plan is missing although something was sent, or
+                one of its journals is missing.
         """
         if self.is_new:
             return None
@@ -151,7 +151,7 @@ class RunFolder:
         return self._has_plan or (not self.is_new and (self.path / "plan.json").exists())
 
     def write_plan(self, planned: Plan, facts: PlanFacts) -> None:
-        """Freeze the plan, after creating its journals: from here on the run carries it out."""
+        """Create the journals and freeze the plan, which every later attempt carries out."""
         self.create_journals(planned)
         self.removals.journal.is_absent = not planned.removal_batches
         names = [name for name in PLAN_FILES if planned.removal_batches or not name.startswith("removals/")]
@@ -186,9 +186,9 @@ class RunFolder:
         """Return one planned batch, read lazily.
 
         Args:
-            rows: a reader from `upserts`. It may be closed by the time the content is read again.
-            number: of the record batch, from 0.
-            name: the batch's id.
+            rows: a reader from `upserts`. It may be closed when the content is read again.
+            number: number of the record batch, from 0.
+            name: id of the batch.
         """
         stored = LazyBatch(partial(rows.batch, number), ("item",), ("row", "email"))
         numbers, emails = LazyColumn(stored, "row"), LazyColumn(stored, "email")
@@ -211,7 +211,7 @@ class RunFolder:
         self.journal.write([replace(moved, unattributed=0, unattributed_reason="", attributed=attributed)])
 
     def returning(self) -> frozenset[int]:
-        """Return the rows of people that an export or an erasure removed, by the ledger."""
+        """Return the numbers of rows whose people an export or an erasure removed, according to the ledger."""
         path = self.path / "returning.parquet"
         if not is_written(path):
             return frozenset()
@@ -219,7 +219,7 @@ class RunFolder:
             return frozenset(read_table(file, ["row"]).column(0).to_pylist())
 
     def rejected_rows(self, batch: Batch) -> set[int]:
-        """Return the rows of the batch that the vendor named as rejected."""
+        """Return the numbers of the batch's rows that the vendor named as rejected."""
         path = self._results / f"{batch.id}.parquet"
         if not is_written(path):
             return set()
@@ -241,7 +241,7 @@ class RunFolder:
         Args:
             batch: the settled batch.
             result: its result.
-            suffix: of the file's name.
+            suffix: suffix of the file's name.
 
         Returns:
             False if there are no results of single rows.
@@ -267,7 +267,7 @@ class RunFolder:
         remove(self.path, old)
 
     def record_kill(self) -> tuple[int, int]:
-        """Write `killed.json`, the calls without a reply and the jobs without a result; return how many of each."""
+        """Write the calls without a reply and the jobs without a result to `killed.json`; return their numbers."""
         states = {**self.journal.states(), **self.removals.journal.states()}
         calls = [name for name, entry in states.items() if entry.state is State.SENDING]
         jobs = {name: entry.job_id for name, entry in states.items() if entry.state is State.SUBMITTED}

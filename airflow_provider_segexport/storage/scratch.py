@@ -31,7 +31,7 @@ class _Own:
         pid: the process that created it.
         folder: the folder.
         lock: descriptor of the held lock file.
-        users: blocks that use the folder.
+        users: number of `scratch` blocks that use the folder.
     """
 
     pid: int
@@ -63,7 +63,7 @@ def scratch(kind: str) -> Iterator[pathlib.Path]:
     try:
         yield folder
     finally:
-        if own.pid == os.getpid():  # a forked child also leaves the block
+        if own.pid == os.getpid():  # a forked child leaves the block, too, and must not delete its parent's folder
             shutil.rmtree(folder, ignore_errors=True)
             _release(own)
 

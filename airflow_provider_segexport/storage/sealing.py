@@ -45,7 +45,7 @@ NO_FILES = {
     errno.ELOOP: "it is a symbolic link to itself",
     errno.ENXIO: "it is no regular file",
 }
-"""Why something else has the name of a file, by the error of opening it."""
+"""Things that are found in place of a file, by the error of opening them."""
 
 _TEXT = re.compile(rb'(.*),"checksum":"([0-9a-f]{8})"\}', re.DOTALL)
 
@@ -77,10 +77,10 @@ def write_json(path: StoragePath, content: Mapping[str, Any], *, indent: int | N
 
 @contextmanager
 def translate_no_file(path: StoragePath) -> Iterator[None]:
-    """Turn the error of opening something else than a file into damage.
+    """Turn the error of opening a folder, link or device into `DamagedState`.
 
     Raises:
-        DamagedState: a folder, or another thing that is no file, has the file's name.
+        DamagedState: the path is not that of a file.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def read_file(path: StoragePath) -> bytes:
     """Return the content of a file that this package wrote.
 
     Raises:
-        DamagedState: a folder, or another thing that is no file, has its name.
+        DamagedState: the path is not that of a file.
     """
     with translate_no_file(path):
         return read(path)
@@ -212,7 +212,7 @@ def _is_intact(file: IO[bytes], context: str, *, bare: bool) -> bool:
 
 
 def _last_position(file: IO[bytes], text: bytes) -> int:
-    """Return where a text is in a file for the last time; -1 if it is not there. The file is read from its end."""
+    """Return the last position of a text in a file; -1 if the file does not hold it. The file is read from its end."""
     end = file.seek(0, io.SEEK_END)
     while end > 0:
         start = max(0, end - CHUNK_BYTES)
@@ -230,13 +230,13 @@ def _checksum(file: IO[bytes], context: str, at: int) -> bytes:
     Args:
         file: the whole file.
         context: the text that the checksum starts from.
-        at: where the placeholder is, or the checksum in its place.
+        at: position of the placeholder, or of the checksum that has replaced it.
     """
     checksum = zlib.crc32(context.encode())
     file.seek(0)
-    left = at
-    while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
-        checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
+    remaining = at
+    while remaining > 0 and (chunk := file.read(min(remaining, CHUNK_BYTES))):
+        checksum, remaining = zlib.crc32(chunk, checksum), remaining - len(chunk)
     checksum = zlib.crc32(EMPTY, checksum)
     file.seek(at + len(EMPTY))
     while chunk := file.read(CHUNK_BYTES):

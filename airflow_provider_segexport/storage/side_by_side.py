@@ -9,21 +9,21 @@ from typing import Any
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
 WORKERS = 8
-"""Requests at the same time at most. A step of a run has fewer than eight independent ones."""
+"""Maximum requests at the same time. A step of a run has fewer than eight independent requests."""
 
 
 def side_by_side(path: StoragePath, *tasks: Callable[[], Any]) -> list[Any]:
     """Carry out tasks that do not depend on each other.
 
     Args:
-        path: where they read or write. On a local disk they are carried out one after the other, until one fails.
+        path: a path that the tasks read or write. On a local disk, they run one after the other until one fails.
         tasks: the tasks, in the order for a local disk.
 
     Returns:
         Their results, in the order of the tasks.
 
     Raises:
-        Exception: that of the first task that failed, after all tasks have ended.
+        Exception: the error of the first task that failed, raised after all tasks have ended.
     """
     if as_local_path(path) is not None or len(tasks) <= 1:
         return [task() for task in tasks]

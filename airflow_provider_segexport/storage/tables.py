@@ -1,7 +1,7 @@
-"""Name the engine's tables that pass from one stage to another: columns and owner of each.
+"""Names of the engine's tables that one stage creates and another stage reads, with their columns and owners.
 
-Only the owner creates a table. Other stages read it by the constant. A table that one stage alone uses is named in
-that stage.
+Only the owner creates a table. Other stages read it by the constant. A table that only one stage uses is named in that
+stage.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def add_not_sent(engine: Engine, rows: str, outcome: Outcome, reason: Reason, fi
     Args:
         engine: holds `NOT_SENT`.
         rows: SQL of a relation with the column `row`.
-        outcome: of all these rows.
-        reason: of all these rows.
+        outcome: the outcome of all these rows.
+        reason: the reason of all these rows.
         field: the field that causes it; empty if no single field does.
     """
     engine.run(f"insert into {NOT_SENT} select row, ?, ?, ? from {rows}", [outcome, reason, field])

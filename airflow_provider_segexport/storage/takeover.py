@@ -1,4 +1,4 @@
-"""Takes an audience over safely: waits for the last holder's calls, and records its run if their end is unconfirmed."""
+"""Takes an audience over: waits for the last holder's calls, and records its run if it does not confirm their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def longest_call_s(vendor: Vendor) -> float:
-    """Return the seconds from a call's last fence check to its end, at most."""
+    """Return the maximum seconds from a call's last fence check to its end."""
     limits = [vendor.limits, *([vendor.removal.limits] if vendor.removal else [])]
     return max(limit.timeout_s for limit in limits) + CONNECT_TIMEOUT_S
 
@@ -32,9 +32,10 @@ def take_over(
     Args:
         lease: the audience's lease, which this process has acquired.
         ledger: the audience's ledger. From here on, nothing that the last holder writes becomes a version of it.
-        longest_call_s: seconds that a call takes at most.
+        longest_call_s: maximum seconds of a call.
         clock: returns epoch seconds.
-        own_run_folder: this run's folder. An earlier attempt of this run used the same journal, so nothing is unknown.
+        own_run_folder: this run's folder. If the last holder was an earlier attempt of this run, it is not recorded,
+            because this attempt reads the same journal.
     """
     if not lease.unclean:
         return
@@ -60,7 +61,7 @@ def holding_lease(lease: Lease, ledger: Ledger, longest_call_s: float, clock: Ca
     Args:
         lease: the audience's lease; acquired here, and released at the end.
         ledger: the audience's ledger, fenced by the lease.
-        longest_call_s: seconds that a call takes at most.
+        longest_call_s: maximum seconds of a call.
         clock: returns epoch seconds.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Remembers the folders that a command cannot read, so that it continues with the others and then names these."""
+"""Remembers the folders that a command cannot read, so that it can continue with other folders and report them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UnreadFolders:
     """Folders that cannot be read.
 
     Attributes:
-        reasons: why, by the folder's path.
+        reasons: the reason by the folder's path.
     """
 
     reasons: dict[str, str] = field(default_factory=dict)
@@ -41,10 +41,10 @@ class UnreadFolders:
         self.reasons[display_path(path)] = reason_text(error)
 
     def message(self, effect: str) -> str:
-        """Return a sentence that names the folders; empty if each could be read.
+        """Return a message that names the folders; empty if every folder could be read.
 
         Args:
-            effect: what the command has left out, as a sentence.
+            effect: a sentence about what the command has left out.
         """
         if not self.reasons:
             return ""

@@ -41,7 +41,7 @@ def record(path: StoragePath, report: Mapping[str, Any]) -> None:
 
     Args:
         path: the audience's ledger.
-        report: of the verification.
+        report: the verification's report.
     """
     entry = {name: report.get(name) for name in FIELDS}
     others = [old for old in recorded(path) if old.get("run_folder") != entry["run_folder"]]

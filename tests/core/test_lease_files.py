@@ -112,7 +112,7 @@ def test_a_lease_that_ends_impossibly_late_is_taken_when_it_is_not_renewed(audie
     first.acquire()
     assert first.number == 8
     assert audience.now == NOW + TTL_S + SKEW_S
-    assert f"Waiting whether a lease with an impossible end is renewed (path={audience.path}" in caplog.text
+    assert f"Waiting to see if a lease with an impossible end is renewed (path={audience.path}" in caplog.text
     with pytest.raises(AudienceLocked, match=OWNER):
         other.acquire()
 
