@@ -57,7 +57,7 @@ def body(report: Mapping[str, Any]) -> str:
     lines = [
         f"Match rate {match_rate(report)}.",
         f"People: {people(report)}.",
-        f"Other values: {values['different']:,} of {counted(values['compared'], 'person')}."
+        f"Different values: {values['different']:,} of {counted(values['compared'], 'person')}."
         if values["compared"]
         else "",
         f"Segment: {counted(segment['people'], 'person')}, {segment['not_exported']:,} of them not exported; "

@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/segexport"
-"""Where the pages are served, below the API server's own base path."""
+"""URL prefix of the pages, below the API server's base path."""
 
 
 class Pages:
@@ -36,7 +36,7 @@ class Pages:
 
 APPS = [{"app": Pages(), "url_prefix": PREFIX, "name": "Segment exports"}]
 
-# Relative addresses: Airflow's own page has a `base`, so they are valid below a base path too.
+# The addresses are relative to the `base` of Airflow's page, so they are valid below a base path too.
 VIEWS = [
     {
         "name": "Segment exports",

@@ -1,7 +1,8 @@
-"""Assigns attempts to audiences: `state root, audiences -> audiences with their attempts, and those never filled`.
+"""Assigns attempts to audiences: `state root, audiences -> audiences with their attempts, and audiences never filled`.
 
-An attempt belongs to the audience that it has found at the vendor. If it did not get that far, it belongs to the
-audience of the attempts before it, or to the one that its connection and its argument name.
+An attempt belongs to the audience that it has resolved at the vendor. If it ended before that, it belongs to the
+audience that other attempts of the same export with the same argument have resolved, or to the audience that its
+connection and its argument name.
 """
 
 from __future__ import annotations
@@ -27,17 +28,19 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 KEY_PARTS = 3
-"""Vendor, account and audience."""
+"""Parts of an audience's key: vendor, account and audience."""
 
 DAY_S = 86_400.0
 NEVER_FILLED_S = 31 * DAY_S
-"""Seconds since the last attempt for which an audience that no run has filled is listed: a monthly export is."""
+"""Seconds for which an audience that no run has filled is listed after its last attempt: over a month, as an export may
+be monthly."""
 
 REFUSED = frozenset({"connection-not-allowed", "audience-owned-by-other"})
-"""Codes of attempts by a task that may not write the audience; they say nothing about the exports that do."""
+"""Error codes of attempts by a task that may not write the audience, so they do not make the audience failing."""
 
 NO_AUDIENCE = frozenset({"audience-not-found", "invalid-argument"})
-"""Codes of attempts that named no audience. Once the task exports to another one, its argument was corrected."""
+"""Error codes of attempts whose argument names no audience. If a later attempt of the task to another audience has
+finished, the argument was corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Attempts:
     Attributes:
         by_audience: attempts of each audience with a ledger, oldest first.
         never_filled: audiences that no run has filled, and whose last attempt failed.
-        targets: by DAG and task, the audiences that it has exported to or tried to.
+        targets: the audiences that each task has exported to or tried to export to, by DAG and task.
     """
 
     by_audience: Mapping[AudienceKey, tuple[Attempt, ...]]
@@ -67,9 +70,9 @@ def read(
     Args:
         root: state root.
         overviews: the audiences with a ledger that the user may see.
-        may_see: whether the user may see a run.
+        may_see: returns whether the user may see a run.
         now: epoch seconds.
-        unread: gets the folders that cannot be read; None to raise the error of the first one.
+        unread: list to which folders that cannot be read are added; None to raise the error of the first one.
     """
     overviews = list(overviews)
     files = _stored(root, unread)
@@ -89,11 +92,11 @@ def read(
             elif attempt.key is None:
                 without[attempt.conn_id, attempt.audience, attempt.identity.dag_id].append(attempt)
     by_audience = {key: sorted(attempts, key=lambda attempt: attempt.at) for key, attempts in by_audience.items()}
-    newest = _newest_by_task(attempt for some in (*by_audience.values(), *without.values()) for attempt in some)
-    never = (_never_filled(attempts, newest, now) for attempts in without.values())
+    newest = _newest_by_task(attempt for group in (*by_audience.values(), *without.values()) for attempt in group)
+    never_filled = (_never_filled(attempts, newest, now) for attempts in without.values())
     return Attempts(
         {key: tuple(attempts) for key, attempts in by_audience.items()},
-        tuple(overview for overview in never if overview is not None),
+        tuple(overview for overview in never_filled if overview is not None),
         {task: frozenset(names) for task, names in targets.items()},
     )
 
@@ -106,9 +109,9 @@ def _assigned(
     """Yield the attempts, each with the key of its audience or None.
 
     Args:
-        files: attempts by file.
-        by_name: audiences by connection and argument.
-        tasks_of: by audience, the tasks whose runs have written it.
+        files: the attempts of each file.
+        by_name: key of the audience by connection and `audience` argument.
+        tasks_of: the tasks whose runs have written an audience, by its key.
     """
     for stored in files:
         resolved = {item.audience: AudienceKey(*item.ledger) for item in stored if len(item.ledger) == KEY_PARTS}
@@ -128,7 +131,7 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
     Args:
         root: state root.
         run: the task instance.
-        conn_id: its connection, whose attempts alone are read; empty reads those of every connection.
+        conn_id: connection of the task, whose attempts are read; empty to read the attempts of every connection.
     """
     stored = [item for items in _stored(root, [], conn_id) for item in items]
     task = "/".join((run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
@@ -141,7 +144,7 @@ def of_run(root: StoragePath, run: RunIdentity, conn_id: str) -> Attempt | None:
 
 
 def _stored(root: StoragePath, unread: Unread | None, conn_id: str = "") -> list[list[storage.Attempt]]:
-    """Return the attempts of each export, or of each through one connection."""
+    """Return the attempts of each export; with a connection, only of exports through it. Each inner list is a file."""
 
     def contents_of(folder: StoragePath) -> dict[str, bytes]:
         with left_out(folder, unread):
@@ -166,11 +169,12 @@ def with_attempts(overviews: Sequence[AudienceOverview], attempts: Attempts) -> 
 
 
 def _task(run: RunIdentity) -> tuple[str, str]:
+    """Return DAG and task of a run, or an empty text and the connection for a hook outside any task."""
     return run.dag_id, run.task_id or run.conn_id
 
 
 def _by_name(overviews: Iterable[AudienceOverview]) -> dict[tuple[str, str], AudienceKey]:
-    """Return the audiences by connection and the arguments that name them."""
+    """Return the key of each audience by connection and `audience` argument: its id, or `name:` and its name."""
     names: dict[tuple[str, str], AudienceKey] = {}
     for overview in overviews:
         if overview.conn_id:
@@ -180,6 +184,7 @@ def _by_name(overviews: Iterable[AudienceOverview]) -> dict[tuple[str, str], Aud
 
 
 def _attempt(stored: storage.Attempt) -> Attempt | None:
+    """Convert a stored attempt; None if its run is no name of a run."""
     identity = RunIdentity.read(stored.run)
     if identity is None:
         return None
@@ -211,7 +216,7 @@ def _newest_by_task(attempts: Iterable[Attempt]) -> dict[tuple[str, str, int], A
 def _never_filled(
     attempts: Sequence[Attempt], newest: Mapping[tuple[str, str, int], Attempt], now: float
 ) -> AudienceOverview | None:
-    """Return the audience of attempts that found no ledger; None if the last one did not fail or is long ago."""
+    """Return an overview for attempts without a ledger; None if the last attempt did not fail, or is long ago."""
     exports = sorted((attempt for attempt in attempts if not attempt.dry_run), key=lambda attempt: attempt.at)
     ended = [attempt for attempt in exports if attempt.status in {Status.FAILED, Status.FINISHED}]
     if not ended or ended[-1].status is not Status.FAILED or now - exports[-1].at > NEVER_FILLED_S:

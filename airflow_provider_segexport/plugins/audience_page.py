@@ -22,15 +22,16 @@ from airflow_provider_segexport.storage.attempts import Status
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MAX_CHART_RUNS = 90
-"""Runs in the charts, three months of daily runs; the table lists every run."""
+"""Runs in the charts: three months of daily runs. The table lists every run."""
 
 SAME_SCALE = (
     frozenset({"delivered", "unchanged"}),
     frozenset({"removed", "rejected", "withheld", "not_attempted"}),
 )
-"""Charts that are compared: most profiles are in the first two, and the others hold exceptions."""
+"""Groups of charts that have the same scale, because they are compared. The second group shows exceptions."""
 
 UNPLANNED = frozenset({Status.FAILED, Status.SKIPPED})
+"""States of attempts that may have ended before a plan was made."""
 
 SERIES = (
     ("delivered", "Delivered"),
@@ -40,19 +41,17 @@ SERIES = (
     ("unchanged", "Unchanged"),
     ("not_attempted", "Not attempted"),
 )
+"""Name and title of the charts below the members, in order."""
 
 
 def page(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> dict[str, Any] | None:
-    """Return the template's values.
+    """Return the template's values; None if the audience does not exist, or the user may see none of its runs.
 
     Args:
         root: state root.
-        key: of the audience.
-        user: whose rights decide which runs are shown.
+        key: the audience's key.
+        user: the rights that decide which runs are shown.
         now: epoch seconds.
-
-    Returns:
-        None if the audience does not exist, or the user may see none of its runs.
     """
     path, unread = key.path(root), Unread()
     loaded = _load(root, key, user, now, unread)
@@ -87,8 +86,8 @@ def runs_of(root: StoragePath, key: AudienceKey, user: Rights, now: float) -> li
 
     Args:
         root: state root.
-        key: of the audience.
-        user: whose rights decide which runs are returned.
+        key: the audience's key.
+        user: the rights that decide which runs are returned.
         now: epoch seconds.
     """
     loaded = _load(root, key, user, now)
@@ -102,10 +101,10 @@ def _load(
 
     Args:
         root: state root.
-        key: of the audience.
-        user: whose rights decide which runs are returned.
+        key: the audience's key.
+        user: the rights that decide which runs are returned.
         now: epoch seconds.
-        unread: gets the folders with attempts that cannot be read; None to raise the error of the first one.
+        unread: list to which folders of attempts that cannot be read are added; None to raise the first error.
     """
     path = key.path(root)
     overview = audiences.read(path, user.can_see_run) if path is not None else None
@@ -136,13 +135,13 @@ def _unplanned(audience: AudienceOverview) -> list[Attempt]:
 
 
 def _merged(history: Sequence[RunPoint], latest: Sequence[RunPoint]) -> tuple[RunPoint, ...]:
-    """Merge the runs of history and of the newest state; after an interrupted write one of them lacks a run."""
+    """Merge the runs of the history and of the newest state. After an interrupted write, one of them may lack a run."""
     by_run = {point.run_folder or f"{point.identity}": point for point in (*latest, *history)}
     return tuple(sorted(by_run.values(), key=lambda point: point.ended_at))
 
 
 def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
-    """Return the charts, all over the same runs, and a label for each run."""
+    """Return the values of the charts, all over the same runs, and a label for each run."""
     members = [point.members for point in points]
     by_name = {
         name: [point.removed if name == "removed" else point.counts[name] for point in points] for name, _ in SERIES
@@ -150,8 +149,8 @@ def charts_of(points: Sequence[RunPoint]) -> dict[str, Any]:
     small = []
     for name, title in SERIES:
         values = by_name[name]
-        scale = next(group for group in SAME_SCALE if name in group)
-        top = charts.axis_top(max((max(by_name[other], default=0) for other in scale), default=0))
+        group = next(names for names in SAME_SCALE if name in names)
+        top = charts.axis_top(max((max(by_name[other], default=0) for other in group), default=0))
         label = (
             f"{title} by run: {sum(values):,} over {counted(len(values), 'run')}, {max(values, default=0):,} at most"
         )
@@ -200,9 +199,10 @@ def _run_state(run: RunPoint | Attempt) -> str:
 
 
 def undo(audience: AudienceOverview, versions: Sequence[Version]) -> dict[str, Any] | None:
-    """Return the newest version and the command that undoes it.
+    """Return `{"version", "command"}`: the newest version of the ledger, and the command that undoes it.
 
-    None if no version precedes it, or if the user may not see the run that wrote it or the newest run's connection.
+    None if the ledger has a single version, or if the user may not see the run that wrote the newest version or the
+    connection of the newest run.
     """
     if len(versions) < 2 or versions[0].members is None or not audience.conn_id:  # noqa: PLR2004 - the version to undo, and the one before
         return None

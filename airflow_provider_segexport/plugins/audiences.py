@@ -1,4 +1,4 @@
-"""Reads audiences from their newest states and history: `state root -> audiences`, limited to runs that a user may see.
+"""Reads audiences from their newest states and histories: `state root -> audiences`, with the runs a user may see.
 
 Another version of this provider, or a person, may have written these files. Values that are missing or of another type
 are read as empty, so that the page still opens.
@@ -23,26 +23,26 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 READER_THREADS = 16
-"""Files read at a time: in object storage each takes a round trip."""
+"""Files that are read at a time, because each takes a round trip in object storage."""
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_@=~-][A-Za-z0-9_.@=~-]{0,254}")
-"""Names that a ledger's folder may have, of at most 255 bytes. No other text from a request is joined to a path."""
+"""Names that a ledger's folder may have, of at most 255 bytes. No other text of a request becomes part of a path."""
 HOOK_CALL = re.compile(r"[0-9]+-[0-9a-f]+")
-"""The third part of a hook's run: the time in nanoseconds and a random number."""
+"""The third part in the name of a hook's run: the time in nanoseconds, and a random number."""
 
 HOOK_RUN = re.compile(rf"hook/([^/\0]+)/(?:({HOOK_CALL.pattern})/[0-9]+|([^/\0]+))")
 TASK_RUN = re.compile(r"([^/\0]+)/([^/\0]+)/([^\0]+)/([0-9]{1,19})(?:\.([0-9]{1,9}))?")
-"""Runs as the state names them. A run id may contain slashes, and no database accepts a null character."""
+"""Names of runs in state files. A run id may contain slashes, but no null character, which no database accepts."""
 
 OUTCOMES = ("delivered", "unchanged", "rejected", "withheld", "not_attempted")
 
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """A call of an export: by a task instance, or by a hook outside any task, which has a `conn_id` but no DAG.
+    """Identifies a run of an export: by its task instance, or for a hook outside any task by `conn_id`.
 
     Attributes:
-        call: number of the call of `hook.export` in the task instance, from 1; outside a task a number for each call.
+        call: number of the call of `hook.export` in the task instance, from 1; outside a task, unique for each call.
     """
 
     dag_id: str = ""
@@ -69,7 +69,7 @@ MaySee = Callable[[RunIdentity], bool]
 
 @dataclass(frozen=True, slots=True)
 class RunPoint:
-    """One run of one export that made a plan, as it ended; `created`: it made the audience at the vendor."""
+    """The end of a run that had made a plan. `created` is True if the run created the audience at the vendor."""
 
     identity: RunIdentity
     ended_at: float
@@ -94,7 +94,7 @@ class RunPoint:
 
 @dataclass(frozen=True, slots=True)
 class AudienceKey:
-    """The folders of a ledger: vendor, account, audience."""
+    """The names of a ledger's folders: vendor, account and audience."""
 
     vendor: str
     account: str
@@ -106,7 +106,7 @@ class AudienceKey:
         return cls(path.parent.parent.name, path.parent.name, path.name)
 
     def path(self, root: StoragePath) -> StoragePath | None:
-        """Return the ledger's folder; None if the vendor is unknown, or a part cannot be a folder's name."""
+        """Return the ledger's folder; None if the vendor does not exist, or a part cannot be a folder's name."""
         parts = (self.vendor, self.account, self.audience)
         if self.vendor not in VENDORS or not all(FOLDER_NAME.fullmatch(part) for part in parts):
             return None
@@ -118,7 +118,7 @@ class Attempt:
     """One run of an export with all of its tries, also one that failed before it had a plan.
 
     Attributes:
-        key: the audience; None if no attempt of this export has found it at the vendor.
+        key: the audience's key; None if no attempt of this export has resolved it at the vendor.
     """
 
     identity: RunIdentity
@@ -145,7 +145,7 @@ class Attempt:
 class AudienceOverview:
     """One audience with the runs and attempts that the user may see, oldest first.
 
-    An audience that no run has filled has attempts and no runs, and its key names the vendor alone.
+    `points` are the runs that made a plan. If no run has filled the audience, it has attempts only.
     """
 
     key: AudienceKey
@@ -171,7 +171,7 @@ class AudienceOverview:
 
     @property
     def last_run(self) -> Attempt | RunPoint:
-        """The newest run, whether or not it made a plan."""
+        """The newest run, with or without a plan."""
         attempt, point = self.last_attempt, self.newest
         if point is not None and (attempt is None or attempt.at < point.ended_at):
             return point
@@ -204,8 +204,8 @@ def list_audiences(root: StoragePath, may_see: MaySee, unread: Unread | None = N
 
     Args:
         root: state root.
-        may_see: whether the user may see a run.
-        unread: gets the folders that cannot be read; None to raise the error of the first one.
+        may_see: returns whether the user may see a run.
+        unread: list to which folders that cannot be read are added; None to raise the error of the first one.
     """
 
     def folders(path: StoragePath) -> list[StoragePath]:
@@ -215,7 +215,7 @@ def list_audiences(root: StoragePath, may_see: MaySee, unread: Unread | None = N
 
     def of_account(account: StoragePath) -> list[AudienceOverview | None]:
         contents: dict[str, bytes] = {}
-        with suppress(OSError):  # the histories have the newest states, too
+        with suppress(OSError):  # each history also has the newest state
             contents = FOLDER_READER.read(history.latest_folder(account), readers)
         overviews: list[AudienceOverview | None] = []
         for path in folders(account):
@@ -236,12 +236,12 @@ def read(path: StoragePath, may_see: MaySee) -> AudienceOverview | None:
 
 
 def _overview(path: StoragePath, latest: Mapping[str, Any] | None, may_see: MaySee) -> AudienceOverview | None:
-    """Return an audience.
+    """Return an audience; None if the user may see none of its runs.
 
     Args:
-        path: its ledger's folder.
-        latest: its newest state; None without a run.
-        may_see: whether the user may see a run.
+        path: the ledger's folder.
+        latest: the audience's newest state; None if no run has ended.
+        may_see: returns whether the user may see a run.
     """
     key = AudienceKey.of(path)
     if latest is None or key.path(path) is None:  # no export creates a folder of such a name
@@ -270,7 +270,7 @@ def run_points(path: StoragePath, may_see: MaySee) -> tuple[RunPoint, ...]:
 
 
 def visible_points(runs: Iterable[Any], may_see: MaySee) -> tuple[RunPoint, ...]:
-    """Return those of the recorded runs that the user may see."""
+    """Return the recorded runs that the user may see, in the given order."""
     points = (_point(run) for run in runs)
     return tuple(point for point in points if point is not None and may_see(point.identity))
 

@@ -14,12 +14,24 @@ SPARK_WIDTH, SPARK_HEIGHT = 132, 32
 BAR_WIDTH, BAR_HEIGHT = 1000, 18
 WIDTH = 960
 BARS_HEIGHT = 56
+"""Sizes in the units of each drawing, which the style sheet scales."""
+
 PAD = 3.0
+"""Distance of a line from the edges of its chart, so that the line is not cut."""
+
+MIN_PART_WIDTH = 6.0
+"""Width of the narrowest part of a bar, so that every part can be seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class BarPart:
-    """One part of a bar: style class, label and count."""
+    """One part of a bar.
+
+    Attributes:
+        name: style class.
+        label: the part's label.
+        count: number of people or profiles.
+    """
 
     name: str
     label: str
@@ -29,12 +41,12 @@ class BarPart:
 def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
     """Draw the members over the newest runs as a small line, with a mark at the bottom for each run that failed.
 
-    The scale of each line goes from zero to its largest value, so equal shares look alike in every row.
+    The scale goes from zero to the line's largest value, so equal shares look alike in every row.
 
     Args:
-        values: members by run, oldest first.
-        failed: by run, whether it failed.
-        label: for screen readers.
+        values: members after each run, oldest first.
+        failed: for each run, whether it failed.
+        label: text for screen readers.
     """
     xs = _spread(len(values), SPARK_WIDTH, PAD)
     ys = _heights(values, SPARK_HEIGHT - 8, PAD, max(values, default=0))
@@ -50,17 +62,16 @@ def spark(values: Sequence[int], failed: Sequence[bool], label: str) -> Markup:
 
 
 def bar(parts: Sequence[BarPart], label: str) -> Markup:
-    """Draw one bar, divided by outcome. Every part is wide enough to be seen."""
+    """Draw one bar that is divided into parts; `label` is for screen readers."""
     total = sum(part.count for part in parts)
     shown = [part for part in parts if part.count > 0]
     if not total:
         nothing = Markup('<rect class="none" width="{}" height="{}"/>').format(BAR_WIDTH, BAR_HEIGHT)
         return _svg("bar", (BAR_WIDTH, BAR_HEIGHT), label, nothing)
-    least = 6.0
-    spare = BAR_WIDTH - least * len(shown)
+    divisible = BAR_WIDTH - MIN_PART_WIDTH * len(shown)
     x, body = 0.0, Markup("")
     for part in shown:
-        width = least + spare * part.count / total
+        width = MIN_PART_WIDTH + divisible * part.count / total
         body += Markup(
             '<rect class="{}" x="{:.1f}" width="{:.1f}" height="{}"><title>{}: {:,} ({})</title></rect>'
         ).format(part.name, x, width, BAR_HEIGHT, part.label, part.count, share(part.count, total))
@@ -82,9 +93,9 @@ def line(values: Sequence[int], height: int, label: str) -> Markup:
     """Draw a line with a filled area below it, over runs at equal distances, on a scale from zero to `axis_top`.
 
     Args:
-        values: by run, oldest first.
-        height: of the chart, in its own units; the width is `WIDTH`.
-        label: for screen readers.
+        values: value of each run, oldest first.
+        height: height of the chart in its own units; the width is `WIDTH`.
+        label: text for screen readers.
     """
     xs, ys = _columns(len(values)), _heights(values, height, PAD, axis_top(max(values, default=0)))
     pairs = [f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)]
@@ -101,29 +112,30 @@ def bars(values: Sequence[int], label: str, style: str, top: int) -> Markup:
     """Draw one bar for each run, on a scale from zero.
 
     Args:
-        values: by run, oldest first.
-        label: for screen readers.
+        values: value of each run, oldest first.
+        label: text for screen readers.
         style: style class.
-        top: value at the top; charts that are compared have the same.
+        top: value at the top of the scale; the same for charts that are compared.
     """
     height = BARS_HEIGHT
     width = max(1.0, min(WIDTH / max(len(values), 1) * 0.8, 28.0))
     body = Markup("")
     for x, value in zip(_columns(len(values)), values, strict=True):
-        tall = max(1.5, height * value / top) if value else 0
-        if tall:
+        if value:
+            bar_height = max(1.5, height * value / top)
             body += Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-                x - width / 2, height - tall, width, tall
+                x - width / 2, height - bar_height, width, bar_height
             )
     return _svg(f"bars {style}", (WIDTH, height), label, body, stretch=True)
 
 
 def _columns(count: int) -> list[float]:
-    """Return the middle of each run's column."""
+    """Return the x coordinate of the middle of each run's column."""
     return [(i + 0.5) * WIDTH / count for i in range(count)]
 
 
 def _spread(count: int, width: float, pad: float) -> list[float]:
+    """Return x coordinates at equal distances over the width; a single one is at the right."""
     if count == 1:
         return [width - pad]
     return [pad + i * (width - 2 * pad) / (count - 1) for i in range(count)]
@@ -136,13 +148,13 @@ def axis_top(largest: int) -> int:
 
 
 def _heights(values: Sequence[int], height: float, pad: float, top: int) -> list[float]:
-    """Scale values from zero at the bottom to `top`.
+    """Return the y coordinate of each value, on a scale from zero at the bottom to `top`.
 
     Args:
-        values: to scale.
-        height: of the chart.
-        pad: distance of the lines from the chart's edges, so that a line is not cut.
-        top: value at the top.
+        values: the values.
+        height: height of the chart.
+        pad: distance of the scale from the chart's edges.
+        top: value at the top of the scale.
     """
     return [pad + (height - 2 * pad) * (1 - max(0, value) / max(top, 1)) for value in values]
 

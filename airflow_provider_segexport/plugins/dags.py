@@ -1,6 +1,6 @@
-"""Reads the DAGs behind the audiences from Airflow's metadata database: schedules, newest runs, pending approvals.
+"""Reads the DAGs of the exports from Airflow's metadata database: schedules, newest runs, pending approvals.
 
-The number of queries does not grow with the number of audiences, beyond one more per `CHUNK`.
+The number of queries grows by one for each `CHUNK` of DAGs or runs, and not with each audience.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ CHUNK = 500
 """Values bound in one query; every supported database accepts a thousand."""
 
 MANUAL_TIMETABLES = frozenset({"NullTimetable", "OnceTimetable"})
+"""Timetables that do not start runs regularly."""
 
 
 class Dags:
-    """Airflow's data on some runs, read at once.
+    """Airflow's data on some runs and their DAGs. The constructor reads all of it.
 
     Args:
         runs: the runs.
-        targets: by DAG and task, the audiences that it exports to.
+        targets: the audiences that each task exports to, by DAG and task.
     """
 
     def __init__(
@@ -63,27 +64,30 @@ class Dags:
         )
 
     def latest_run(self, run: RunIdentity) -> LatestRun | None:
-        """Return the newest task instance that certainly exports to the same audience; None if none does.
+        """Return the newest task instance that certainly exports to the same audience; None if none certainly does.
 
-        A mapped task's index, or another value of a templated argument, may belong to another audience. So only these
-        count: an instance with the same label, of which there is one; that of a task with one audience; and one that
-        never began, because a task upstream has failed.
+        Another map index, or another value of a templated argument, may mean another audience. So an instance counts
+        only in one of these cases:
+
+        - It did not begin, because a task upstream has failed.
+        - It is the only instance with the same label (`map_index_template`).
+        - The task is not mapped and has only one audience.
         """
         newest = self._latest_runs.get((run.dag_id, run.task_id), {})
         label = self._labels.get((run.dag_id, run.run_id, run.task_id, run.map_index))
-        whole_task = newest.get(-1)
-        if whole_task and whole_task[0].state == "upstream_failed":
-            return whole_task[0]
+        unmapped = newest.get(-1)
+        if unmapped and unmapped[0].state == "upstream_failed":
+            return unmapped[0]
         if label:
-            same = [attempt for attempt, name in newest.values() if name == label]
-            return same[0] if len(same) == 1 else None
+            same_label = [latest for latest, other_label in newest.values() if other_label == label]
+            return same_label[0] if len(same_label) == 1 else None
         is_mapped = (run.dag_id, run.run_id, run.task_id, run.map_index) in self._labels
-        if whole_task is None or is_mapped or len(self._targets.get((run.dag_id, run.task_id), ())) != 1:
+        if unmapped is None or is_mapped or len(self._targets.get((run.dag_id, run.task_id), ())) != 1:
             return None
-        return whole_task[0]
+        return unmapped[0]
 
     def mapped_path(self, run: RunIdentity) -> str:
-        """Return the map index's part of the task instance's address in Airflow's UI: empty, or `/mapped/3`."""
+        """Return the part of a task instance's address that holds its map index: `/mapped/3`; empty if not mapped."""
         return "" if (run.dag_id, run.run_id, run.task_id) in self._unmapped else f"/mapped/{run.map_index}"
 
     def knows(self, run: RunIdentity) -> bool:
@@ -95,8 +99,8 @@ class Dags:
     def _read_schedules(self, session: Any) -> dict[str, Schedule]:
         questions = self._approval_questions(session)
         schedules: dict[str, Schedule] = {}
-        for some in chunks(self._dag_ids):
-            for dag in session.scalars(select(DagModel).where(DagModel.dag_id.in_(some))):
+        for dag_ids in chunks(self._dag_ids):
+            for dag in session.scalars(select(DagModel).where(DagModel.dag_id.in_(dag_ids))):
                 due = dag.next_dagrun_create_after
                 schedules[dag.dag_id] = Schedule(
                     paused=bool(dag.is_paused),
@@ -111,12 +115,12 @@ class Dags:
     def _approval_questions(self, session: Any) -> dict[str, str]:
         """Return the question of a pending approval by DAG."""
         questions: dict[str, str] = {}
-        for some in chunks(self._dag_ids):
+        for dag_ids in chunks(self._dag_ids):
             query = (
                 select(TaskInstance.dag_id, HITLDetail.subject)
                 .join(TaskInstance, TaskInstance.id == HITLDetail.ti_id)
                 .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
-                .where(TaskInstance.dag_id.in_(some), HITLDetail.responded_at.is_(None))
+                .where(TaskInstance.dag_id.in_(dag_ids), HITLDetail.responded_at.is_(None))
                 .where(DagRun.state == DagRunState.RUNNING)
                 .order_by(HITLDetail.created_at)
             )
@@ -124,10 +128,10 @@ class Dags:
         return questions
 
     def _read_latest_runs(self, session: Any, tasks: set[str]) -> None:
-        for some in chunks(self._dag_ids):
+        for dag_ids in chunks(self._dag_ids):
             last = (
                 select(DagRun.dag_id, func.max(DagRun.run_after).label("at"))
-                .where(DagRun.dag_id.in_(some), DagRun.run_type != DagRunType.BACKFILL_JOB)
+                .where(DagRun.dag_id.in_(dag_ids), DagRun.run_type != DagRunType.BACKFILL_JOB)
                 .group_by(DagRun.dag_id)
                 .subquery()
             )
@@ -150,12 +154,12 @@ class Dags:
                 if row.task_id in tasks:
                     moment = row.end_date or row.start_date or row.at
                     identity = RunIdentity(row.dag_id, row.task_id, row.run_id, max(row.map_index, 0))
-                    attempt = LatestRun(identity, str(row.state or "none"), moment.timestamp())
-                    into = self._latest_runs.setdefault((row.dag_id, row.task_id), {})
-                    into[row.map_index] = (attempt, row[7] or "")
+                    latest = LatestRun(identity, str(row.state or "none"), moment.timestamp())
+                    by_index = self._latest_runs.setdefault((row.dag_id, row.task_id), {})
+                    by_index[row.map_index] = (latest, row[7] or "")
 
     def _read_labels(self, session: Any, runs: set[tuple[str, str]]) -> None:
-        for some in chunks(sorted(runs)):
+        for dag_runs in chunks(sorted(runs)):
             labelled = select(
                 TaskInstance.dag_id,
                 TaskInstance.run_id,
@@ -163,7 +167,7 @@ class Dags:
                 TaskInstance.map_index,
                 TaskInstance._rendered_map_index,  # noqa: SLF001 - the public one is a property, not a column
                 TaskInstance.state,
-            ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(some))
+            ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(dag_runs))
             for dag_id, run_id, task_id, map_index, label, state in session.execute(labelled):
                 self._states[dag_id, run_id, task_id, map_index] = str(state or "none")
                 if map_index < 0:
@@ -178,13 +182,14 @@ def chunks(values: list[Any]) -> Iterable[list[Any]]:
 
 
 def disabled_connections(conn_ids: Iterable[str]) -> Mapping[str, bool]:
-    """Return whether exports are disabled, by connection; False if the connection cannot be read."""
+    """Return by connection whether exports through it are disabled; False if the connection cannot be read."""
     from airflow_provider_segexport.hooks import connection as connections  # noqa: PLC0415 - with the first page only
 
     return {conn_id: not connections.enabled(_extra(conn_id)) for conn_id in set(conn_ids) if conn_id}
 
 
 def _extra(conn_id: str) -> str | None:
+    """Return the extra of a connection; None if the connection cannot be read."""
     from airflow.models.connection import Connection  # noqa: PLC0415 - with the first page only
 
     try:

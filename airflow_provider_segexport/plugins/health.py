@@ -1,4 +1,4 @@
-"""Judges an audience: `newest run, DAG, connection -> one of six states, with the reason`."""
+"""Determines the state of an audience: `newest run, DAG, connection -> one of six states, with the reason`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ GRACE_S = HOUR
 """Seconds after its due time from which a run that has not begun counts as late."""
 
 MIN_GAPS = 3
-"""Gaps between runs from which their usual length is derived; fewer do not show a rhythm."""
+"""Least number of gaps between runs from which the usual gap is derived."""
 
 LATE_AFTER_GAPS = 1.5
-"""Usual gaps since the last run after which an export without a due time counts as late."""
+"""An export without a due time counts as late if its last run was this many usual gaps ago."""
 
 
 class State(StrEnum):
@@ -43,8 +43,11 @@ LABELS = {
     State.MANUAL: "Manual",
 }
 ORDER = tuple(State)
+"""The states, the most urgent first."""
 
 RUNNING = frozenset({"running", "deferred", "up_for_reschedule", "queued", "scheduled", "restarting"})
+"""States of a task instance that runs or will be run."""
+
 UNRECORDED = {
     "failed": "The newest task instance failed before the export began, or its worker died. Its log shows the error.",
     "upstream_failed": "A task upstream of the export has failed.",
@@ -53,6 +56,8 @@ UNRECORDED = {
 """Why an export fails, by the state of a task instance that recorded no attempt."""
 
 FAILED = frozenset(UNRECORDED)
+"""States of a task instance that has failed."""
+
 WORKER_LOST = "The task was killed, or its worker died, before the run ended. A retry resumes where it stopped."
 
 
@@ -61,11 +66,12 @@ class Schedule:
     """A DAG's schedule, as Airflow holds it.
 
     Attributes:
-        gone: no DAG file defines it any more.
+        paused: the DAG is paused.
+        gone: no DAG file defines the DAG any more.
         due: when Airflow creates the next run, epoch seconds; None without a timetable.
         scheduled: a timetable or assets create runs.
         text: the schedule as Airflow shows it.
-        approval_question: question of a run that waits for an approval; empty if none does.
+        approval_question: the question of a run that waits for an approval; empty if no run waits.
     """
 
     paused: bool = False
@@ -78,7 +84,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class LatestRun:
-    """The newest task instance of an export, as Airflow holds it."""
+    """The newest task instance of an export, as Airflow holds it.
+
+    Attributes:
+        at: when it ended, began or was due, epoch seconds.
+    """
 
     identity: RunIdentity
     state: str
@@ -90,9 +100,9 @@ class AirflowFacts:
     """Airflow's data on the exports to one audience.
 
     Attributes:
-        schedule: of the DAG; None if the DAG is unknown.
+        schedule: the DAG's schedule; None if Airflow does not have the DAG.
         latest: the newest task instance that certainly exports to this audience; None if there is none.
-        states: states of the task instances of the audience's attempts; without those that Airflow has forgotten.
+        states: the state of the task instance of each of the audience's attempts, if Airflow still has the instance.
     """
 
     schedule: Schedule | None = None
@@ -102,11 +112,14 @@ class AirflowFacts:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The state with the reason for it, and whether a run is on its way.
+    """An audience's state with its reason.
 
     Attributes:
-        code: of the error that is the reason; empty for any other reason.
-        cause: the run whose log has the error; None for any other reason.
+        state: the most urgent state.
+        why: the reason, a sentence.
+        running: a run is under way.
+        code: code of the error that is the reason; empty if the reason is no error.
+        cause: the run whose log has the error; None if the reason is no error.
     """
 
     state: State
@@ -117,7 +130,7 @@ class Health:
 
     @property
     def text(self) -> str:
-        """The state, for people."""
+        """The state's label."""
         return LABELS[self.state]
 
 
@@ -126,9 +139,12 @@ class Outcome:
     """How the last attempt that was not skipped ended.
 
     Attributes:
-        error: why it failed; empty if it did not.
+        error: why it failed; empty if it did not fail.
+        code: the error's code; empty without an error.
+        identity: the run; None if there is no run.
+        at: when it ended, epoch seconds.
         running: an attempt is under way.
-        skipped: why a newer attempt was skipped; empty if none was.
+        skipped: why a newer attempt was skipped; empty if no newer attempt was skipped.
     """
 
     error: str = ""
@@ -143,9 +159,9 @@ def judge(audience: AudienceOverview, airflow: AirflowFacts, *, disabled: bool, 
     """Return the most urgent state of an audience.
 
     Args:
-        audience: with its runs and attempts.
-        airflow: what Airflow's database holds on them.
-        disabled: exports are disabled in its connection.
+        audience: the audience with its runs and attempts.
+        airflow: Airflow's data on the runs and attempts.
+        disabled: exports are disabled in the audience's connection.
         now: epoch seconds.
     """
     schedule, outcome = airflow.schedule, last_outcome(audience, airflow)
@@ -184,7 +200,7 @@ def _why_disabled(audience: AudienceOverview, schedule: Schedule | None, *, disa
 def last_outcome(audience: AudienceOverview, airflow: AirflowFacts) -> Outcome:
     """Return how the last attempt to an audience ended.
 
-    A task instance that recorded no attempt counts if it is newer, and certainly exports to this audience.
+    A task instance that recorded no attempt counts too, if it is newer and certainly exports to this audience.
     """
     outcome = _last_recorded(audience, airflow.states)
     latest = airflow.latest
@@ -222,12 +238,12 @@ def _last_recorded(audience: AudienceOverview, states: Mapping[RunIdentity, str]
 
 
 def _failed(attempt: Attempt, state: str, skipped: str, *, running: bool) -> Outcome:
-    """Return the outcome of an attempt that has failed, or whose last try has.
+    """Return the outcome of an attempt that has failed or whose last try has failed.
 
     Args:
         attempt: the attempt.
-        state: of its task instance; empty if Airflow has forgotten it.
-        skipped: why a newer attempt was skipped; empty if none was.
+        state: state of the attempt's task instance; empty if Airflow does not have it any more.
+        skipped: why a newer attempt was skipped; empty if no newer attempt was skipped.
         running: a newer attempt is under way.
     """
     error = attempt.error or "The last run did not finish."
@@ -238,7 +254,7 @@ def _failed(attempt: Attempt, state: str, skipped: str, *, running: bool) -> Out
 
 
 def _retrying(outcome: Outcome) -> Outcome:
-    """Return the outcome with a sentence about the new try, if one is running after an error."""
+    """Return the outcome. If a try is running after an error, the error's text begins with a sentence on that try."""
     if not (outcome.error and outcome.running):
         return outcome
     return replace(outcome, error=f"A new try is running. Error of the last try: {outcome.error}")

@@ -1,4 +1,4 @@
-"""Labels of the pages: reasons, outcomes, numbers, times."""
+"""Labels on the pages: of reasons, outcomes, facts, numbers and times."""
 
 from __future__ import annotations
 
@@ -53,11 +53,14 @@ ACCOUNT_FACTS = {
         },
     ),
 }
-"""Label of every fact that an experiment finds out about an account, and of its values."""
+"""Label of each fact that an experiment finds out about an account, and labels of its values."""
 
 
 def fact_labels() -> dict[str, tuple[str, Mapping[str, str]]]:
-    """Return the label of every fact about an account, and those of its values; a probe's questions have their own."""
+    """Return by fact about an account its label, and the labels of its values.
+
+    The label of a fact that a probe finds out is the probe's question.
+    """
     questions = [question for vendor in VENDORS.values() if vendor.probe for question in vendor.probe.questions]
     by_question = {
         question.fact: (question.text, {name: answer.meaning for name, answer in question.answers.items()})
@@ -68,11 +71,11 @@ def fact_labels() -> dict[str, tuple[str, Mapping[str, str]]]:
 
 
 YEAR_10000_S = 253_402_300_800.0
-"""Epoch seconds of the first moment that a date cannot hold."""
+"""Epoch seconds of the year 10000, which a Python date cannot hold."""
 
 
 def account_facts(facts: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Return label, label of the value, and time of the facts of a report; unknown facts and values are left out."""
+    """Return label, label of the value, and time of each fact of a report. Unknown facts and values are left out."""
     lines = []
     for name, (title, values) in fact_labels().items():
         fact = mapping(facts.get(name))
@@ -84,7 +87,7 @@ def account_facts(facts: Mapping[str, Any]) -> list[tuple[str, str, float]]:
 
 
 def reason(code: str) -> str:
-    """Return a reason's label; of an unknown reason, its code with blanks."""
+    """Return a reason's label; for an unknown code, the code with blanks in place of underscores."""
     return REASONS[Reason(code)] if code in set(Reason) else code.replace("_", " ")
 
 
@@ -112,7 +115,7 @@ def clock(moment: float) -> str:
 
 
 def iso(moment: float) -> str:
-    """Return a moment in ISO 8601, which the script shows in the time zone of Airflow's UI; empty as from `clock`."""
+    """Return a moment in ISO 8601, empty as from `clock`. The script shows it in the time zone of Airflow's UI."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if is_moment(moment) else ""
 
 
@@ -130,11 +133,11 @@ def lasted(seconds: float) -> str:
     """Return a length of time, such as `8.5 s`, `2 min 5 s` or `1 h 20 min`."""
     if seconds < 10:  # noqa: PLR2004 - below ten seconds tenths matter
         return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
+    all_minutes, secs = divmod(round(seconds), 60)
+    hours, minutes = divmod(all_minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
-    return f"{minutes} min {left} s" if minutes else f"{left} s"
+    return f"{minutes} min {secs} s" if minutes else f"{secs} s"
 
 
 def size(count: float) -> str:

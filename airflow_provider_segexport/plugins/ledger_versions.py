@@ -16,18 +16,19 @@ from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MEMBERS = re.compile("[0-9]{1,15}")
-"""Members in a footer, as a text. A number of another form counts as missing."""
+"""Number of members in a footer, which is a text. A text of another form counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version.
+    """One version of a ledger.
 
     Attributes:
-        members: people in it; None if the user may not see the run that wrote it.
-        as_of: the snapshot's time; empty as `members` is None.
-        by: the run that wrote it; None if the user may not see that run, or the file does not name it.
-        undone: the version that it reverted; 0 if it is no undo.
+        number: the version's number.
+        members: people in this version; None if the user may not see the run that wrote it.
+        as_of: the snapshot's time; empty if the user may not see the run, or the file has none.
+        by: the run that wrote it; None if the user may not see the run, or the file does not name it.
+        undone: the version that an undo reverted; 0 if the version was not written by an undo.
     """
 
     number: int
@@ -45,6 +46,7 @@ def versions(path: StoragePath, may_see: MaySee) -> list[Version]:
 
 
 def _version(number: int, path: StoragePath, may_see: MaySee) -> Version | None:
+    """Return a version from the footer of its file; None if the file cannot be read."""
     try:
         with open_file(path) as file:
             footer = pq.ParquetFile(file)

@@ -21,15 +21,26 @@ from airflow_provider_segexport.plugins.unread import Unread
 from airflow_provider_segexport.storage.paths import StoragePath
 
 MAX_TREND_RUNS = 30
-"""Runs in a row's small chart: a month of daily runs."""
+"""Runs in the small chart of a row: a month of daily runs."""
 
 DECISIVE_ATTEMPTS = 5
-"""Newest attempts of an audience whose task instances are looked up: those under way, and the last that ended."""
+"""Newest attempts of an audience whose task instances are read: those under way, and the last that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the list."""
+    """One row of the list.
+
+    Attributes:
+        rank: position of the state in `health.ORDER`.
+        trend: small chart of the members.
+        change: members since the run before; negative if there are fewer.
+        due: when the next run is due, epoch seconds; infinity without a time.
+        address: of the audience's page; empty if no run has filled the audience.
+        run_address: of the last run in Airflow's UI; empty if Airflow does not have the run.
+        tab_address: of the task's tab *Export*; empty likewise.
+        log_address: of the log with the error that is the reason of the state; empty if there is none.
+    """
 
     audience: AudienceOverview
     health: Health
@@ -49,7 +60,7 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
 
     Args:
         root: state root.
-        user: whose rights decide which runs are shown.
+        user: the rights that decide which runs are shown.
         now: epoch seconds.
     """
     unread: Unread = []
@@ -70,11 +81,11 @@ def page(root: StoragePath, user: Rights, now: float) -> dict[str, Any]:
 
 
 def rows_of(overviews: Sequence[AudienceOverview], tried: Attempts, now: float) -> list[Row]:
-    """Return the rows, audiences that need attention first.
+    """Return the rows, with audiences that need attention first.
 
     Args:
         overviews: the audiences with their attempts.
-        tried: all attempts.
+        tried: the attempts of all audiences.
         now: epoch seconds.
     """
     dags = Dags(identities(overviews), tried.targets)
@@ -90,14 +101,14 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def segment_name(segment: str) -> str:
-    """Return the last part of a segment's path that names it: a partition, a pattern, a date and a number do not."""
+    """Return the last part of a segment's path that is a name, and no partition, pattern, date or number."""
     parts = [part for part in segment.rstrip("/").split("/") if part]
     named = [part for part in parts if "=" not in part and "*" not in part and re.search(r"[^\W\d_]", part)]
     return (named or parts or [""])[-1]
 
 
 def identities(overviews: Sequence[AudienceOverview]) -> Iterator[RunIdentity]:
-    """Yield the runs that decide the states of audiences."""
+    """Yield the runs by which the states of audiences are determined."""
     for audience in overviews:
         yield audience.last_run.identity
         yield from (attempt.identity for attempt in audience.attempts[-DECISIVE_ATTEMPTS:])
@@ -107,9 +118,9 @@ def row_of(audience: AudienceOverview, dags: Dags, is_disabled: bool, now: float
     """Return one row.
 
     Args:
-        audience: with the runs that the user may see.
+        audience: the audience with the runs that the user may see.
         dags: Airflow's data on the runs.
-        is_disabled: exports are disabled in the connection.
+        is_disabled: exports are disabled in the audience's connection.
         now: epoch seconds.
     """
     last = audience.last_run
@@ -142,7 +153,7 @@ def log_of(state: Health, dags: Dags) -> str:
 
 
 def trend_label(members: Sequence[int]) -> str:
-    """Describe the small chart for screen readers."""
+    """Return the text of the small chart for screen readers."""
     if not members:
         return "No run has filled this audience yet"
     if len(members) < 2:  # noqa: PLR2004 - a trend needs two
@@ -151,11 +162,11 @@ def trend_label(members: Sequence[int]) -> str:
 
 
 def next_run(schedule: Schedule | None, now: float) -> tuple[float, str]:
-    """Return when the next run is due (epoch seconds) and a label for it; infinity without a time, so it sorts last."""
+    """Return when the next run is due and a label for it: epoch seconds, or infinity if there is no time."""
     if schedule is None or schedule.gone or not schedule.scheduled:
-        return float("inf"), "when started"
+        return float("inf"), "when triggered"
     if schedule.paused:
         return float("inf"), "paused"
     if schedule.due is not None:
         return schedule.due, labels.ago(schedule.due, now)
-    return float("inf"), "with its segments"
+    return float("inf"), "when its assets are updated"

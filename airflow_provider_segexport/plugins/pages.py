@@ -61,7 +61,7 @@ def count(number: int) -> str:
 
 
 def soft(text: str) -> Markup:
-    """Return a name that the browser may break after underscores, dashes and slashes."""
+    """Return a name as markup that the browser may break after underscores, dashes and slashes."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/-])", text))
 
 
@@ -71,7 +71,7 @@ def marked(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*]+)\*", r"<em>\1</em>", markup))  # noqa: S704 - the text was escaped
 
 
-# Addresses are relative, so that they are valid below any base path: every page of ours is one level below it.
+# Addresses are relative, so that they are valid below any base path. Every page is `<base path>/segexport/<name>`.
 
 
 def run_address(run: RunIdentity) -> str:
@@ -95,5 +95,5 @@ def audience_address(key: AudienceKey) -> str:
 
 
 def task_query(run: RunIdentity, map_index: int) -> str:
-    """Return the query that names a task instance in our own addresses."""
+    """Return the query that names a task instance in the addresses of the tab and of its downloads."""
     return urlencode({"dag_id": run.dag_id, "run_id": run.run_id, "task_id": run.task_id, "map_index": str(map_index)})

@@ -21,12 +21,16 @@ LOG_READERS = (DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM)
 """With `[segexport] rejects_permission = logs`, a user who may read one of these may download rejected rows."""
 
 EDIT = "edit"
-"""The default of `rejects_permission`, and what an unknown value counts as: users who may edit the DAG."""
+"""The default of `rejects_permission`: users who may edit the DAG. An unknown value counts as this one."""
 
 
 @dataclass
 class Rights:
-    """One user's rights, read when they are needed."""
+    """One user's rights, which are read from the auth manager when they are needed.
+
+    Attributes:
+        user: the user as Airflow's auth manager represents them.
+    """
 
     user: Any
     _connections: dict[str, bool] = field(default_factory=dict)
@@ -46,9 +50,10 @@ class Rights:
         return self._connections[run.conn_id]
 
     def _can_see_removed(self, dag_id: str) -> bool:
-        """Return whether the user may read a DAG that is not in Airflow's database any more, as the auth manager says.
+        """Return whether the user may read a DAG that is not in Airflow's database any more.
 
-        The list of DAGs that a user may read holds none that was removed, but its audiences still exist.
+        The list of DAGs that a user may read has no removed DAG, but the audiences of such a DAG still exist. So the
+        auth manager is asked about the DAG itself.
         """
         if dag_id not in self._removed:
             with create_session() as session:
@@ -78,7 +83,7 @@ class Rights:
 
 
 def rights(user: Annotated[Any, Depends(get_user)]) -> Rights:
-    """Return the rights of the request's user; Airflow refuses a request without a log-in."""
+    """Return the rights of the request's user. Airflow refuses a request without a login."""
     return Rights(user)
 
 

@@ -34,10 +34,11 @@ FORM_POLICY = {
 """The policy of all pages, except that this page has a form."""
 
 MAX_BODY_BYTES = 4096
-"""Bytes of a request: an address has at most 254 characters, which a form may encode in twelve bytes each."""
+"""Longest body of a request: an address has at most 254 characters, and a form encodes each in up to twelve bytes."""
 
 SAME_SITE = frozenset({"same-origin", "none"})
-"""Values of `Sec-Fetch-Site` of our own form, and of a person who typed the address. Old browsers send none."""
+"""Values of the header `Sec-Fetch-Site` if the form was sent from this page, or the user entered the URL. Old browsers
+do not send the header."""
 
 NO_RIGHTS = (
     "There is no audience in which you may look up people. By default only users who may edit a DAG that exports to an "
@@ -50,7 +51,14 @@ TOO_LONG = "This is too long for an email address."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One audience with records of the person."""
+    """One audience with records of the person.
+
+    Attributes:
+        address: of the audience's page.
+        state: the person's state in the ledger, in words.
+        hash: hash of the person's values, in hexadecimal digits; empty if there is none.
+        run: DAG and run that wrote the person's values last; empty if the user may not see it.
+    """
 
     audience: AudienceOverview
     match: Match
@@ -60,7 +68,7 @@ class Row:
     run: str
 
 
-def form(user: UserRights) -> HTMLResponse:  # noqa: ARG001 - the page needs a log-in
+def form(user: UserRights) -> HTMLResponse:  # noqa: ARG001 - the page requires a login
     """Show the form."""
     return _page({})
 
@@ -70,7 +78,7 @@ async def result(request: Request, user: UserRights) -> HTMLResponse:
 
     Args:
         request: its body has the field `email`.
-        user: whose rights decide which audiences are searched.
+        user: the rights that decide which audiences are searched.
     """
     if request.headers.get("sec-fetch-site", "none") not in SAME_SITE:
         return _page({"error": "This form was sent from another site."}, status.HTTP_403_FORBIDDEN)
@@ -96,8 +104,8 @@ def search(person: Person, user: Rights) -> dict[str, Any]:
     """Return the template's values about a person.
 
     Args:
-        person: to look up.
-        user: whose rights decide which audiences are searched.
+        person: the person to look up.
+        user: the rights that decide which audiences are searched.
     """
     root, may_search = state_path(), _may_search(user)
     unread: Unread = []
@@ -124,7 +132,7 @@ def _page(values: Mapping[str, Any], code: int = status.HTTP_200_OK) -> HTMLResp
 
 
 def _may_search(user: Rights) -> Callable[[RunIdentity], bool]:
-    """Return whether the user may read the rejected rows of a run. Runs outside any DAG have no such rule."""
+    """Return a function that says whether the user may read the rejected rows of a run: never those outside any DAG."""
     dags: dict[str, bool] = {}
 
     def may_search(run: RunIdentity) -> bool:
@@ -136,7 +144,7 @@ def _may_search(user: Rights) -> Callable[[RunIdentity], bool]:
 
 
 def _runs(overview: AudienceOverview) -> list[dict[str, str]]:
-    """Return the newest run, with its folder."""
+    """Return the newest run with its run folder, in the form that `look_up` takes; empty without a run."""
     return [
         {
             "run": f"{point.identity.dag_id}/{point.identity.run_id}",

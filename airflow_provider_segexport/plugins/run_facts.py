@@ -1,4 +1,4 @@
-"""Reads the facts of a run from its report or plan: `JSON -> entries that a page shows, each of its type`."""
+"""Reads a run's report or plan for its page: `JSON -> the entries that the page shows, each with its type`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ CONSENT_LABELS = {"yes": "Yes", "no": "No", "empty": "Empty", "unclear": "Neithe
 """Label by value of the consent column; every value but yes withholds the profile."""
 
 PREVIEW_ITEMS = 3
+"""Items of a dry run that the page shows."""
+
 MAX_ITEM_CHARS = 4000
-"""Items of a dry run that the page shows, and characters of each: a row may have hundreds of custom fields."""
+"""Characters of an item that the page shows: a row may have hundreds of custom fields."""
 
 ESTIMATES = ("calls", "upserts", "removals", "estimated_minutes")
 """Figures of a plan that the page of a dry run shows."""
@@ -29,11 +31,11 @@ PROOF_LABELS = {
     ProofState.INCOMPLETE: "A part is missing that the vendor requires",
     ProofState.OPTED_OUT_LATER: "Opted out after the consent",
 }
-"""Label by state of a row's proof of consent. A row without proof is sent as well, and subscribes no one."""
+"""Label by state of a row's proof of consent. A row without proof is sent too, but does not subscribe the person."""
 
 
 def facts_of(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that the page shows, each of its type; a missing entry, or one of another type, is empty."""
+    """Return the entries that the page shows, each with its type. A missing entry, or one of a wrong type, is empty."""
     texts = ("vendor", "audience", "audience_name", "account", "mode", "as_of", "error", "error_code", "conn_id")
     estimate = mapping(report.get("estimate"))
     numbers = ("seconds", "started_at", "ended_at")

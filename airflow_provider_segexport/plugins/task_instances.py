@@ -18,10 +18,13 @@ from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.plugins.health import RUNNING
 
 OPERATORS = frozenset({"SegmentExportOperator", "SegmentExportUndoOperator", "SegmentExportVerifyOperator"})
+"""Names of the operators whose tasks have the tab."""
+
 LINK_KEY = "segexport_report_link"
-"""Key of a link that our operators have, and so every subclass of theirs; Airflow stores it with the DAG."""
+"""Key of a link of these operators and of their subclasses. Airflow stores it with the DAG."""
 
 AT_WORK = RUNNING | {"up_for_retry"}
+"""States of a task instance that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,9 @@ class TaskInstanceInfo:
 
     Attributes:
         until: when Airflow resumes a rescheduled task, epoch seconds; None for any other state.
-        reports_path: folder of its run folders, from the rendered argument; empty for the default below the state root.
-        conn_id: its connection, from the rendered argument; empty if it has none.
-        exports: whether its operator is one of ours, or a subclass.
+        reports_path: the rendered argument `reports_path`; empty for the default below the state root.
+        conn_id: the rendered argument `conn_id`; empty if the task has none.
+        exports: the operator is one of `OPERATORS` or a subclass.
     """
 
     state: str
@@ -45,7 +48,7 @@ class TaskInstanceInfo:
 
     @property
     def at_work(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the task instance has not ended."""
         return self.state in AT_WORK
 
 
@@ -109,8 +112,10 @@ def _argument(rendered: Any, name: str) -> str:
 
 
 def _is_subclass(session: Any, row: TaskInstance) -> bool:
-    """Return whether the task's operator has our links, as the stored DAG says. A subclass has another name."""
-    with contextlib.suppress(Exception):  # the DAG's stored form is Airflow's own: a page must open without it
+    """Return whether the task's operator is a subclass of `OPERATORS`, which the stored DAG shows by its links."""
+    with contextlib.suppress(
+        Exception
+    ):  # the stored form of a DAG may change with Airflow, and the page must still open
         stored = session.scalar(
             select(SerializedDagModel)
             .where(SerializedDagModel.dag_id == row.dag_id)

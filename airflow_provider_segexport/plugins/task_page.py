@@ -19,10 +19,10 @@ from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 MIN_REFRESH_S = 3.0
-"""Shortest time between two refreshes of the tab, seconds."""
+"""Shortest time between two refreshes of the tab, in seconds."""
 
 REFRESH_COST_FACTOR = 30
-"""A refresh waits this many times the time that the last response took, so one tab takes 3% of a core."""
+"""The time until the next refresh is this many times the time of the last response, so one tab takes 3% of a core."""
 
 
 def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: int, user: Rights) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         root: state root.
         resolve: turns the task's `reports_path` into a storage path.
         run: the task instance.
-        map_index: as Airflow's database holds it; -1 if the task is not mapped.
-        user: whose rights decide whether the rejects can be downloaded.
+        map_index: Airflow's map index; -1 if the task is not mapped.
+        user: the rights that decide whether the rejects can be downloaded.
     """
     started = time.monotonic()
     task = instance(run, map_index)
@@ -53,7 +53,7 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
         "attempt": attempt if attempt is not None and _is_shown(attempt, report) else None,
         "audience_page": audience_address(attempt.key) if attempt is not None and attempt.key is not None else "",
         "log": log_address(run, f"/mapped/{map_index}" if map_index >= 0 else ""),
-        "again_ms": round(refresh_s * 1000),
+        "refresh_ms": round(refresh_s * 1000),
         "calls": read_calls(folder) if folder is not None and not is_live else None,
         "query": task_query(run, map_index),
         "can_download_rejects": user.can_download_rejects(run.dag_id),
@@ -62,10 +62,11 @@ def page(root: StoragePath, resolve: PathResolver, run: RunIdentity, map_index: 
 
 
 ENDED_EARLY = frozenset({Status.FAILED, Status.SKIPPED, Status.WAITING})
+"""States of an attempt whose error the tab may show."""
 
 
 def _is_shown(attempt: Attempt, report: Report | None) -> bool:
-    """Return whether the last attempt ended or waits with a sentence that the report does not have."""
+    """Return whether to show the error of the last attempt, because the report does not show it."""
     if attempt.status not in ENDED_EARLY or not attempt.error:
         return False
     if report is None or not report.over:
@@ -78,13 +79,13 @@ def folder_of(
 ) -> StoragePath | None:
     """Return the newest run folder, below the state root or the task's `reports_path`; None if there is none.
 
-    The path ends in the task instance's names, made safe, so no text of a user or a report leads to another folder.
+    The path ends in the safe names of the task instance, so no text of a user or a report leads to another folder.
 
     Args:
         root: state root.
         resolve: turns the task's `reports_path` into a storage path.
         run: the task instance.
-        task: its row in Airflow's database; None if there is none.
+        task: the task instance in Airflow's database; None if it is not there.
     """
     if task is None or not task.reports_path:
         return task_run.newest(task_run.home(root / "runs", run))
@@ -98,9 +99,9 @@ def _shown(report: Report, folder: StoragePath, *, is_live: bool) -> dict[str, A
     """Return the template's values on a report.
 
     Args:
-        report: on the run.
+        report: the report on the run.
         folder: the run folder.
-        is_live: the task instance has not ended. A run without an end whose task has ended was interrupted.
+        is_live: the task instance has not ended.
     """
     vendor = VENDORS.get(str(report.facts.get("vendor")))
     outcomes_label = ", ".join(f"{part.count:,} {part.label.lower()}" for part in report.outcomes if part.count)

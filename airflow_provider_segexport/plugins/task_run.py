@@ -1,6 +1,6 @@
-"""Reads what one task instance's export did, or is doing: `run folder -> Report`.
+"""Reads what the run of a task instance has done: `run folder -> Report`.
 
-While the run is not over, plan and journal show how far it is.
+Until the run is over, plan and journal show its progress.
 """
 
 from __future__ import annotations
@@ -48,12 +48,15 @@ class Report:
     """One run as the page shows it.
 
     Attributes:
-        over: the run has written its summary, at its end or when it failed.
-        facts: vendor, audience, times and more, from the summary or the plan.
-        outcomes: profiles by outcome; while the run is under way, `to_do` counts those without a result.
+        over: the run has written its report, at its end or when it failed.
+        facts: vendor, audience, times and more, from the report or the plan, as `run_facts.facts_of` returns them.
+        profiles: number of profiles.
+        outcomes: profiles by outcome; until the run is over, `to_do` counts profiles without a result.
         removals: leavers by outcome; empty if no removal was planned.
         reasons: profiles by outcome and reason.
-        batches: planned batches that have a result, and all of them.
+        batches: number of planned batches with a result, and number of planned batches.
+        jobs: the vendor's jobs, running jobs first.
+        rejects: the run folder has rejected or withheld rows.
         generation: name of the run folder.
     """
 
@@ -70,7 +73,7 @@ class Report:
 
 
 def home(root: StoragePath, run: RunIdentity) -> StoragePath:
-    """Return the folder of a task instance's run folders. Each part becomes one folder's name, whatever it contains."""
+    """Return the folder of a task instance's run folders. Each id becomes the name of one folder, also with slashes."""
     return task_folder(root, (run.dag_id, run.task_id, run.run_id, str(max(run.map_index, 0))))
 
 
@@ -81,7 +84,9 @@ def newest(path: StoragePath) -> StoragePath | None:
 
 
 def later_calls(first: StoragePath, *, at_work: bool) -> list[tuple[int, Report]]:
-    """Return the second and later calls of `hook.export` in a task, each by its number: `0.2` is beside `0`.
+    """Return number and report of the second and later calls of `hook.export` in a task.
+
+    The folder of the second call, such as `0.2`, is in the same folder as that of the first call, `0`.
 
     Args:
         first: the run folder of the first call.
@@ -102,14 +107,14 @@ def report(folder: StoragePath, *, at_work: bool) -> Report | None:
 
     Args:
         folder: the run folder.
-        at_work: the task instance has not ended, so the summary of an earlier try that failed does not count.
+        at_work: the task instance has not ended, so the report of an earlier try that failed does not count.
     """
     summary = read_object(folder / "summary.json")
     if summary is not None and (summary.get("finished") or not at_work):
         return _ended(folder, summary)
     with suppress(OSError, DamagedState):
-        if (frozen := RunFolder(folder).plan()) is not None:
-            return _under_way(folder, *frozen)
+        if (planned := RunFolder(folder).plan()) is not None:
+            return _under_way(folder, *planned)
     return None
 
 
@@ -123,30 +128,30 @@ def vendor_link(root: StoragePath, run: RunIdentity) -> str:
 
 def link_of(folder: StoragePath) -> str:
     """Return the address of the audience in the vendor's web pages; empty if the run folder has no plan."""
-    frozen = None
+    planned = None
     with suppress(OSError, DamagedState):
-        frozen = RunFolder(folder).plan()
-    if frozen is None or (vendor := VENDORS.get(frozen[1].vendor)) is None:
+        planned = RunFolder(folder).plan()
+    if planned is None or (vendor := VENDORS.get(planned[1].vendor)) is None:
         return ""
-    link = page_link(vendor, frozen[1].audience)
+    link = page_link(vendor, planned[1].audience)
     return link if link.startswith(("https://", "http://")) else ""
 
 
 def seconds(report: Report, now: float) -> float:
-    """Return how long the run took, or has taken so far, in seconds; 0 if its report does not say."""
+    """Return how many seconds the run took, or has taken so far; 0 if its report does not have the time."""
     began = report.facts["started_at"]
     return float(report.facts["seconds"] if report.over or not began else max(0.0, now - began))
 
 
 MIN_SETTLED = 3
-"""Batches with a result from which the time left is estimated; fewer say little about the rest."""
+"""Least number of batches with a result from which the time left is estimated."""
 
 
 def time_left(report: Report, now: float) -> float | None:
-    """Return about how many seconds the rest of a run takes, at the pace so far; None if that is unknown.
+    """Return an estimate of the seconds until the run ends, at its pace so far; None if that is unknown.
 
     Args:
-        report: of the run.
+        report: the report on the run.
         now: epoch seconds.
     """
     settled, planned = report.batches
@@ -188,7 +193,7 @@ def _ended(folder: StoragePath, summary: Mapping[str, Any]) -> Report:
 
 
 def _outcome(name: str, count: int, summary: Mapping[str, Any]) -> BarPart:
-    """Return the part of the bar for an outcome. Of a dry run, nothing was attempted, and those rows would be sent."""
+    """Return the part of the bar for an outcome. The rows that a dry run has not attempted would be sent."""
     if name == "not_attempted" and summary.get("dry_run"):
         return BarPart("to_do", "Would be sent", count)
     return BarPart(name, OUTCOME_LABELS[name], count)
@@ -228,10 +233,10 @@ def _under_way(folder: StoragePath, planned: Plan, facts: PlanFacts) -> Report:
 
 
 def _entries(folder: StoragePath) -> dict[str, Entry]:
-    """Return the last journal entry of each batch; another process may write the journal now."""
+    """Return the last journal entry by batch. Another process may be writing the journal."""
     try:
         return Journal(folder, lenient=True).states()
-    except OSError:  # removed between the listing and the reading
+    except OSError:  # the journal was removed after it was listed
         return {}
 
 
@@ -240,7 +245,7 @@ def _removals(counts: Mapping[str, Any]) -> tuple[BarPart, ...]:
 
 
 def _settled_batches(entries: Mapping[str, Entry]) -> int:
-    """Count the planned batches with a result; parts of one that were sent again do not count."""
+    """Count the planned batches with a result. Parts of a batch that were sent again do not count."""
     return sum(entry.state in {State.SETTLED, State.SPLIT} and entry.is_planned for entry in entries.values())
 
 

@@ -1,4 +1,4 @@
-"""Leaves folders out that cannot be read, and counts them, so that one of them does not stop a whole page."""
+"""Leaves out folders that cannot be read, and counts them, so that the rest of a page is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def left_out(path: StoragePath, unread: Unread | None) -> Iterator[None]:
 
     Args:
         path: the folder.
-        unread: the folders that were left out; None to raise the error.
+        unread: list to which the folder is added; None to raise the error.
     """
     try:
         yield

@@ -17,7 +17,7 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.verifications import recorded
 
 MAX_CHART_POINTS = 90
-"""Verifications in the charts; the table lists them all."""
+"""Verifications in the charts; the table lists every verification."""
 
 KINDS = {
     "missing": ("Missing", "rejected", "not in the audience, and have not opted out"),
@@ -26,12 +26,15 @@ KINDS = {
     "barred": ("Withheld", "kept", "an export withholds them, so they are not compared"),
     "unsettled": ("Unsettled", "to_do", "sent just before, or part of a run that has not ended"),
     "changed": ("Changed", "unchanged", "changed by a run while the audience was read"),
-    "not_ours": ("Not ours", "already_gone", "in the audience, and not added by an export"),
+    "not_ours": ("Not from exports", "already_gone", "in the audience, and not added by an export"),
 }
 """Label, style class and explanation of the kinds of people that are not in sync."""
 
 CHARTED = ("missing", "left", "opted_out")
+"""Kinds of people that have a chart."""
+
 BASIS_POINTS = 10_000
+"""The chart of the match rate counts hundredths of a per cent, because charts take integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,13 @@ class Verification:
     """One verification.
 
     Attributes:
-        rate: the match rate; None if the ledger had no members.
-        interval: bounds of the match rate in a sample; empty if the whole audience was read.
-        people: by kind.
-        different: people with other values at the vendor, of `compared`.
+        rate: the match rate from 0 to 1; None if the ledger had no members.
+        interval: the two bounds of the match rate if a sample was read; empty if the whole audience was read.
+        sampled: number of people in the sample; 0 if the whole audience was read.
+        people: number of people by kind.
+        compared: number of people whose values were compared.
+        different: number of these people with other values at the vendor.
+        repaired: number of people that the next run sends again.
     """
 
     identity: RunIdentity
@@ -61,7 +67,7 @@ def of_audience(path: StoragePath, may_see: MaySee) -> dict[str, Any] | None:
 
     Args:
         path: the audience's ledger.
-        may_see: whether the user may see a run.
+        may_see: returns whether the user may see a run.
     """
     entries = (_read(entry) for entry in recorded(path))
     shown = [entry for entry in entries if entry is not None and may_see(entry.identity)]
@@ -124,7 +130,7 @@ def _read(entry: Mapping[str, Any]) -> Verification | None:
 
 
 def _identity(run: str) -> RunIdentity | None:
-    """Return who ran a verification. A command counts as its connection, as a hook outside any task does."""
+    """Return the identity of a verification's run. A command is identified by its connection, as a hook is."""
     parts = run.split("/")
     if len(parts) == 4 and parts[:2] == ["command", "verify"]:  # noqa: PLR2004 - command, verify, connection, time
         return RunIdentity(conn_id=parts[2])

@@ -1,4 +1,4 @@
-"""Serves the pages over HTTP. Every address requires a log-in, and none changes anything."""
+"""Serves the pages over HTTP. Every address requires a login, and no request changes anything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEADERS = {
 
 
 def make_app() -> FastAPI:
-    """Return the application. It has no OpenAPI page, because that would need no log-in."""
+    """Return the application. It has no OpenAPI page, because that page would require no login."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(rights)])
     app.middleware("http")(add_headers)
     app.add_exception_handler(OSError, unreadable)
@@ -66,7 +66,7 @@ async def add_headers(request: Request, call_next: RequestResponseEndpoint) -> R
 
 
 async def unreadable(_: Request, error: Exception) -> Response:
-    """Say what cannot be read, if that is more than a page can leave out. The log has the path."""
+    """Respond with 503 and a text on what cannot be read, if it stops the whole page. The log has the path."""
     if isinstance(error, SegexportError):
         return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
     log.warning("Reading the state failed (path=%a error=%s)", getattr(error, "filename", None), type(error).__name__)
@@ -97,10 +97,10 @@ def audiences(user: UserRights) -> str:
 
 
 def audience(user: UserRights, vendor: str, account: str, audience: str) -> str:
-    """Show one audience. If it does not exist or the user may not see it, the response is the same.
+    """Show one audience. The response is 404 if it does not exist, and also if the user may see none of its runs.
 
     Args:
-        user: whose rights decide which runs are shown.
+        user: the rights that decide which runs are shown.
         vendor: folder name of the vendor below `ledgers`.
         account: folder name of the account.
         audience: folder name of the audience.
@@ -117,20 +117,20 @@ def errors() -> str:
 
 
 BYTE_ORDER_MARK = "\ufeff"
-"""Begins a CSV download: without it, Excel reads UTF-8 as another character set."""
+"""First character of a CSV download. Without it, Excel reads UTF-8 as another character set."""
 
 MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
 """Airflow's database stores a map index as a 32-bit integer."""
 
 
 class TaskQuery:
-    """A request's task instance, which the user may see."""
+    """The task instance that a request names. Unless the user may see it, the response is 403."""
 
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
         # For a task that is not mapped, Airflow passes the placeholder `{MAP_INDEX}` unchanged.
         number = map_index.removeprefix("-")
         is_too_large = number.isdecimal() and (len(number) > MAX_INDEX_DIGITS or int(number) > MAX_INDEX)
-        # The run folder of a hook's run outside any task has such names. Rights on DAGs do not apply to it.
+        # These are names in the path of a hook's run outside any task, to which rights on DAGs do not apply.
         is_hook_run = dag_id == "hook" and HOOK_CALL.fullmatch(run_id)
         if is_too_large or is_hook_run or "\0" in f"{dag_id}{run_id}{task_id}":
             raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such task instance.")
@@ -179,7 +179,7 @@ def history_csv(user: UserRights, vendor: str, account: str, audience: str) -> R
     """Download the runs of an audience that the user may see, newest first.
 
     Args:
-        user: whose rights decide which runs are in the file.
+        user: the rights that decide which runs are in the file.
         vendor: folder name of the vendor below `ledgers`.
         account: folder name of the account.
         audience: folder name of the audience.

@@ -1,14 +1,14 @@
-// The pages work without this script; it sorts, filters, follows Airflow's theme and keeps a running task's tab fresh.
+// The pages work without this script. It sorts, filters, follows Airflow's theme and refreshes the tab of a running task.
 "use strict";
 
 const number = new Intl.NumberFormat("en");
 
-// A count with its noun, whose plural ends in s.
+// Returns a count with its noun, whose plural ends in s.
 const counted = (count, noun) => `${number.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 // --- Airflow's theme and its window -------------------------------------------------------------------------------
 
-// Airflow's page has the class `dark` or `light`; outside it, the page follows the theme that Airflow stored, or the system.
+// Returns the window of Airflow's page, in whose frame this page is; null outside it.
 function airflow() {
   try {
     return window.parent !== window && window.parent.document.documentElement ? window.parent : null;
@@ -17,7 +17,8 @@ function airflow() {
   }
 }
 
-function follow() {
+// Follows the theme of Airflow's page; outside it, the theme that Airflow has stored, or that of the system.
+function followTheme() {
   const host = airflow();
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const apply = () => {
@@ -42,8 +43,8 @@ function follow() {
   }
 }
 
-// The frame's sandbox blocks links out of it, so Airflow's page follows links to its own pages and to the vendor's.
-function leave(event) {
+// The frame's sandbox blocks links to other pages, so Airflow's page follows the links to its pages and to the vendor's.
+function openOutside(event) {
   const link = event.target instanceof Element ? event.target.closest("a[data-out]") : null;
   const host = airflow();
   if (!link || !host || event.button > 1) return; // the right button opens the browser's menu
@@ -59,7 +60,8 @@ function leave(event) {
 
 // --- The list: sorting and filtering ------------------------------------------------------------------------------
 
-function sorting(table) {
+// Sorts the table of audiences by the column whose heading is clicked.
+function enableSorting(table) {
   const body = table.tBodies[0];
   const numbers = new Set(["rank", "ran", "members", "rejects", "due"]);
   const downFirst = new Set(["ran", "members", "rejects"]);
@@ -77,9 +79,9 @@ function sorting(table) {
     body.append(...rows.map(([, row]) => row));
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    state_.write({ sort: `${by}-${up ? "up" : "down"}` });
+    addressState.write({ sort: `${by}-${up ? "up" : "down"}` });
   });
-  const [by, way] = (state_.read().sort || "").split("-");
+  const [by, way] = (addressState.read().sort || "").split("-");
   const button = by && table.tHead.querySelector(`button[data-sort="${CSS.escape(by)}"]`);
   if (!button) return;
   for (let clicks = 0; clicks < 2; clicks += 1) {
@@ -88,9 +90,10 @@ function sorting(table) {
   }
 }
 
-// Filters and order are in the address of this page, so that Back finds them, and in that of Airflow's page. Airflow 3.3
-// shows this page's path and query there, but only when a page loads; Airflow 3.2 does not, so there they are behind `#`.
-const state_ = {
+// Stores filters and order in the address of this page, so that Back restores them, and in the address of Airflow's page.
+// Airflow 3.3 shows this page's path and query there, but only when a page loads. Airflow 3.2 does not, so there they
+// are stored behind `#`.
+const addressState = {
   names: ["q", "state", "vendor", "sort"],
   host() {
     const host = airflow();
@@ -115,34 +118,35 @@ const state_ = {
   },
 };
 
-// The list refreshes itself once a minute while it is in sight.
-function refreshing(list) {
+// Refreshes the list once a minute while the browser shows the page.
+function refreshList(list) {
   const lost = document.getElementById("lost");
-  const again = async () => {
-    if (document.hidden) return setTimeout(again, 5000);
+  const refresh = async () => {
+    if (document.hidden) return setTimeout(refresh, 5000);
     try {
       const reply = await fetch(list.dataset.source, { credentials: "same-origin" });
       if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see the newest state." : `Airflow responded with status ${reply.status}.`);
       const page = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("list");
       if (!page) throw new Error("Airflow responded with another page.");
       lost.hidden = true;
-      renew(list, page);
+      replaceList(list, page);
     } catch (error) {
       lost.textContent = `${error.message} This page shows an earlier state.`;
       lost.hidden = false;
     }
-    setTimeout(again, Number(list.dataset.every || 60000));
+    setTimeout(refresh, Number(list.dataset.every || 60000));
   };
-  setTimeout(again, Number(list.dataset.every || 60000));
+  setTimeout(refresh, Number(list.dataset.every || 60000));
 }
 
-function renew(list, page) {
+// Replaces the content of the list, and restores the focus.
+function replaceList(list, page) {
   const focused = document.activeElement;
   const id = focused?.id;
   const key = focused?.closest?.("tr[data-key]")?.dataset.key;
   const caret = id === "find" ? focused.selectionStart : null;
   list.replaceChildren(...page.childNodes);
-  begin();
+  enableList();
   const next = id ? document.getElementById(id) : key ? list.querySelector(`tr[data-key="${CSS.escape(key)}"] a`) : null;
   next?.focus({ preventScroll: true });
   if (caret !== null) next?.setSelectionRange(caret, caret);
@@ -150,6 +154,7 @@ function renew(list, page) {
 
 // --- Times in the time zone that is chosen in Airflow's UI ----------------------------------------------------------
 
+// Returns the time zone; undefined for the browser's own.
 function zone() {
   try {
     const stored = JSON.parse(localStorage.getItem("timezone") || '"UTC"');
@@ -163,7 +168,8 @@ function clock(moment) {
   return `${parts.year}-${parts.month}-${parts.day} ${parts.hour}:${parts.minute}:${parts.second} ${parts.timeZoneName}`;
 }
 
-function times() {
+// Shows each time in the time zone of Airflow's UI.
+function showTimes() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.getAttribute("datetime"));
     if (Number.isNaN(moment.getTime())) continue;
@@ -173,9 +179,10 @@ function times() {
   }
 }
 
-function filtering(table) {
+// Shows the audiences that match the search text, the state and the vendor.
+function enableFilters(table) {
   const rows = [...table.tBodies[0].rows];
-  const saved = state_.read();
+  const saved = addressState.read();
   const find = document.getElementById("find");
   const vendor = document.getElementById("vendor");
   const chips = [...document.querySelectorAll(".chip")];
@@ -183,7 +190,7 @@ function filtering(table) {
   const nothing = document.getElementById("nothing");
   let state = "";
   const apply = () => {
-    state_.write({ q: find.value, state, vendor: vendor ? vendor.value : "" });
+    addressState.write({ q: find.value, state, vendor: vendor ? vendor.value : "" });
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const row of rows) {
@@ -217,7 +224,8 @@ function filtering(table) {
 
 // --- The history: one cursor over all charts ----------------------------------------------------------------------
 
-function scrubbing(history) {
+// Shows the values of the run under the pointer, or of the run that the range input selects, in all charts.
+function enableCursor(history) {
   const columns = JSON.parse(history.dataset.columns).map(([moment, , end]) => `${clock(new Date(moment * 1000))}, ${end}`);
   const figures = [...history.querySelectorAll("figure")].map((figure) => ({
     values: JSON.parse(figure.dataset.values),
@@ -250,40 +258,41 @@ function scrubbing(history) {
 
 // --- The tab of a running task ------------------------------------------------------------------------------------
 
-function living(live) {
+// Refreshes the tab while its task runs.
+function refreshTab(live) {
   const lost = document.getElementById("lost");
   let failures = 0;
   let source = "";
-  const again = () => Number(live.querySelector("[data-again]")?.dataset.again || 0);
-  const ask = async () => {
-    if (document.hidden) return setTimeout(ask, 3000);
+  const refreshMs = () => Number(live.querySelector("[data-refresh-ms]")?.dataset.refreshMs || 0); // 0 if the task has ended
+  const refresh = async () => {
+    if (document.hidden) return setTimeout(refresh, 3000);
     let wait = 0;
     try {
       const reply = await fetch(live.dataset.source, { credentials: "same-origin" });
       if (!reply.ok) throw new Error(reply.status === 401 ? "You are logged out. Log in again to see the progress." : `Airflow responded with status ${reply.status}.`);
       const text = await reply.text();
-      const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-again]");
+      const page = new DOMParser().parseFromString(text, "text/html").querySelector("[data-refresh-ms]");
       if (!page) throw new Error("Airflow responded with another page.");
       if (page.outerHTML !== source) live.replaceChildren(page);
       source = page.outerHTML;
-      times();
+      showTimes();
       failures = 0;
       lost.hidden = true;
-      wait = again();
+      wait = refreshMs();
     } catch (error) {
       failures += 1;
       lost.textContent = `${error.message} This page shows an earlier state.`;
       lost.hidden = false;
       wait = Math.min(60000, 3000 * 2 ** failures);
     }
-    if (wait) setTimeout(ask, wait);
+    if (wait) setTimeout(refresh, wait);
   };
-  if (again()) setTimeout(ask, again());
+  if (refreshMs()) setTimeout(refresh, refreshMs());
 }
 
-// --- Small things -------------------------------------------------------------------------------------------------
+// --- Buttons -------------------------------------------------------------------------------------------------
 
-function pressing(event) {
+function pressButton(event) {
   const button = event.target instanceof Element ? event.target.closest("button") : null;
   if (!button) return;
   if (button.dataset.more) {
@@ -303,23 +312,23 @@ function select(element) {
   getSelection().addRange(range);
 }
 
-follow();
-document.addEventListener("click", leave);
-document.addEventListener("auxclick", leave);
-document.addEventListener("click", pressing);
-function begin() {
+followTheme();
+document.addEventListener("click", openOutside);
+document.addEventListener("auxclick", openOutside);
+document.addEventListener("click", pressButton);
+function enableList() {
   const table = document.getElementById("audiences");
   if (table) {
-    sorting(table);
-    filtering(table);
+    enableSorting(table);
+    enableFilters(table);
   }
-  times();
+  showTimes();
 }
-begin();
-window.addEventListener("storage", times);
+enableList();
+window.addEventListener("storage", showTimes);
 const list = document.getElementById("list");
-if (list) refreshing(list);
-const history_ = document.querySelector(".history");
-if (history_) scrubbing(history_);
+if (list) refreshList(list);
+const historyCharts = document.querySelector(".history");
+if (historyCharts) enableCursor(historyCharts);
 const live = document.getElementById("live");
-if (live) living(live);
+if (live) refreshTab(live);
