@@ -19,16 +19,10 @@ from pyrate_limiter import PostgresBucket, RateItem
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 
-from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime, server_moment
+from airflow_provider_segexport.ratelimit.server import ServerQuotaStore
 from airflow_provider_segexport.ratelimit.store import QuotaCall
-from airflow_provider_segexport.ratelimit.store_base import (
-    LOCK_TIMEOUT_S,
-    BaseQuotaStore,
-    without_credentials,
-)
+from airflow_provider_segexport.ratelimit.store_base import LOCK_TIMEOUT_S
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
-from airflow_provider_segexport.vendors.base import Limits
 
 CONNECT_TIMEOUT_S = 10
 """Seconds to wait for a connection to the server."""
@@ -79,24 +73,10 @@ class _ConnectionPool:
         yield self._connection
 
 
-class PostgresQuotaStore(BaseQuotaStore):
-    """Counts one account's calls on a PostgreSQL server.
+class PostgresQuotaStore(ServerQuotaStore):
+    """Counts one account's calls on a PostgreSQL server. The URL's role must be allowed to create tables."""
 
-    Args:
-        url: a `postgresql://` URL. Its role must be allowed to create tables.
-        account: the account's key.
-        limits: the rates to count against.
-        backfill: reserve calls for scheduled runs.
-        machine: as in `BaseQuotaStore`.
-    """
-
-    def __init__(
-        self, url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
-    ) -> None:
-        super().__init__(limits, backfill=backfill, machine=machine)
-        self._url = re.sub(r"^[^:]+", "postgresql", url)  # SQLAlchemy writes `postgresql+psycopg2://`
-        self._account = account
-        self._connection: Any = None
+    _connection: Any = None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -116,10 +96,7 @@ class PostgresQuotaStore(BaseQuotaStore):
                 self._connection.commit()
             except psycopg.Error as error:
                 self._disconnect()
-                raise RetryableError(
-                    f"The rate limit store at {without_credentials(self._url)} cannot be reached "
-                    f"({type(error).__name__})."
-                ) from None
+                raise self._unreachable(f"cannot be reached ({type(error).__name__})") from None
 
     def _begin(self) -> None:
         if self._connection is None:
@@ -136,8 +113,12 @@ class PostgresQuotaStore(BaseQuotaStore):
             self._connection = None
 
     def _open(self) -> Any:
-        # Prepare no statements on the server, because a pooler may use another session for the next transaction.
-        connection: Any = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None)
+        url = re.sub(r"^[^:]+", "postgresql", self._url)  # SQLAlchemy writes `postgresql+psycopg2://`
+        try:
+            # Prepare no statements on the server, because a pooler may use another session for the next transaction.
+            connection: Any = psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None)
+        except psycopg.ProgrammingError:
+            raise self._unusable_url() from None
         try:
             self._lock_account(connection)
             connection.execute("select pg_advisory_xact_lock(%s)", [_lock_number(STATES_TABLE)])
@@ -153,9 +134,6 @@ class PostgresQuotaStore(BaseQuotaStore):
             connection.close()
             raise
         return connection
-
-    def _time(self, local: float) -> StoreTime:
-        return server_moment(self._server_time, local, self._machine)
 
     def _server_time(self) -> float:
         row = self._connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()

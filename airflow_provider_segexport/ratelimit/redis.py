@@ -19,17 +19,10 @@ from pyrate_limiter import RateItem, RedisBucket
 from pyrate_limiter.abstracts.algorithm import LogAlgorithm
 from redis.exceptions import LockError, RedisError
 
-from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.ratelimit.clocks import Machine, StoreTime, server_moment
+from airflow_provider_segexport.ratelimit.server import ServerQuotaStore
 from airflow_provider_segexport.ratelimit.store import QuotaCall
-from airflow_provider_segexport.ratelimit.store_base import (
-    LOCK_TIMEOUT_S,
-    MAX_CLOCK_LEAD_S,
-    BaseQuotaStore,
-    without_credentials,
-)
+from airflow_provider_segexport.ratelimit.store_base import LOCK_TIMEOUT_S, MAX_CLOCK_LEAD_S
 from airflow_provider_segexport.ratelimit.windows import Priority, WindowState
-from airflow_provider_segexport.vendors.base import Limits
 
 LOCK_TTL_S = 10.0
 """Seconds until the lock of an unresponsive process expires. A transaction takes milliseconds."""
@@ -51,26 +44,11 @@ TTL_WINDOWS = 2
 """Redis deletes a key that no call has used for this many windows."""
 
 
-class RedisQuotaStore(BaseQuotaStore):
-    """Counts one account's calls on a Redis server. A restart of a server without persistence loses the counts.
+class RedisQuotaStore(ServerQuotaStore):
+    """Counts one account's calls on a Redis server. A restart of a server without persistence loses the counts."""
 
-    Args:
-        url: a `redis://` or `rediss://` URL, optionally with credentials.
-        account: the account's key.
-        limits: the rates to count against.
-        backfill: reserve calls for scheduled runs.
-        machine: as in `BaseQuotaStore`.
-    """
-
-    def __init__(
-        self, url: str, account: str, limits: Limits, *, backfill: bool = False, machine: Machine | None = None
-    ) -> None:
-        super().__init__(limits, backfill=backfill, machine=machine)
-        self._url = url
-        self._prefix = f"segexport:{{{account}}}"  # braces keep the keys in one slot of a cluster
-        self._client: Any = None
-        self._ttl_s: dict[str, int] = {}
-        self._last_call_ms = 0
+    _client: Any = None
+    _last_call_ms = 0
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -85,10 +63,7 @@ class RedisQuotaStore(BaseQuotaStore):
                     thread_local=False,
                 )
                 if not lock.acquire():
-                    raise RetryableError(
-                        f"The rate limit store at {without_credentials(self._url)} was locked for "
-                        f"{LOCK_TIMEOUT_S:.0f} s."
-                    )
+                    raise self._unreachable(f"was locked for {LOCK_TIMEOUT_S:.0f} s")
                 try:
                     yield
                 finally:
@@ -96,10 +71,7 @@ class RedisQuotaStore(BaseQuotaStore):
                         lock.release()
             except RedisError as error:
                 self._disconnect()
-                raise RetryableError(
-                    f"The rate limit store at {without_credentials(self._url)} cannot be reached "
-                    f"({type(error).__name__})."
-                ) from None
+                raise self._unreachable(f"cannot be reached ({type(error).__name__})") from None
 
     def _disconnect(self) -> None:
         if self._client is not None:
@@ -107,9 +79,14 @@ class RedisQuotaStore(BaseQuotaStore):
             self._client = None
 
     def _open(self) -> Any:
-        client = redis.Redis.from_url(
-            self._url, socket_timeout=LOCK_TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S
-        )
+        try:
+            client = redis.Redis.from_url(
+                self._url, socket_timeout=LOCK_TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S
+            )
+            client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        except (ValueError, TypeError):  # an option that the client does not know
+            raise self._unusable_url() from None
+        self._ttl_s: dict[str, int] = {}
 
         def bucket(rates: list[BucketRate], table: str, algorithm: LogAlgorithm | None) -> RedisBucket:
             ttl_s = TTL_WINDOWS * rates[-1].interval // 1000 + int(MAX_CLOCK_LEAD_S)
@@ -121,15 +98,12 @@ class RedisQuotaStore(BaseQuotaStore):
         self._client = client
         return client
 
-    def _time(self, local: float) -> StoreTime:
-        return server_moment(self._server_time, local, self._machine)
-
     def _server_time(self) -> float:
         seconds, micros = self._client.time()
         return float(seconds + micros / 1e6)
 
     def _key(self, name: str) -> str:
-        return f"{self._prefix}:{name}"
+        return f"segexport:{{{self._account}}}:{name}"  # braces keep the keys in one slot of a cluster
 
     def _bucket_item(self, call: QuotaCall, now: float) -> RateItem:
         now_ms = int(now * 1000)

@@ -69,6 +69,7 @@ class SqliteQuotaStore(BaseQuotaStore):
         self._longest_window_s = max(sliding, default=0.0)
         self._path = pathlib.Path(folder) / f"{account}.sqlite"
         self._connection: _Connection | None = None
+        self._inode: int | None = None
         self._offsets: MachineOffsets | None = None
         self._stored_offsets: MachineOffsets | None = None
 
@@ -87,10 +88,10 @@ class SqliteQuotaStore(BaseQuotaStore):
                 if connection.in_transaction:
                     connection.execute("commit")
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                if not _is_damage(error):
+                self._disconnect()  # a file that was deleted stays open, and cannot be written
+                if not _is_damage(error) or self._inode != _inode(self._path):  # another process has replaced the file
                     raise RetryableError(f"The rate limit store {self._path} cannot be reached ({error}).") from None
                 # A power failure truncated the file, or another version wrote it. At most one day's counts are lost.
-                self._disconnect()
                 self._path.unlink(missing_ok=True)
                 self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
                 raise RetryableError(
@@ -190,6 +191,7 @@ class SqliteQuotaStore(BaseQuotaStore):
         connection = sqlite3.connect(
             path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
         )
+        self._inode = _inode(self._path)
         try:
             for pragma in ("journal_mode = persist", "synchronous = off"):
                 connection.execute(f"pragma {pragma}")
@@ -206,6 +208,14 @@ class SqliteQuotaStore(BaseQuotaStore):
             connection.close()
             raise
         return connection
+
+
+def _inode(path: pathlib.Path) -> int | None:
+    """Return the number by which the file system knows a file; None if there is none, or its folder cannot be read."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _is_damage(error: Exception) -> bool:

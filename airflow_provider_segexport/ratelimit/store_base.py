@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyrate_limiter import AbstractBucket, FixedWindow, RateItem
 from pyrate_limiter import Rate as BucketRate
@@ -287,9 +286,3 @@ def _put(bucket: AbstractBucket, item: RateItem) -> float:
         return 0.0
     waiting_ms = bucket.waiting(item)
     return max(waiting_ms if isinstance(waiting_ms, int) else 1, 1) / 1000
-
-
-def without_credentials(url: str) -> str:
-    """Return a store's URL without user name and password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -47,6 +47,34 @@ def test_a_damaged_file_starts_anew(filed):
     assert fake_account.leave(task, calls=2) == [0, 0]
 
 
+def test_a_damaged_file_that_another_process_has_replaced(filed):
+    """Both had the damaged file open. The second deletes no file but the damaged one, and both count in the new one."""
+    fake_account = filed(Rate(3, 60))
+    tasks = [fake_account.task(), fake_account.task()]
+    for task in tasks:
+        task(READ)
+    with (Path(fake_account.store) / f"{NAME}.sqlite").open("r+b") as file:
+        file.write(b"no database" * 9_000)
+    with pytest.raises(RetryableError, match="was damaged"):
+        tasks[0](READ)
+    assert fake_account.leave(tasks[0], calls=2) == [0, 0]
+    with pytest.raises(RetryableError, match="cannot be reached"):
+        tasks[1](READ)
+    assert fake_account.leave(tasks[1], calls=1) == [0]
+    assert fake_account.leave(tasks[0], calls=1) == [pytest.approx(60 * LONGER, abs=0.01)]
+
+
+def test_a_file_that_was_deleted_costs_one_attempt(filed):
+    """A person cleans up, or a program that deletes old files: the next attempt creates a new store."""
+    fake_account = filed(Rate(2, 60))
+    task = fake_account.task()
+    task(READ)
+    (Path(fake_account.store) / f"{NAME}.sqlite").unlink()
+    with pytest.raises(RetryableError, match="cannot be reached"):
+        task(READ)
+    assert fake_account.leave(task, calls=2) == [0, 0]
+
+
 def test_a_folder_that_cannot_be_written_counts_for_the_process(filed, caplog):
     """The web server tests a connection without the workers' disk: calls go out, and the log says what is missing."""
     fake_account = filed(Rate(2, 60))
@@ -93,6 +121,31 @@ def test_a_server_that_does_not_answer_is_a_reason_to_come_later(name, messages)
         pace(READ)
     pace.record_response(READ, answer(429, retry_after=20))
     pace.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:s3cret@127.0.0.1:port/0",
+        "redis://user:s3cret@127.0.0.1:1/0?socket_timeout=long",
+        "redis://user:s3cret@127.0.0.1:1/0?pace=1",
+        "redis://user:s3cret@[::1/0",
+        "postgresql://user:s3cret@127.0.0.1:1/db?pace=1",
+        "postgresql://user:s3cret@[::1/db",
+    ],
+)
+def test_a_server_s_url_that_its_client_does_not_accept(url):
+    """A wrong port or option is a mistake in the configuration, which no later attempt mends."""
+    with pytest.raises(InvalidConnection, match=r"port or an option .* To fix: write it as") as raised:
+        Account(url, vendor_of(Rate(2, 60))).task()(READ)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_postgresql_url_with_several_hosts():
+    """The client tries one after the other."""
+    url = "postgresql://user:s3cret@127.0.0.1:1,127.0.0.1:2/db"
+    with pytest.raises(RetryableError, match=r"at postgresql://127.0.0.1:1,127.0.0.1:2/db cannot be reached"):
+        Account(url, vendor_of(Rate(2, 60))).task()(READ)
 
 
 @pytest.mark.parametrize("name", ["redis", "postgresql"])
