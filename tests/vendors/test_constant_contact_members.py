@@ -54,7 +54,7 @@ class TestReadingBack:
                 {"a@example.com": True, "b@example.com": False},
             ),
             (b'\xef\xbb\xbf"Email","Out"\n"A@Example.com ",""\n', {"a@example.com": True}),
-            (b"Email,Out\r\n,\r\na@example.com,\r\n", {"a@example.com": True}),
+            (b"Email,Out\r\n,\r\na@example.com,\r\n\r\n", {"a@example.com": True}),
             (b"", {}),
         ],
     )
@@ -66,6 +66,20 @@ class TestReadingBack:
         """Fewer people than the activity has exported: all the others would be taken for leavers."""
         with pytest.raises(RetryableError, match="contains 2 of 5 contacts"):
             exported(b"Email,Out\na@example.com,\nb@example.com,\nc@exam", count=5)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"Email,Out,Id\na@example.com,,1\nb@example.com,,2\n",
+            b"Email\na@example.com\nb@example.com\n",
+            b"Email,Out\na@example.com,\nb@exam",
+            b'Email,Out\na@example.com,\n"b@example.com,\nc@example.com,\n',
+        ],
+    )
+    def test_a_file_with_other_columns_or_a_torn_row(self, text):
+        """Its people would be taken for leavers, also if the activity has no count."""
+        with pytest.raises(RetryableError, match="without exactly 2 columns"):
+            exported(text)
 
     def test_a_file_somewhere_else(self):
         """The access token is not taken to another host."""

@@ -17,7 +17,7 @@ from airflow_provider_segexport.errors import (
     UnexpectedResponse,
     VendorUnavailable,
 )
-from airflow_provider_segexport.model import Audience, JobState, Response
+from airflow_provider_segexport.model import Audience, JobState, Reason, Response
 from airflow_provider_segexport.vendors import dotdigital as vendor
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.operations import run_operation
@@ -235,3 +235,29 @@ def test_a_removal_job_s_keys_and_states_in_any_spelling():
     assert run_operation(poll(TARGET, ["t"]), lambda _: reply({"message": "ERROR_JOB_NOT_FOUND"}, 404)) == {
         "t": JobState.FAILED
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "has_left"),
+    [
+        ("subscribed", False),
+        ("Subscribed", False),
+        ("pending", False),
+        (None, False),
+        ("suppressed", True),
+        ("Unsubscribed", True),
+        ("Paused", True),
+    ],
+)
+def test_who_has_left_a_book(status, has_left):
+    """A contact's record and the pages of the book say the same, in any spelling; an unknown status means so."""
+    contact = {"contactId": 5, "identifiers": {"email": "a@example.com"}, "lists": [{"id": 42, "status": status}]}
+    pages = [reply({"_items": [contact]}), reply(contact)]
+    members = []
+    run_operation(vendor.members.list_without_leavers(TARGET, members.extend), lambda _: pages.pop(0))
+    record = run_operation(vendor.VENDOR.verification.read_record(TARGET, "a@example.com"), lambda _: pages.pop(0))
+    assert ([member.email for member in members], record.reason, record.is_member) == (
+        [] if has_left else ["a@example.com"],
+        Reason.LEFT_AUDIENCE if has_left else None,
+        True,
+    )

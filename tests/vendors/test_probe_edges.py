@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from vendors.dotdigital_responses import TARGET as BOOK
+from vendors.dotdigital_responses import reply as dotdigital_reply
 from vendors.harness import VendorHarness
 from vendors.probing import PATTERN, WITH_PROBE, Calls, Prober
 
@@ -18,9 +20,10 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import ensure_folder
 from airflow_provider_segexport.storage.sealing import write_json
 from airflow_provider_segexport.vendors.constant_contact.probe_calls import is_number
+from airflow_provider_segexport.vendors.dotdigital.probe_calls import ask_left_book
 from airflow_provider_segexport.vendors.omnisend.probe_calls import undo_values
 from airflow_provider_segexport.vendors.operations import run_operation
-from airflow_provider_segexport.vendors.probe import Subject
+from airflow_provider_segexport.vendors.probe import UNCLEAR, Subject
 
 
 @pytest.fixture(params=WITH_PROBE)
@@ -169,3 +172,33 @@ def test_a_contact_on_other_lists_answers_nothing_about_one_on_no_list(sim, tmp_
     [result] = prober.ask(question, calls=Calls(answer)).results
     assert (result.outcome, "give --address another pattern" in result.reason) == ("not asked", True)
     assert email not in prober.account.active()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "answer"),
+    [
+        ([{"status": "Suppressed"}], [{"status": "Subscribed"}], "readds"),
+        ([{"status": "suppressed"}], [{"status": "suppressed"}], "stays_out"),
+        ([], [], "stays_out"),
+        ([{"status": "Subscribed"}], [{"status": "Subscribed"}], UNCLEAR),
+        (None, None, UNCLEAR),
+        ([{"status": "suppressed"}], None, UNCLEAR),
+    ],
+)
+def test_what_records_say_about_a_person_who_left_a_book(before, after, answer):
+    """Statuses have any spelling, and a record without its books is no proof that an import leaves the person out."""
+    records = [
+        {"contactId": 5, **({} if books is None else {"lists": [{"id": 42, **book} for book in books]})}
+        for books in (before, after)
+    ]
+
+    def send(request):
+        if request.method == "PUT":
+            return dotdigital_reply({"importId": "d7de900d-d337-43f6-b1e1-c8ec73e1a434"}, 202)
+        if "/import/" in request.url:
+            created = [{"contactId": 5, "identifiers": {"email": "a@example.com"}}]
+            return dotdigital_reply({"status": "Finished", "created": created})
+        return dotdigital_reply(records.pop(0) if request.method == "GET" else {})
+
+    subject = Subject(BOOK, ("a@example.com",), "0" * 12)
+    assert run_operation(ask_left_book(subject), send, lambda _: None) == answer

@@ -62,15 +62,21 @@ def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[
         read_json(response)
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(response.body), "utf-8-sig", newline=""))
     next(rows, None)  # skip the header, whose names are not documented
-    row_count = 0
+    row_count, is_complete = 0, True
     while page := list(islice(rows, PAGE_ROWS)):
         complete = [row for row in page if len(row) == len(EXPORT_COLUMNS)]
+        is_complete = is_complete and len(complete) == sum(map(bool, page))  # an empty line is not a row
         row_count += len(complete)
         on_page(list(to_members(complete)))
     expected = as_int(as_object(finished.get("status")).get("items_completed_count")) or 0
     if row_count + 1 < expected:  # the vendor may count the header
         raise RetryableError(
             f"Constant Contact's export of the list contains {row_count:,} of {counted(expected, 'contact')}."
+        )
+    if not is_complete:
+        raise RetryableError(
+            f"Constant Contact's export of the list has a row without exactly {counted(len(EXPORT_COLUMNS), 'column')}. "
+            "To fix: run the task again later; if the error remains, report it to the vendor's support."
         )
     return ""
 

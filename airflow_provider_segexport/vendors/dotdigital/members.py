@@ -21,6 +21,8 @@ from airflow_provider_segexport.vendors.responses import (
 )
 
 PAGE_SIZE = 5000  # maximum of the contacts specification, 3.4.3
+BOOK_STATUSES = {"subscribed", "pending"}
+"""Statuses of contacts who have not left a book, in lower case. Any other status, such as `suppressed`, means so."""
 
 
 def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
@@ -30,16 +32,24 @@ def list_members(audience: Audience, on_page: OnPage) -> Operation[None]:
 
 def list_without_leavers(audience: Audience, on_page: OnPage) -> Operation[None]:
     """Read all pages with each contact's books; leave out contacts that have unsubscribed from this book."""
-
-    def is_left(contact: dict[str, Any]) -> bool:
-        entries = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
-        return any(as_text(book.get("status")) not in {"", "subscribed"} for book in entries)
-
     return read_parts(
-        lambda book, marker, receive: _read_page(book, marker, receive, {"include": "lists"}, is_left),
+        lambda book, marker, receive: _read_page(
+            book, marker, receive, {"include": "lists"}, lambda contact: has_left(contact, audience)
+        ),
         audience,
         on_page,
     )
+
+
+def has_left(contact: Mapping[str, Any], audience: Audience) -> bool:
+    """Return whether a contact's record says that the person has unsubscribed from this book."""
+    return any(status not in {"", *BOOK_STATUSES} for status in statuses_in_book(contact, audience))
+
+
+def statuses_in_book(contact: Mapping[str, Any], audience: Audience) -> list[str]:
+    """Return a contact's status in this book in lower case, from the record; empty if it does not name the book."""
+    books = as_objects(contact.get("lists"))
+    return [as_text(book.get("status")).lower() for book in books if as_text(book.get("id")) == audience.audience]
 
 
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:

@@ -12,7 +12,7 @@ from airflow_provider_segexport.errors import BatchRejected
 from airflow_provider_segexport.model import Audience, Batch, BatchKind, JobState, Operation, Request, Response, Sleep
 from airflow_provider_segexport.vendors.dotdigital import imports
 from airflow_provider_segexport.vendors.dotdigital.account import create_field
-from airflow_provider_segexport.vendors.dotdigital.members import list_members
+from airflow_provider_segexport.vendors.dotdigital.members import list_members, statuses_in_book
 from airflow_provider_segexport.vendors.dotdigital.removals import (
     BOOK_IN_USE,
     REMOVAL,
@@ -32,7 +32,6 @@ from airflow_provider_segexport.vendors.probe_steps import (
 from airflow_provider_segexport.vendors.responses import (
     GUID,
     as_object,
-    as_objects,
     as_text,
     get,
     required_id,
@@ -138,18 +137,14 @@ def ask_left_book(subject: Subject) -> Operation[str | NotAsked]:
         return UNCLEAR
     url = f"{audience.base_url}/v2/address-books/{audience.audience}/contacts/unsubscribe"
     read_json((yield send_json("POST", url, {"email": email})))
-    state = yield from state_in_book(audience, email)
-    if state == "subscribed":
-        return UNCLEAR  # the address has not left the book
+    before = as_object((yield from read_contact(audience, email)))
     yield from import_email(subject, email)
-    return "readds" if (yield from state_in_book(audience, email)) == "subscribed" else "stays_out"
-
-
-def state_in_book(audience: Audience, email: str) -> Operation[str]:
-    """Return the status of an address in the book; empty if its record does not name the book."""
-    contact = as_object((yield from read_contact(audience, email)))
-    matches = [book for book in as_objects(contact.get("lists")) if as_text(book.get("id")) == audience.audience]
-    return as_text(matches[0].get("status")) if matches else ""
+    after = as_object((yield from read_contact(audience, email)))
+    if not all(isinstance(contact.get("lists"), list) for contact in (before, after)):
+        return UNCLEAR
+    if "subscribed" in statuses_in_book(before, audience):
+        return UNCLEAR  # the address has not left the book
+    return "readds" if "subscribed" in statuses_in_book(after, audience) else "stays_out"
 
 
 def post_removal(audience: Audience, ids: Sequence[str]) -> Operation[Response]:

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from airflow_provider_segexport.errors import public_code
 from airflow_provider_segexport.model import Audience, Operation, Reason
+from airflow_provider_segexport.vendors.dotdigital.members import has_left, statuses_in_book
 from airflow_provider_segexport.vendors.dotdigital.optouts import reason_of
 from airflow_provider_segexport.vendors.dotdigital.responses import read_json
 from airflow_provider_segexport.vendors.member_record import MemberRecord, as_values
-from airflow_provider_segexport.vendors.responses import as_object, as_objects, as_text, get
+from airflow_provider_segexport.vendors.responses import as_object, as_text, get
 
 MAILABLE = {"", "subscribed", "softbounced", "pendingoptin", "nosubscription"}
 """Statuses of contacts who have not opted out, in lower case. Any other status is an opt-out."""
-BOOK_OPTED_OUT = {"suppressed", "unsubscribed"}
 
 
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
@@ -28,19 +28,15 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
         return MemberRecord(is_member=False)
     contact = as_object(read_json(response))
     values = as_values(as_object(contact.get("dataFields")))
-    status_by_book = {
-        as_text(entry.get("id")): as_text(entry.get("status")) for entry in as_objects(contact.get("lists"))
-    }
     channel = as_object(as_object(contact.get("channelProperties")).get("email"))
     status = as_text(channel.get("status")) or as_text(contact.get("status"))
     if not isinstance(contact.get("lists"), list):
         return MemberRecord(None, status=public_code(status), values=values)
-    reason = None
-    if status_by_book.get(audience.audience, "").lower() in BOOK_OPTED_OUT:
-        reason = Reason.LEFT_AUDIENCE
+    reason = Reason.LEFT_AUDIENCE if has_left(contact, audience) else None
     if status.lower() not in MAILABLE:
         reason = reason_of(status)
-    return MemberRecord(audience.audience in status_by_book, reason, public_code(status) if status else "", values)
+    is_member = bool(statuses_in_book(contact, audience))
+    return MemberRecord(is_member, reason, public_code(status) if status else "", values)
 
 
 def sent_values(audience: Audience, item: Mapping[str, Any]) -> dict[str, str]:
