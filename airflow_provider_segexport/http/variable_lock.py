@@ -14,9 +14,9 @@ import json
 import pathlib
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import IO, Any, Protocol
 
 from airflow_provider_segexport.errors import RetryableError, Superseded
 from airflow_provider_segexport.json_values import number, parse_object, text
@@ -79,7 +79,7 @@ class VariableLock:
             process was suspended.
 
         Raises:
-            RetryableError: another machine holds the lock for longer than `timeout_s`.
+            RetryableError: another process holds the lock for longer than `timeout_s`.
         """
 
         def check() -> None:
@@ -115,8 +115,24 @@ class VariableLock:
 
     @contextmanager
     def _machine_lock(self, key: str) -> Iterator[None]:
-        """Lock a key for one process of this machine. The operating system releases the lock if the process dies."""
+        """Lock a key for one process of this machine. The operating system releases the lock if the process dies.
+
+        Raises:
+            RetryableError: another process, for example a suspended one, holds the lock for longer than `timeout_s`.
+        """
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
+        gives_up_at = self.clock() + self.timeout_s
         with open_private(self.locks / f"{name}.lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _locked(file):
+                if self.clock() > gives_up_at:
+                    raise RetryableError(f"Another process of this machine has held {key} for {self.timeout_s:.0f} s.")
+                self.sleep(self.write_visibility_s)
             yield
+
+
+def _locked(file: IO[Any]) -> bool:
+    """Lock a file unless another process holds its lock; return whether this process holds it now."""
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from airflow_provider_segexport.model import Reason
@@ -12,6 +13,7 @@ from airflow_provider_segexport.trimming import trimmed
 from airflow_provider_segexport.vendors.responses import as_text
 from airflow_provider_segexport.yes_no import yes_no
 
+NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[T ].*)?")
 
 
@@ -59,11 +61,9 @@ def _is_same(sent: str, stored: str) -> bool:
     return any(form(sent) is not None and form(sent) == form(stored) for form in (_number, _date, yes_no))
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _number(text: str) -> Decimal | None:
+    """Return an exact number; None for text such as `00712`, whose leading zeros are part of a code."""
+    return Decimal(text) if NUMBER.fullmatch(text) else None
 
 
 def _date(text: str) -> list[int] | None:

@@ -176,3 +176,15 @@ def test_a_login_that_a_machine_with_a_fast_clock_has_renewed(tmp_path, ahead_s)
     slow.bearer.renew(EXPIRED)
     assert slow.bearer.access_token() == "access-2"
     assert issuer.now - started_at < 10
+
+
+def test_a_process_of_the_same_machine_that_is_suspended_while_it_holds_the_lock(tmp_path):
+    """The others give up after a while, and are tried again later."""
+    issuer = TokenIssuer()
+    first, second = (Process(issuer, tmp_path / "machine", name) for name in ("first", "second"))
+    with first.lock():
+        began = issuer.now
+        with pytest.raises(RetryableError, match="Another process of this machine has held login_renewal for 300 s"):
+            second.bearer.access_token()
+        assert 300 <= issuer.now - began < 310
+    assert second.bearer.access_token() == "access-1"

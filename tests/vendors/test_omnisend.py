@@ -18,6 +18,7 @@ from airflow_provider_segexport.errors import (
     BatchRejected,
     FatalError,
     InvalidConnection,
+    OutcomeUnknown,
     PermissionDenied,
     RateLimited,
     UnexpectedResponse,
@@ -185,6 +186,16 @@ def test_a_segment_on_the_tag_is_made_once(account):
             }
         ],
     }
+
+
+def test_a_segment_whose_creation_has_no_response_is_not_made_twice(account):
+    """The call is not repeated by itself; the next one finds the segment."""
+    target = account.call(VENDOR.resolve_audience(account.endpoint, "Customers"))
+    account.sim.faults([{"method": "POST", "path": "/segments$", "drop": True, "when": "after"}])
+    with pytest.raises(OutcomeUnknown):
+        account.call(omnisend.account.create_segment(target))
+    assert account.call(omnisend.account.create_segment(target))
+    assert [call["method"] for call in account.sim.requests(vendor="omnisend")].count("POST") == 1
 
 
 def test_an_archived_segment_is_not_taken():

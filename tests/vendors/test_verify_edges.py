@@ -13,6 +13,7 @@ from vendors.test_verify import drift, kinds, verify
 from airflow_provider_segexport.errors import AudienceNotFound, RetryableError
 from airflow_provider_segexport.export import verify_reading
 from airflow_provider_segexport.export.config import ExportConfig, Verify
+from airflow_provider_segexport.vendors.member_record import differing_keys
 
 GONE = "p4@example.com"
 
@@ -127,3 +128,23 @@ def test_a_verification_with_other_arguments_reads_again(change):
 
     assert key(config) == key(replace(config, run="dag/task/other/0", verify=Verify(repair=True)))
     assert key(config) != key(replace(config, **change))
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "same"),
+    [
+        ("12345678901234567", "12345678901234568", False),
+        ("12345678901234567", "12345678901234567.0", True),
+        ("100000", "1e5", True),
+        ("0.5", ".50", True),
+        ("-3", "-3.00", True),
+        ("00712", "712", False),
+        ("712", "0712", False),
+        ("+4930123", "4930123", True),
+        ("1_000", "1000", False),
+        ("nan", "NaN", False),
+    ],
+)
+def test_numbers_are_compared_exactly(sent, stored, same):
+    """A vendor that stores numbers as floats changes a long card number, and one that drops zeros a postcode."""
+    assert differing_keys({"a": sent}, {"a": stored}) == ([] if same else ["a"])

@@ -75,8 +75,9 @@ def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[
         )
     if not is_complete:
         raise RetryableError(
-            f"Constant Contact's export of the list has a row without exactly {counted(len(EXPORT_COLUMNS), 'column')}. "
-            "To fix: run the task again later; if the error remains, report it to the vendor's support."
+            "Constant Contact's export of the list has a row without exactly "
+            f"{counted(len(EXPORT_COLUMNS), 'column')}. To fix: run the task again later; if the error remains, report "
+            "it to the vendor's support."
         )
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection
@@ -124,7 +125,8 @@ def create_segment(audience: Audience) -> Operation[str]:
     conditions = [{"entity": "contact", "junction": "and", "filters": [tag_filter(audience.audience)]}]
     body = {"name": audience.audience, "conditionGroups": [{"conditions": conditions}]}
     request = versioned(send_json("POST", f"{audience.base_url}/segments", body), SEGMENT_WRITES)
-    return required_id(read_json((yield request), 200, 201), "segmentID")
+    # Not repeated by itself, because an attempt without a response may have created the segment.
+    return required_id(read_json((yield replace(request, repeatable=False)), 200, 201), "segmentID")
 
 
 def tag_filter(tag: str) -> dict[str, Any]:
