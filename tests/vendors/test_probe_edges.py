@@ -188,8 +188,8 @@ def test_a_contact_on_other_lists_answers_nothing_about_one_on_no_list(sim, tmp_
 def test_what_records_say_about_a_person_who_left_a_book(before, after, answer):
     """Statuses have any spelling, and a record without its books is no proof that an import leaves the person out."""
     records = [
-        {"contactId": 5, **({} if books is None else {"lists": [{"id": 42, **book} for book in books]})}
-        for books in (before, after)
+        {"contactId": 5, **({} if entries is None else {"lists": [{"id": 42, **entry} for entry in entries]})}
+        for entries in (before, after)
     ]
 
     def send(request):

@@ -48,8 +48,8 @@ def has_left(contact: Mapping[str, Any], audience: Audience) -> bool:
 
 def statuses_in_book(contact: Mapping[str, Any], audience: Audience) -> list[str]:
     """Return a contact's status in this book in lower case, from the record; empty if it does not name the book."""
-    books = as_objects(contact.get("lists"))
-    return [as_text(book.get("status")).lower() for book in books if as_text(book.get("id")) == audience.audience]
+    entries = [entry for entry in as_objects(contact.get("lists")) if as_text(entry.get("id")) == audience.audience]
+    return [as_text(entry.get("status")).lower() for entry in entries]
 
 
 def read_members(audience: Audience, marker: str, on_page: OnPage) -> Operation[str]:
