@@ -222,17 +222,17 @@ def _measure(  # noqa: PLR0913 - guards measure each
     """Measure the guards against the ledger version that was loaded (`ledger` is pinned)."""
     facts, version = ledger.facts(), ledger.version()
     exports = facts.get("exports", {})
-    before = exports.get(context.config.export_name, {}).get("profiles", {}).get(context.config.segment_part)
-    new = planned.upsert_rows
+    rows_before = exports.get(context.config.export_name, {}).get("profiles", {}).get(context.config.segment_part)
+    new_people = planned.upsert_rows
     if version:
-        new -= plan.count_known(sql, context.environment.run_folder)
+        new_people -= plan.count_known(sql, context.environment.run_folder)
     figures = guards.GuardInputs(
         rows=planned.profiles,
-        before=before,
-        first=before is None,
+        rows_before=rows_before,
+        is_first=rows_before is None,
         members=int(facts.get("members", 0)),
         leavers=leavers,
-        new=new,
+        new_people=new_people,
         contact_headroom=audience.contact_headroom,
         not_sent=planned.not_sent,
         lists=[(*tally.unclear, tally.message()) for tally in lists],

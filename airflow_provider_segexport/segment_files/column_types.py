@@ -12,10 +12,10 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.vendors.base import ColumnType
 
 MAX_DECIMAL_DIGITS = 38
-"""Digits of DuckDB's widest decimal."""
+"""Maximum digits of a decimal in DuckDB."""
 
 MAX_EXACT_DIGITS = 15
-"""Digits up to which a decimal survives the conversion to a double and back (IEEE 754)."""
+"""Maximum digits of a decimal that is unchanged after a conversion to a double and back (IEEE 754)."""
 
 MAX_EXACT_INTEGER = 2**53
 """The largest integer up to which every integer is exact as a double."""
@@ -27,10 +27,10 @@ OFFSET = re.compile(r"([+-])(0\d|1[0-4]):?([0-5]\d)", re.ASCII)
 """A time zone that is an offset from UTC, as Arrow writes it. No time zone is further than 14 hours from UTC."""
 
 NO_TYPE = pa.null()
-"""The type of a column of nothing but nulls, as pandas writes it."""
+"""The type of a column that holds only nulls, as pandas writes it."""
 
 TEXT_EXTENSIONS = {"arrow.uuid", "arrow.json"}
-"""Types with a text of their own, by name, because a class for JSON came with pyarrow 19; 18 reads its text."""
+"""Names of extension types that are read as text. pyarrow 18 has no class for JSON, so they are compared by name."""
 
 TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
@@ -65,7 +65,7 @@ def column_type(kind: pa.DataType) -> ColumnType | None:
 
 
 def engine_type(kind: pa.DataType) -> str:
-    """Return DuckDB's name of a type that a field accepts; `varchar` for a column of nothing but nulls."""
+    """Return DuckDB's name of a type that a field accepts; `varchar` for a column that holds only nulls."""
     kind = value_type(kind)
     if pa.types.is_integer(kind):
         sign = "u" if pa.types.is_unsigned_integer(kind) else ""
@@ -133,8 +133,8 @@ class Conversion:
     """How DuckDB reads one column of one file.
 
     Attributes:
-        type: the type that DuckDB's reader returns. Its conversion to that type is exact, or fails.
-        sql: SQL that converts the read value, with `{}` in place of it.
+        type: the type that DuckDB's reader returns. The reader's conversion to this type is exact, or it fails.
+        sql: SQL that converts the value that was read; `{}` is its place.
     """
 
     type: str
@@ -142,7 +142,7 @@ class Conversion:
 
 
 def is_converted(kind: pa.DataType, wide: pa.DataType) -> bool:
-    """Return whether DuckDB's reader converts a column without a value to another type; NaN is no value."""
+    """Return whether DuckDB's reader can convert a column that holds only nulls or NaN to another type."""
     kind, wide = value_type(kind), value_type(wide)
     if pa.types.is_floating(kind):
         return False
@@ -201,7 +201,7 @@ def is_known_zone(zone: str) -> bool:
 
 @functools.cache
 def _engine_zones() -> frozenset[str]:
-    """Return the names of the engine's time zones. Those of Python and of the machine may be others."""
+    """Return the names of the engine's time zones, which may differ from those of Python and of the machine."""
     with engine() as sql:
         return frozenset(name for (name,) in sql.rows("select name from pg_timezone_names()"))
 

@@ -1,6 +1,6 @@
-"""Finds files that a job has replaced or not committed, by what it leaves beside them.
+"""Finds files that a job has replaced or not committed, by the marker files and folders of the job.
 
-A Hadoop or Spark job writes into a folder `_temporary`, moves its files out of it one by one, and deletes it at last.
+A Hadoop or Spark job writes into a folder `_temporary`, moves its files out of it one by one, and deletes the folder.
 
 A Databricks job writes `_started_<id>`, files with `-tid-<id>-` in their names, and at its end `_committed_<id>` with
 the names of the files that it adds and removes. A removed file stays for two days or longer, until VACUUM deletes it.
@@ -23,7 +23,7 @@ COMMITTED = re.compile(r"_committed_((?:vacuum)?\d+)")
 OF_JOB = re.compile(r".*-tid-(\d+)-.*", re.DOTALL)
 
 UNCOMMITTED = re.compile(r"_temporary|__magic(_job-.+)?")
-"""Folders of a job that has not ended: of Hadoop's committers, and of their one for S3."""
+"""Folders of a job that has not ended: `_temporary` of Hadoop's committers, `__magic` of the committer for S3."""
 
 MAX_MARKER_BYTES = 64 << 20
 """The largest marker that is read: the names of about half a million files."""
@@ -37,8 +37,8 @@ def check_no_job(start: StoragePath, entries: Iterable[Entry], pattern: Sequence
 
     Args:
         start: the folder.
-        entries: everything in it and below, with parts relative to it.
-        pattern: segments of the user's path. A folder that one of them matches is meant.
+        entries: all entries in the folder and below, with parts relative to it.
+        pattern: segments of the user's path. A job's folder that one of them matches is not refused.
 
     Raises:
         InvalidSegment: a job has not ended.
@@ -65,10 +65,10 @@ def _unfinished_error(start: StoragePath, parts: Sequence[str]) -> InvalidSegmen
 
 
 def not_current(entries: Iterable[Entry]) -> dict[tuple[str, ...], str]:
-    """Return why Databricks itself does not read a file, by the segments of the file's path.
+    """Return the reason why Databricks does not read a file, by the segments of the file's path.
 
     Args:
-        entries: everything in one or more folders, markers as well.
+        entries: all entries of one or more folders, including markers.
 
     Raises:
         OSError: a marker cannot be read.
@@ -101,7 +101,7 @@ def _in_folder(files: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
 
 
 def _changes(marker: Entry) -> tuple[frozenset[str], frozenset[str]] | None:
-    """Return the names that a marker adds and removes; None if it cannot be understood."""
+    """Return the file names that a marker adds and removes; None if the marker cannot be understood."""
     if marker.size > MAX_MARKER_BYTES:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Finds out why DuckDB could not read a segment's rows, by reading one file after the other again.
+"""Finds out why DuckDB could not read a segment's rows, by reading the files again one after the other.
 
 DuckDB's errors do not name the file and the cause reliably, and they quote values.
 """
@@ -70,7 +70,7 @@ def _read(path: StoragePath, name: str, columns: Sequence[str] | None) -> None:
 
 
 def _read_by_engine(files: SegmentFiles) -> None:
-    """Let DuckDB read each file alone: first with the file's own types, then with the segment's."""
+    """Let DuckDB read each file alone, first with the file's own types, then with the segment's types."""
     reads = [Read(f"value_{number}", column) for number, column in enumerate(files.types)]
     counts = ", ".join(f"count({read.name})" for read in reads)
     with engine(ENGINE_MEMORY) as sql:

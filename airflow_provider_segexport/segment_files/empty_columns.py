@@ -1,6 +1,6 @@
-"""Finds columns of nothing but nulls. A program that writes Parquet may give them any type, such as a number's.
+"""Finds columns that hold only nulls. A program that writes Parquet may give them any type, such as that of a number.
 
-A column without a value in a file has no say in the column's type.
+The type of such a column in a file is ignored when the segment's type of the column is determined.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 
 def type_in(file: SegmentFile, column: str) -> pa.DataType:
-    """Return the type of a mapped column in a file; that of nulls if its path gives null, or its values have none."""
+    """Return the type of a mapped column in a file; `NO_TYPE` if it holds only nulls, or the path gives null."""
     if column in file.empty:
         return NO_TYPE
     if column in file.types:
@@ -25,12 +25,12 @@ def type_in(file: SegmentFile, column: str) -> pa.DataType:
 
 
 def without_types_of_nulls(files: Sequence[SegmentFile], columns: Collection[str]) -> Sequence[SegmentFile]:
-    """Return the files with those of the columns as empty whose type no value has: it does not count.
+    """Return the files, with the columns that hold only nulls in all files of one type noted in `SegmentFile.empty`.
 
-    Only columns that differ in type between files are read. Of each type, files are read up to the first value.
+    Only columns whose type differs between files are read, and for each type only up to the first value.
 
     Args:
-        files: of the segment.
+        files: the files of the segment.
         columns: the mapped columns.
 
     Raises:
@@ -52,11 +52,11 @@ def without_types_of_nulls(files: Sequence[SegmentFile], columns: Collection[str
 
 
 def with_empty_columns(files: SegmentFiles, columns: Collection[str]) -> SegmentFiles:
-    """Return the files in which those of the columns that hold nothing but nulls have the type of nulls.
+    """Return the files, with the type of nulls for each of the columns that holds only nulls.
 
     Args:
-        files: of the segment.
-        columns: whose type a field does not take; their values are read up to the first that is not null.
+        files: the files of the segment.
+        columns: columns of a type that their field does not take. They are read up to the first value.
 
     Raises:
         RetryableError: the disk or the store failed; a retry may succeed.
@@ -84,7 +84,7 @@ def _is_empty(file: SegmentFile, column: str) -> bool:
 
 
 def _is_null(values: pa.Array) -> bool:
-    """Return whether every value is null, or the NaN that some writers store instead."""
+    """Return whether every value is null, or NaN, which some writers store for null."""
     if pa.types.is_floating(values.type):
         return bool(values.is_null(nan_is_null=True).true_count == len(values))
     return bool(values.null_count == len(values))

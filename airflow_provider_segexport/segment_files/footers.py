@@ -1,4 +1,4 @@
-"""Reads the footer of a Parquet file, and checks that the mapped columns are in it unambiguously."""
+"""Reads the footer of a Parquet file, and checks that each mapped column is in it exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INVISIBLE = re.compile(r"[\s\ufeff\u200b-\u200f\u2060\u00ad\x00-\x1f]+")
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A footer.
+    """The footer of a Parquet file.
 
     Attributes:
         rows: number of rows.
@@ -70,8 +70,8 @@ def column_types(footer: Footer, wanted: Sequence[str], file: str) -> dict[str, 
     """Return the types of the wanted columns.
 
     Args:
-        footer: of the file.
-        wanted: names of columns.
+        footer: the file's footer.
+        wanted: names of the columns.
         file: the file's name, for errors.
 
     Raises:
@@ -119,7 +119,7 @@ def _missing(names: Sequence[str], missing: Sequence[str], file: str) -> str:
 
 
 def nearest_names(names: Sequence[str], missing: Sequence[str]) -> list[str]:
-    """Return the names that are most similar to the missing ones."""
+    """Return the names that are most similar to the missing names."""
     short: dict[str, str] = {}
     for name in names:
         short.setdefault(name[:MAX_NAME_CHARS].lower(), name)
@@ -132,7 +132,7 @@ def nearest_names(names: Sequence[str], missing: Sequence[str]) -> list[str]:
 
 
 def quote_name(name: str) -> str:
-    """Return a column's name for an error: truncated, with invisible characters escaped."""
+    """Return a column's name in quotes for an error: truncated, with invisible characters escaped."""
     return repr(name if len(name) <= MAX_NAME_CHARS else f"{name[:MAX_NAME_CHARS]}…")
 
 
@@ -144,8 +144,8 @@ def check_unambiguous(names: Sequence[str], wanted: Sequence[str], file: str) ->
     """Check that the name of each wanted column is unique without case, because DuckDB ignores the case of names.
 
     Args:
-        names: of the file's columns.
-        wanted: names of columns to read.
+        names: names of the file's columns.
+        wanted: names of the columns to read.
         file: the file's name, for errors.
 
     Raises:

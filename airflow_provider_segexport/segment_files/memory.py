@@ -8,7 +8,7 @@ import pathlib
 from airflow_provider_segexport.storage.plan import SegmentFiles
 
 BASE_BYTES = 128 << 20
-"""Bytes that the engine needs beside the pages: hashes of addresses, rows to validate, and output buffers."""
+"""Bytes that the engine needs besides the pages: hashes of addresses, rows to validate, and output buffers."""
 
 PAGE_COPIES = 3
 """Copies of a page in memory: compressed, uncompressed, and its changed values."""
@@ -21,7 +21,7 @@ CGROUP_LIMITS = (pathlib.Path("/sys/fs/cgroup/memory.max"), pathlib.Path("/sys/f
 
 
 def memory_for(files: SegmentFiles) -> str:
-    """Return a memory limit for DuckDB, such as `512MiB`, that fits the largest row group if the machine has as much.
+    """Return a memory limit for DuckDB, such as `512MiB`. It fits the largest row group if the machine has the memory.
 
     A footer holds the size of each row group. A page is never larger, and a writer may put a row group into one page.
     """

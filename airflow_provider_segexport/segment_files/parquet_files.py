@@ -61,14 +61,14 @@ class _Search:
     Attributes:
         text: a path, folder or pattern.
         pattern: the segments of the text from the first one that may be a pattern.
-        clean: folders that were checked and are not tables, by key.
-        rejected: why each file that cannot be read is rejected, by name.
-        not_current: why files are not current, by the segments of their paths.
+        checked_folders: keys of the folders that were checked and are not tables (`folder_key`).
+        rejected: reason by the name of each file that cannot be read.
+        not_current: reason by the segments of the path of each file that a job has replaced or not committed.
     """
 
     text: str
     pattern: Sequence[str] = ()
-    clean: set[str] = field(default_factory=set)
+    checked_folders: set[str] = field(default_factory=set)
     rejected: dict[str, str] = field(default_factory=dict)
     not_current: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -82,7 +82,7 @@ class _Search:
         entries = [] if start is None else list(self._walk(start, pattern))
         self._raise_if_rejected()
         check_not_folders([entry for entry in entries if not entry.parts])
-        check_no_table_above([entry.path for entry in entries], self.clean)
+        check_no_table_above([entry.path for entry in entries], self.checked_folders)
         return entries
 
     def _walk(self, entry: Entry, pattern: Sequence[str]) -> Iterator[Entry]:
@@ -125,9 +125,9 @@ class _Search:
     def _below(self, folder: Entry, pattern: Sequence[str]) -> Iterator[Entry]:
         """Yield the Parquet files in a folder and below that match a pattern; all of them if it is empty."""
         allowed = [part for part in pattern if patterns.is_hidden(part)]
-        own = len(folder.parts)
+        depth = len(folder.parts)
         entries = list(walk(folder, _walked_names(allowed)))
-        relative = [entry.parts[own:] for entry in entries]
+        relative = [entry.parts[depth:] for entry in entries]
         check_distinct(entries)
         self._check(folder, entries)
         yield from self._parquet(
@@ -140,11 +140,12 @@ class _Search:
 
     def _check(self, folder: Entry, entries: Sequence[Entry]) -> None:
         """Reject tables among the listed entries, and remember files that are not current."""
-        own, base = len(folder.parts), folder_key(folder.path)
+        folder_depth, base = len(folder.parts), folder_key(folder.path)
         self._check_current(folder, entries)
-        self.clean.add(base)
-        for folders in {entry.parts[own:-1] for entry in entries}:
-            self.clean.update("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
+        self.checked_folders.add(base)
+        for folders in {entry.parts[folder_depth:-1] for entry in entries}:
+            paths = ("/".join([base, *folders[:depth]]) for depth in range(1, len(folders) + 1))
+            self.checked_folders.update(paths)
 
     def _check_current(self, folder: Entry, entries: Sequence[Entry]) -> None:
         """Reject tables and unfinished jobs among the entries of a folder, and remember files that are not current."""
@@ -172,7 +173,7 @@ class _Search:
                 self.rejected[display_path(entry.path)] = "not Parquet" if entry.size else "empty"
 
     def _is_meant(self, name: str) -> bool:
-        """Return whether the user's pattern means such names, as `*.bak` does."""
+        """Return whether the user's pattern asks for such names, as `*.bak` does."""
         return any(_is_stale(part) and patterns.matches(name, part) for part in self.pattern)
 
     def _raise_if_rejected(self) -> None:
@@ -189,7 +190,7 @@ class _Search:
 
 
 def _walked_names(allowed: Sequence[str]) -> Callable[[str], bool]:
-    """Return a test for names of folders to walk: hidden ones only if the user's pattern names them."""
+    """Return a test of whether a folder is walked: a hidden folder only if the user's pattern names it."""
     return lambda name: not patterns.is_hidden(name) or any(patterns.matches(name, part) for part in allowed)
 
 
@@ -206,8 +207,8 @@ def _relative_to(entry: Entry, depth: int) -> Entry:
 
 
 Copy = Callable[[str], tuple[StoragePath, str]]
-"""Copies the snapshot of a table `delta:…` or `iceberg:…` into a Parquet file. Returns the file and its name for
-reports."""
+"""Takes a table, `delta:…` or `iceberg:…`, and copies its snapshot into a Parquet file. Returns the file and its name
+for reports."""
 
 
 def find_files(

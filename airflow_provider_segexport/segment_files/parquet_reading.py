@@ -110,11 +110,11 @@ READ_ROWS = 256
 def small_batches(
     parquet: pq.ParquetFile, columns: Sequence[str] | None, group: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Return batches of few rows, because the length of the values is not known before.
+    """Return batches of few rows, because the length of their values is not known in advance.
 
     Args:
         parquet: the file.
-        columns: to read; None for all.
+        columns: names of the columns to read; None for all.
         group: the row group to read; None for all.
     """
     return batches(parquet, READ_ROWS, columns, group)
@@ -129,10 +129,10 @@ def _or_replaced(error: SegexportError, path: StoragePath, name: str, opened: Ma
     """Return the error to raise for a file that cannot be read. A retry may succeed if the file has been replaced.
 
     Args:
-        error: what reading it has raised.
+        error: the error of reading the file.
         path: the file.
-        name: its name.
-        opened: its version when it was opened. A store takes it from the listing of the folder.
+        name: name of the file for errors.
+        opened: version of the file when it was opened. In a store it comes from the listing of the folder.
     """
     if isinstance(error, InvalidSegment):
         with suppress(Exception):  # the file may be gone, which the error says
@@ -234,7 +234,7 @@ def file_version(path: StoragePath, watched: WatchedFile | None = None) -> dict[
 
     Args:
         path: the file.
-        watched: the opened file, whose store returned its properties then; None: the store is asked.
+        watched: the opened file, whose store has returned its properties; None to request them from the store.
     """
     local = as_local_path(path)
     if local is not None:
@@ -251,5 +251,5 @@ def file_version(path: StoragePath, watched: WatchedFile | None = None) -> dict[
 
 
 def was_replaced(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Return whether two versions differ, by the keys of both: a listing may have fewer keys than an object."""
+    """Return whether two versions differ in a key that both have. A listing may have fewer keys than an object."""
     return any(before[key] != now[key] for key in before.keys() & now.keys())

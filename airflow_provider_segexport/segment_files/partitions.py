@@ -15,18 +15,18 @@ NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partitions_of(path: StoragePath, names: Sequence[str], wanted: Sequence[str]) -> dict[str, str | None]:
-    """Return the wanted columns that the folders of a file's path hold, and the file itself does not.
+    """Return the wanted columns that are named in the folders of a file's path and missing in the file itself.
 
     Args:
         path: the file.
-        names: the file's own columns. They take precedence, compared without case.
+        names: the file's own columns, which take precedence. Names are compared without case.
         wanted: the mapped columns.
 
     Returns:
         Value by column: text, URL-decoded; None for `__HIVE_DEFAULT_PARTITION__`.
 
     Raises:
-        InvalidSegment: two folders of the path give one wanted column different values, or one is not UTF-8.
+        InvalidSegment: two folders of the path give a wanted column different values, or a value is not UTF-8.
     """
     own = {name.lower() for name in names}
     values: dict[str, str | None] = {}

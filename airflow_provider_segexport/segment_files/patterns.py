@@ -1,6 +1,7 @@
 """Matches path patterns: `*`, `?`, `[…]` within one name, `**` for any number of folders.
 
-Only a text that the user wrote can be a pattern. A name that exists exactly as written is that file or folder.
+Only a text that the user wrote can be a pattern. A text that is exactly the name of a file or folder names that file or
+folder.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ ANY_DEPTH = "**"
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether readers of data folders skip a name, as Spark, Hive, Trino and Arrow do."""
+    """Return whether a name is one that Spark, Hive, Trino and Arrow skip when they read a folder."""
     return name.startswith(HIDDEN)
 
 
@@ -46,12 +47,12 @@ def _expression(part: str) -> re.Pattern[str]:
         inside = part[at + negated : end]
         chunks[-1].append(f"[{'^' if negated else ''}{_ranges(inside)}]")
         at = end + 1
-    first, *rest = map("".join, chunks)
-    if not rest:
+    first, *others = map("".join, chunks)
+    if not others:
         return re.compile(first, re.DOTALL)
     # The first match of a chunk suffices, so an atomic group keeps the time linear in the number of `*`.
-    middle = "".join(f"(?>.*?{chunk})" for chunk in rest[:-1])
-    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
+    middle = "".join(f"(?>.*?{chunk})" for chunk in others[:-1])
+    return re.compile(f"{first}{middle}.*{others[-1]}", re.DOTALL)
 
 
 def _ranges(inside: str) -> str:

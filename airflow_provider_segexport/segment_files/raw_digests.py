@@ -1,9 +1,9 @@
 """Distinguishes raw digests from texts in a column of bytes of a suppression list.
 
-A digest has 16, 20 or 32 bytes, and so may a text. A text that is taken for a digest would protect no person, so what
-looks like a text is read as one. If it is then no address, it counts as not understood.
+A digest has 16, 20 or 32 bytes, and a text may have as many. A text that is taken for a digest would protect no person,
+so bytes that look like a text are read as a text. If the text is not an address, the entry counts as not understood.
 
-All patterns are of bytes in hexadecimal, because the bytes of a digest are no text.
+All patterns match bytes in hexadecimal, because the bytes of a digest are not a text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 
 DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32}
-"""Bytes of each kind of hash. Its name is that of the engine's function."""
+"""Bytes by kind of hash. The kind is the name of the engine's function."""
 
 _PAD = "(00|09|0A|0C|0D|20)*"
 _HIGH = "[89A-F][0-9A-F]"
@@ -33,10 +33,10 @@ MD5_DIGITS = "(3[0-9]|[46][1-6]){32}"
 """A hexadecimal MD5."""
 
 TEXT = f"{LEGACY_ADDRESS}|{UTF_16}|{MD5_DIGITS}"
-"""A text for certain: of a hundred million MD5 digests, one or two are."""
+"""Bytes that are certainly a text: one or two of a hundred million MD5 digests match."""
 
 ADDRESS = f"{_PAD}{_BYTE}+40{_BYTE}*2E{_BYTE}*{_PAD}"
-"""Bytes with `@` and a dot and without control characters. If they are UTF-8, they are a text for certain, as above."""
+"""Bytes with `@` and a dot and without control characters. If they are UTF-8, they are certainly a text."""
 
 FOREIGN_ADDRESS = (
     f"{_PAD}{_ASCII}*({_HIGH}{_ASCII}*){{0,2}}40({_DOMAIN}|{_HIGH})+2E({_LETTER}|{_HIGH}){{2,}}(2[27C]|3[BE])?{_PAD}"
@@ -55,9 +55,9 @@ def cell_text(engine: Engine, table: str, cell: str, *, digests: bool) -> str:
     """Return SQL of a cell of bytes as text. A digest becomes hexadecimal, and any other non-text becomes `?`.
 
     Args:
-        engine: has the table.
-        table: some rows of the list. They decide whether an entry that may be a digest or a text is a text.
-        cell: a column of bytes in the table.
+        engine: holds the table.
+        table: table with rows of the list. They decide whether an entry that may be either is a digest or a text.
+        cell: name of a column of bytes in the table.
         digests: whether the column may hold digests, because its file does not declare it as text.
     """
     text = f"coalesce(try(decode({cell})), '?')"

@@ -17,8 +17,8 @@ from airflow_provider_segexport.storage.duckdb_engine import Engine, literal, qu
 from airflow_provider_segexport.storage.plan import SegmentFile, SegmentFiles
 
 NO_COLUMN = "segexport reads no column"
-"""A column that no file has, for a schema without columns. With an empty schema the reader would show all columns, and
-one could be named like DuckDB's own."""
+"""Name of a column that no file has, for a schema without columns. With an empty schema the reader would return all
+columns, and the name of one could be that of a column that DuckDB adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Read:
     """One column of the relation.
 
     Attributes:
-        name: its name in the relation; not `row`.
-        column: its name in the files.
+        name: name of the column in the relation; not `row`.
+        column: name of the column in the files.
         as_date: read a timestamp as its date in the column's own time zone. Otherwise it is read in UTC.
     """
 
@@ -40,9 +40,9 @@ def relation(engine: Engine, files: SegmentFiles, reads: Sequence[Read]) -> str:
     """Return SQL of all rows: `row`, numbered over all files from 0, and the requested columns.
 
     Args:
-        engine: reads the files.
-        files: of the segment, in reading order.
-        reads: columns to read.
+        engine: the engine that reads the files.
+        files: the files of the segment, in reading order.
+        reads: the columns to read.
     """
     parts = (_part(engine, list(alike), reads, files) for _, alike in _alike(files, reads))
     return f"({' union all '.join(parts)})"
@@ -56,9 +56,9 @@ def _alike(files: SegmentFiles, reads: Sequence[Read]) -> Iterator[tuple[object,
 
 
 def _not_read(file: SegmentFile, files: SegmentFiles) -> set[str]:
-    """Return the columns without a value in a file whose type there the reader does not convert.
+    """Return the columns that hold only nulls in a file, and whose type there the reader cannot convert.
 
-    Any other is read, because files that are read in the same way need one scan.
+    Other columns without a value are read, so that the file needs no scan of its own.
     """
     return {column for column in file.empty if not is_converted(file.types[column], files.types[column])}
 

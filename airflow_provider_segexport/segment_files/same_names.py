@@ -19,7 +19,7 @@ def check_distinct(entries: Sequence[Entry]) -> None:
     """Check that no object of a listing has the name of a folder in it.
 
     Raises:
-        InvalidSegment: one has.
+        InvalidSegment: an object has the name of a folder.
     """
     folders = {entry.parts for entry in entries if entry.kind == "folder"}
     folders |= {entry.parts[:depth] for entry in entries for depth in range(1, len(entry.parts))}
@@ -29,10 +29,10 @@ def check_distinct(entries: Sequence[Entry]) -> None:
 
 
 def check_not_folders(entries: Sequence[Entry]) -> None:
-    """Check that no object that the user named in full has the name of a folder. It is one request for each.
+    """Check that no object that the user named in full has the name of a folder. It takes one request for each object.
 
     Raises:
-        InvalidSegment: one has.
+        InvalidSegment: an object has the name of a folder.
     """
     objects = [entry for entry in entries if entry.kind == "file" and as_local_path(entry.path) is None]
     for entry, is_folder in zip(objects, map_concurrently(_has_content, objects), strict=True):

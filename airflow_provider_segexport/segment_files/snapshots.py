@@ -39,7 +39,7 @@ FOLDER = "snapshots"
 """The folder in the run folder that holds the copies until the plan is written."""
 
 Stream: TypeAlias = tuple[str, Sequence[str], Callable[[Sequence[str]], pa.RecordBatchReader]]
-"""A snapshot: its name for reports, its columns, and a function that reads some of them."""
+"""A snapshot: its name for reports, its columns, and a function that returns the rows of some columns."""
 
 
 def is_table(text: str) -> bool:
@@ -70,7 +70,7 @@ def copy_snapshot(
         resolve: turns the table's text into a path.
         to: the run folder.
         wanted: columns to copy; all if empty, or if the table lacks one of them, which `footers` then reports.
-        at: read the newest snapshot of this time (ISO 8601) or before; the current one if empty.
+        at: read the newest snapshot of this time (ISO 8601) or before; empty for the current snapshot.
 
     Returns:
         The file, and its name for reports: the table and its version.

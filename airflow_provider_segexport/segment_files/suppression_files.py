@@ -20,10 +20,10 @@ from airflow_provider_segexport.trimming import trimmed
 
 BATCH_ROWS = 131_072
 BATCH_BYTES = 32 << 20
-"""Rows and bytes of a chunk at most."""
+"""Rows and bytes at which a chunk is complete."""
 
 MAX_ENTRY_BYTES = 100_000
-"""Bytes of the longest entry that is read. A longer one is not understood, whatever it holds."""
+"""Maximum bytes of an entry that is read. A longer entry counts as not understood."""
 
 TOO_LONG = b"?"
 """Replaces an entry that is too long. It is neither an address nor a hash."""
@@ -38,12 +38,12 @@ HASHES = re.compile(
 """Names of columns with hashes of addresses, compared without case, spaces, hyphens and underscores."""
 
 ALIKE = re.compile(r"hash|^hem|sha\d|md5|digest|mail(addr(ess)?)?\d*$")
-"""In the name of any other column that may hold addresses or hashes, compared likewise."""
+"""Part of the name of another column that may hold addresses or hashes, compared in the same way."""
 
 BINARIES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
 
 INDEX = "__index_level_"
-"""Begins the name of the column in which pandas writes a DataFrame's index."""
+"""Beginning of the name of the column in which pandas writes a DataFrame's index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class EntryColumns:
     """The columns of a file that hold entries.
 
     Attributes:
-        names: their names in the file.
-        binary: whether each holds bytes and not text, so it may hold raw digests.
-        unread: columns that are not read, and whose names are those of addresses or hashes.
+        names: names of the columns in the file.
+        binary: for each column, whether it holds bytes and not text, so that it may hold raw digests.
+        unread: other columns, which may hold addresses or hashes by their names.
     """
 
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class EntryColumns:
 
 
 def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
-    """Return the columns to read: `email`, columns of hashes, or the only column that there is.
+    """Return the columns to read: `email` and columns of hashes, or else the only column of the file.
 
     Raises:
         InvalidSegment: no column is recognised, the choice is ambiguous, or the column's type cannot hold addresses.

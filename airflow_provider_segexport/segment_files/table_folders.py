@@ -1,4 +1,4 @@
-"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Lance and Paimon, or tables of Hive.
+"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Lance, Paimon or Hive.
 
 Their data files also hold rows that the table has deleted or replaced. Only the table's log says which rows are
 current.
@@ -19,7 +19,7 @@ from airflow_provider_segexport.storage.object_store import translate_storage_er
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
 LOG_FOLDERS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
-"""Folders whose parent folder is a table."""
+"""Folders whose parent folder is a table: kind by folder."""
 
 ICEBERG, DUCKLAKE = "an Iceberg table", "a DuckLake table"
 HIVE, LANCE, PAIMON = "a transactional Hive table", "a Lance dataset", "a Paimon table"
@@ -27,13 +27,13 @@ HIVE, LANCE, PAIMON = "a transactional Hive table", "a Lance dataset", "a Paimon
 METADATA = re.compile(r".+\.metadata\.json(\.gz)?|.+\.gz\.metadata\.json|version-hint\.text")
 DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")
 HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
-"""Folders of one write to the table. A `base_` folder replaces all that were written before."""
+"""Folder of one write to a transactional Hive table. A `base_` folder replaces all folders that are older."""
 
 LANCE_FILE = re.compile(r".+\.manifest")
 PAIMON_FILE = re.compile(r"snapshot-\d+|LATEST|EARLIEST")
 
 SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE), "_versions": (LANCE, LANCE_FILE)}
-"""Folders whose parent folder is a table if they hold a file of such a name."""
+"""Folders whose parent folder is a table if they hold a file whose name matches: kind and pattern by folder."""
 
 ALTERNATIVES = {
     "a Delta table": "name it as `delta:<path>` (needs the extra `delta`), or write",
@@ -97,12 +97,12 @@ def folder_key(path: StoragePath) -> str:
     return str(local.absolute()) if local is not None else str(stored.path).rstrip("/")
 
 
-def check_no_table_above(paths: Iterable[StoragePath], clean: set[str]) -> None:
+def check_no_table_above(paths: Iterable[StoragePath], checked_folders: set[str]) -> None:
     """Check that no file is inside a table.
 
     Args:
         paths: the files to read.
-        clean: keys of folders that were checked before; the newly checked ones are added.
+        checked_folders: keys of folders that were checked before and are not tables. Newly checked folders are added.
 
     Raises:
         InvalidSegment: a parent folder is a table, or a name is one that only tables give.
@@ -121,14 +121,14 @@ def check_no_table_above(paths: Iterable[StoragePath], clean: set[str]) -> None:
         while above := above.rpartition("/")[0].rstrip("/"):
             stored.setdefault(above, (remote.fs, above, path))
     for name, folder in local.items():
-        if name not in clean and (kind := _kind_on_disk(folder)):
+        if name not in checked_folders and (kind := _kind_on_disk(folder)):
             raise table_error(kind, str(folder))
-    unchecked = [parent for above, parent in stored.items() if above not in clean]
+    unchecked = [parent for above, parent in stored.items() if above not in checked_folders]
     probes = [(fs, above, sign, path) for fs, above, path in unchecked for sign in (*LOG_FOLDERS, *SIGN_FILES)]
     for (_, above, sign, _), is_table in zip(probes, map_concurrently(_probe, probes), strict=True):
         if is_table:
             raise table_error(LOG_FOLDERS[sign] if sign in LOG_FOLDERS else SIGN_FILES[sign][0], above)
-    clean.update(local, stored)
+    checked_folders.update(local, stored)
 
 
 def _check_names(path: StoragePath) -> None:

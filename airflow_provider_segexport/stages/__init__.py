@@ -1,1 +1,1 @@
-"""The way of the data, one module a stage; `export` knows their order."""
+"""The stages of an export, one module for each. The modules of `export` call them in their order."""

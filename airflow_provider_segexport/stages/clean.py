@@ -4,7 +4,7 @@ Afterwards each row is either in `CLEAN_ROWS`, ready to be encoded, or in `NOT_S
 holds every row with a valid address, duplicates too.
 
 Most rows need no change, and examining a text character by character is slow. So one scan selects the suspect rows with
-a single pattern over all texts, and only those rows are trimmed, mended and judged.
+a single pattern over all texts. Only those rows are trimmed, mended and checked.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def use_emails(engine: Engine, emails: str) -> int:
     """Create `CLEAN_ROWS`, `NOT_SENT` and `EMAIL_KEYS` from addresses that the ledger holds, so they are clean.
 
     Args:
-        engine: where they are created.
+        engine: gets the tables.
         emails: SQL of a relation with the column `email`, without duplicates.
 
     Returns:
@@ -180,7 +180,7 @@ def _find_duplicate_hashes(engine: Engine, rows: int) -> None:
 
 
 def _reject_by_value(engine: Engine, field_mapping: ResolvedMapping, converted: Warnings) -> Warnings:
-    """Find values with control characters, too long, or not of the field's type; return `converted` with their counts.
+    """Reject rows with values that are too long or not of the field's type; return `converted` with more warnings.
 
     Creates `suspect_rows(row, large, <raw values>...)`, which are mended afterwards.
     """
@@ -232,7 +232,7 @@ def _oversized_field(field_mapping: ResolvedMapping) -> str:
 
 
 def _suspect_tests(field_mapping: ResolvedMapping) -> Iterator[str]:
-    """Yield fast SQL tests that no valid row needing no change meets; a row that meets one may still be valid."""
+    """Yield fast SQL tests. Each row that must be changed or rejected meets one, and some valid rows do, too."""
     raws = [field_values.raw(column) for column in field_mapping.read_columns if column.type == "text"]
     if raws:
         yield f"regexp_matches({_joined(raws)}, {literal(SUSPECT_PATTERN)})"

@@ -31,22 +31,22 @@ def column_type(files: SegmentFiles, column: str) -> ColumnType:
     Raises:
         InvalidSegment: a column of this type cannot express yes or no.
     """
-    type_ = files.columns[column]
-    if type_ is None or type_ not in CONSENT_TYPES:
+    kind = files.columns[column]
+    if kind is None or kind not in CONSENT_TYPES:
         raise InvalidSegment(
             f"The consent column {column!r} is {files.type_names[column]}, and should be boolean, text or a number. To "
             "fix: cast it in the task that writes the segment."
         )
-    return type_
+    return kind
 
 
 def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -> Mapping[str, int]:
-    """Withhold every row of an address if any of its rows does not say yes.
+    """Withhold every row of an address if the consent column does not say yes in one of its rows.
 
     Args:
         engine: holds `VALID_EMAIL_ROWS` and `NOT_SENT`.
-        files: of the segment.
-        column: the consent column.
+        files: the files of the segment.
+        column: name of the consent column.
 
     Returns:
         Rows by answer: `yes`, `no`, `empty`, or `unclear` for a value that is neither yes nor no.
@@ -99,8 +99,8 @@ def _withhold(engine: Engine, people: str, reason: Reason, field: str) -> int:
 
     Args:
         engine: holds `VALID_EMAIL_ROWS` and `NOT_SENT`.
-        people: table with the column `email`.
-        reason: of these rows.
+        people: name of a table with the column `email`.
+        reason: the reason of these rows.
         field: the column that causes it.
 
     Returns:

@@ -13,13 +13,13 @@ def with_dates(mapping: FieldMapping, files: SegmentFiles, consented_at: str = "
     """Return the files with the type of a date for each text column that has a date format.
 
     Args:
-        mapping: the field mapping, with the formats.
-        files: of the segment.
-        consented_at: the column with the moment of consent, which is read, too; empty if there is none.
+        mapping: the field mapping, with the date formats.
+        files: the files of the segment.
+        consented_at: name of the column with the moment of consent, which is read, too; empty if there is none.
 
     Raises:
-        InvalidFieldMapping: a date format is of a column that is not read.
-        InvalidSegment: it is of a column that is no text.
+        InvalidFieldMapping: a date format belongs to a column that is not read.
+        InvalidSegment: a date format belongs to a column that is not text.
     """
     columns, type_names = dict(files.columns), dict(files.type_names)
     for column, text_format in mapping.date_formats.items():

@@ -1,7 +1,7 @@
 """Compare an audience as it was read with the ledger and the segment: `known people, parts, ledger -> drift`.
 
-Every person that the ledger has as a member, perhaps, gets exactly one kind (`KINDS`). People of the audience that the
-ledger does not hold as members are counted by the reading, and are in no table.
+Every person who is or may be a member according to the ledger gets exactly one kind (`KINDS`). People in the audience
+that the ledger does not hold as members are only counted, by the reading.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OTHER_VALUES, NOT_EXPORTED = "other_values", "not_exported"
 does not have as members."""
 
 SETTLE_S = 600.0
-"""Seconds after a person was first added in which an absence is no drift: vendors add people to their lists late."""
+"""Seconds after a person was first added in which an absence is not drift, because vendors add people late."""
 
 DRIFT_SCHEMA = pa.schema(
     [
@@ -59,8 +59,8 @@ class Basis:
     """How people are compared.
 
     Attributes:
-        is_whole: the whole audience was read. False: only the people in `RECORDS`.
-        readds_leavers: the vendor's imports bring people back who have left by themselves.
+        is_whole: whether the whole audience was read. If not, only the people in `RECORDS` were read.
+        readds_leavers: whether the vendor's imports bring people back who have left by themselves.
         started_at: when the reading began, epoch seconds.
     """
 
@@ -70,7 +70,7 @@ class Basis:
 
 
 def load_parts(engine: Engine, kind: str, files: Sequence[StoragePath]) -> None:
-    """Create the table of a kind of parts, with the name `read_<kind>`.
+    """Create the table `read_<kind>` with the rows of the parts of a kind.
 
     Args:
         engine: gets the table.
@@ -84,9 +84,9 @@ def load_parts(engine: Engine, kind: str, files: Sequence[StoragePath]) -> None:
 
 
 def load_optouts(engine: Engine) -> None:
-    """Create `found_optouts`: opt-outs of known people, one row each, by what the vendor's lists and records say.
+    """Create `found_optouts`: the opt-outs in the vendor's lists and records, one row for each person.
 
-    A reason of the account has precedence over having left the audience.
+    A reason that concerns the whole account has precedence over having left the audience.
     """
     account_wide = f"max(reason) filter (reason <> '{Reason.LEFT_AUDIENCE}')"
     engine.run(
@@ -104,8 +104,8 @@ def compare(engine: Engine, ledger: StoragePath | None, basis: Basis) -> None:
 
     Args:
         engine: holds `KNOWN_PEOPLE`, the parts, `found_optouts` and `unsettled_people(email)`.
-        ledger: file of the ledger's newest version; None without one.
-        basis: how to compare.
+        ledger: file of the ledger's newest version; None if there is no version.
+        basis: how people are compared.
     """
     source = f"select *, {MARK} as mark from {engine.scan([ledger])}" if ledger is not None else _no_ledger_rows(engine)
     just_added = f"l.added_at > make_timestamptz({int((basis.started_at - SETTLE_S) * 1e6)})"
@@ -170,11 +170,11 @@ def count_segment(engine: Engine) -> dict[str, int]:
 
 
 def write_optouts(engine: Engine, path: StoragePath, seen_at: str) -> int:
-    """Write the opt-outs that were found; return how many.
+    """Write the opt-outs to a file; return their number.
 
     Args:
         engine: holds `found_optouts`.
-        path: of the file.
+        path: the file.
         seen_at: when they were read, ISO 8601.
     """
     sql = f"select email, reason, since, {literal(seen_at)} as seen_at, source from found_optouts order by email"
@@ -182,7 +182,7 @@ def write_optouts(engine: Engine, path: StoragePath, seen_at: str) -> int:
 
 
 def write_drift(engine: Engine, path: StoragePath) -> int:
-    """Write the people who drifted; return how many rows."""
+    """Write the people who drifted to a file; return the number of rows."""
     kinds = listed({MISSING, LEFT, OPTED_OUT_KIND, BARRED})
     sql = f"""select email, kind, ledger_state, vendor_status, reason, null as fields from compared
             where kind in ({kinds})
@@ -196,9 +196,10 @@ def write_drift(engine: Engine, path: StoragePath) -> int:
 
 
 def count_values(engine: Engine) -> tuple[int, int, dict[str, int]]:
-    """Return how many people's values were compared and differ, and how many differ by the vendor's key of the field.
+    """Return the number of people whose values were compared, of those with a difference, and the latter by field.
 
-    A person whose values were not compared has null in `fields`, and one without a difference an empty text.
+    Fields are named by the vendor's key. In the table, `fields` is null for a person whose values were not compared,
+    and empty for a person without a difference.
     """
     people = f"select distinct c.email, r.fields from compared c join read_{RECORDS} r on r.email = c.email"
     people += f" where c.kind = '{IN_SYNC}' and r.fields is not null"
@@ -211,15 +212,15 @@ def count_values(engine: Engine) -> tuple[int, int, dict[str, int]]:
 
 
 def next_version(engine: Engine, ledger: StoragePath, *, repair: bool) -> tuple[str, int, int]:
-    """Return SQL of the ledger's next version, the number of people marked to be sent again, and of opt-outs learnt.
+    """Return SQL of the ledger's next version, the number of people to send again, and the number of new opt-outs.
 
-    A marked person has unknown content, so the next plan sends the row of the segment if there is one. State, claims,
-    bars and rejections stay. An opt-out becomes the row's reason.
+    The content of a person to send again becomes unknown, so the next plan sends the person's row if the segment has
+    one. State, claims, bars and rejections stay. An opt-out becomes the reason in the person's row of the ledger.
 
     Args:
         engine: holds `compared`.
         ledger: file of the newest version.
-        repair: mark the missing people.
+        repair: whether missing people are to be sent again.
     """
     missing = f"select email from compared where kind = '{MISSING}'" if repair else "select '' as email where false"
     engine.run(

@@ -17,7 +17,7 @@ ALWAYS_PRESENT = "email"
 
 
 def expression(item: JsonTemplate, suffix: str = "") -> str:
-    """Return the item as SQL, never null. `suffix` is a text after it, such as a comma."""
+    """Return SQL of the item as text; it is never null. `suffix` is a text after the item, such as a comma."""
     return _concat(["'{'", *_members(item), literal("}" + suffix)])
 
 
@@ -56,9 +56,9 @@ def _pieces(node: Node, prefix: str, earlier: Sequence[str]) -> list[str]:
     """Return the pieces of a node, all null if the node is absent.
 
     Args:
-        node: of the template.
-        prefix: a text before it, such as its key.
-        earlier: SQL conditions of the presence of the nodes before it, which decide if a comma is needed.
+        node: a node of the template.
+        prefix: a text before the node, such as its key.
+        earlier: SQL conditions of the presence of the nodes before it, which decide whether a comma is needed.
     """
     condition = _presence(node)
     match node:
@@ -95,14 +95,14 @@ def _guarded(condition: str, pieces: list[str]) -> list[str]:
 def _elements(elements: tuple[Node, ...]) -> list[str]:
     """Return the pieces of an array's present elements, with commas between them.
 
-    An object is present only if all of it is; otherwise it would be a key without a value.
+    An object in an array is present only if all of its parts are. Otherwise it could be a key without a value.
     """
     pieces: list[str] = []
     earlier: list[str] = []
     for node in elements:
-        first, *rest = _merged(_complete(node))
-        opening = [_with_comma(_unquoted(first), earlier), *rest] if first.startswith("'") else None
-        pieces += _guarded(_is_complete(node), opening or [_with_comma("", earlier), first, *rest])
+        first, *others = _merged(_complete(node))
+        opening = [_with_comma(_unquoted(first), earlier), *others] if first.startswith("'") else None
+        pieces += _guarded(_is_complete(node), opening or [_with_comma("", earlier), first, *others])
         earlier.append(f"({_is_complete(node)})" if _is_complete(node) != "true" else "true")
     return pieces
 
@@ -141,7 +141,7 @@ def _value(column: Column) -> str:
 
 
 def _after(key: str, node: When) -> str:
-    """Return SQL of a pair with a comma before it, null if the column is. It follows a pair that is always there."""
+    """Return SQL of a comma and a pair; null if the pair is absent. It follows a pair that is always present."""
     return _if(_presence(node), _concat([literal(f",{json.dumps(key)}:"), *_complete(node)]))
 
 

@@ -1,4 +1,4 @@
-"""Measure what a run would do: `GuardInputs, guards -> GuardResult`. A guard that cannot be measured has tripped."""
+"""Measure the guards of a plan: `GuardInputs, guards -> GuardResult`. A guard that cannot be measured has tripped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIN_SETTLED_ROWS = 200
 """Rows that must have a result before the share of rejected rows is measured."""
 
 MAX_LISTS = 3
-"""Suppression lists that an error describes."""
+"""Maximum suppression lists that an error describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +27,40 @@ class GuardInputs:
     """Figures that the guards compare with their limits.
 
     Attributes:
-        rows: of the segment.
-        before: rows of the last finished export; None if the number is unknown.
-        first: no export to this audience has finished before.
-        members: people in the audience by the ledger.
-        leavers: people that this run would remove.
-        new: people that the ledger does not hold.
-        contact_headroom: contacts that the contract has room for; None if the vendor does not report it.
-        not_sent: rows by outcome and reason.
-        lists: of each suppression list: entries not understood, all entries, and a sentence on them.
+        rows: number of rows of the segment.
+        rows_before: number of rows of the last finished export; None if unknown.
+        is_first: whether no export to this audience has finished before.
+        members: number of people in the audience by the ledger.
+        leavers: number of people that this run would remove.
+        new_people: number of people to send that the ledger does not hold.
+        contact_headroom: number of contacts that the contract has room for; None if the vendor does not report it.
+        not_sent: number of rows by outcome and reason.
+        lists: for each suppression list, the number of entries not understood, of all entries, and a sentence on them.
     """
 
     rows: int
-    before: int | None
-    first: bool
+    rows_before: int | None
+    is_first: bool
     members: int
     leavers: int
-    new: int
+    new_people: int
     contact_headroom: int | None
     not_sent: Mapping[str, Mapping[str, int]]
     lists: Sequence[tuple[int, int, str]] = ()
 
 
 def measure(
-    figures: GuardInputs, guard: Callable[[str], Guard | None], named: Mapping[str, Guard | None]
+    figures: GuardInputs, guard: Callable[[str], Guard | None], configured: Mapping[str, Guard | None]
 ) -> list[GuardResult]:
     """Measure every guard that is enabled.
 
     Args:
-        figures: of this run.
-        guard: a guard by name; None where it is off.
-        named: the guards that the export names itself. Such a guard trips if the vendor does not report its figure.
+        figures: the figures of this run.
+        guard: returns a guard by name; None if it is disabled.
+        configured: the guards that the export configures. Such a guard trips if the vendor does not report its figure.
     """
     measured = []
-    for name, value, message in _figures(figures, named):
+    for name, value, message in _figures(figures, configured):
         limit = guard(name)
         if limit is None:
             continue
@@ -79,61 +79,62 @@ class _Value(NamedTuple):
 
 
 def _share(part: int, total: int) -> _Value | None:
-    """Return a share that may not be above its limit; None if the total is 0."""
+    """Return a share that trips its guard above the limit; None if the total is 0."""
     return _Value(part / total, partial(exceeds_share, part, total)) if total else None
 
 
-def _figures(of: GuardInputs, named: Mapping[str, Guard | None]) -> Iterator[tuple[str, _Value | None, str]]:
-    """Yield guard, figure (None if it cannot be measured) and a sentence on it."""
-    yield "min_rows", _Value(of.rows, lambda limit: of.rows <= limit), f"The segment has {counted(of.rows, 'row')}."
-    if not of.first and of.before != 0:
-        before = "an unknown number of" if of.before is None else f"{of.before:,}"
-        message = f"The segment has {counted(of.rows, 'row')}, and the last one that was exported had {before}."
-        yield "max_shrink", None if of.before is None else _share(of.before - of.rows, of.before), message
-        yield "max_growth", None if of.before is None else _share(of.rows - of.before, of.before), message
-    if of.leavers:
-        message = f"{of.leavers:,} of {counted(of.members, 'person')} would be taken out of the audience."
-        yield "max_removals_share", _share(of.leavers, of.members), message
-        yield "max_removals", _Value(of.leavers, lambda limit: of.leavers > limit), message
-    if of.rows >= MIN_ROWS_FOR_SHARES:
-        rows = counted(of.rows, "row")
-        rejected = of.not_sent.get(Outcome.REJECTED, {})
+def _figures(inputs: GuardInputs, configured: Mapping[str, Guard | None]) -> Iterator[tuple[str, _Value | None, str]]:
+    """Yield the name of each guard, its figure (None if it cannot be measured) and a sentence on the figure."""
+    rows, rows_before, row_count = inputs.rows, inputs.rows_before, counted(inputs.rows, "row")
+    yield "min_rows", _Value(rows, lambda limit: rows <= limit), f"The segment has {row_count}."
+    if not inputs.is_first and rows_before != 0:
+        number_before = "an unknown number of" if rows_before is None else f"{rows_before:,}"
+        message = f"The segment has {row_count}, and the last one that was exported had {number_before}."
+        yield "max_shrink", None if rows_before is None else _share(rows_before - rows, rows_before), message
+        yield "max_growth", None if rows_before is None else _share(rows - rows_before, rows_before), message
+    if inputs.leavers:
+        message = f"{inputs.leavers:,} of {counted(inputs.members, 'person')} would be taken out of the audience."
+        yield "max_removals_share", _share(inputs.leavers, inputs.members), message
+        yield "max_removals", _Value(inputs.leavers, lambda limit: inputs.leavers > limit), message
+    if rows >= MIN_ROWS_FOR_SHARES:
+        rejected = inputs.not_sent.get(Outcome.REJECTED, {})
         invalid = sum(
             rejected.get(reason, 0) for reason in (Reason.NO_EMAIL, Reason.INVALID_EMAIL, Reason.NON_ASCII_EMAIL)
         )
         yield (
             "max_invalid_emails_share",
-            _share(invalid, of.rows),
-            f"{invalid:,} of {rows} have no email, or a bad one.",
+            _share(invalid, rows),
+            f"{invalid:,} of {row_count} have no valid email address.",
         )
-        duplicates = of.not_sent.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
-        yield "max_duplicates_share", _share(duplicates, of.rows), f"{duplicates:,} of {rows} repeat an address."
-    if of.lists:
-        shares = [(part, max(1, total)) for part, total, _ in of.lists]
-        worst = max(part / total for part, total in shares)
-        value = _Value(worst, lambda limit: any(exceeds_share(part, total, limit) for part, total in shares))
-        message = " ".join([sentence for part, _, sentence in of.lists if part][:MAX_LISTS])
+        duplicates = inputs.not_sent.get(Outcome.WITHHELD, {}).get(Reason.DUPLICATE, 0)
+        yield "max_duplicates_share", _share(duplicates, rows), f"{duplicates:,} of {row_count} repeat an address."
+    if inputs.lists:
+        shares = [(unclear, max(1, total)) for unclear, total, _ in inputs.lists]
+        worst = max(unclear / total for unclear, total in shares)
+        value = _Value(worst, lambda limit: any(exceeds_share(unclear, total, limit) for unclear, total in shares))
+        message = " ".join([sentence for unclear, _, sentence in inputs.lists if unclear][:MAX_LISTS])
         yield (
             "max_unreadable_suppression_share",
             value,
             message or "All entries of the suppression lists are understood.",
         )
-    if of.contact_headroom is not None:
-        left = of.contact_headroom - of.new
-        message = f"{counted(of.new, 'person')} would be new, and the contract has room for {of.contact_headroom:,}."
-        yield "min_contact_headroom", _Value(left, lambda limit: left < limit), message
-    elif named.get("min_contact_headroom") is not None:
+    if inputs.contact_headroom is not None:
+        remaining = inputs.contact_headroom - inputs.new_people
+        new = counted(inputs.new_people, "person")
+        message = f"{new} would be new, and the contract has room for {inputs.contact_headroom:,}."
+        yield "min_contact_headroom", _Value(remaining, lambda limit: remaining < limit), message
+    elif configured.get("min_contact_headroom") is not None:
         yield "min_contact_headroom", None, "The vendor does not report how many contacts the contract has room for."
 
 
 def removal_guard(results: list[GuardResult]) -> str:
-    """Return the guard that skips the removals; empty if none does."""
+    """Return the name of the tripped guard that skips the removals; empty if no guard does."""
     skipping = (result for result in results if result.tripped and result.action == "skip_removals")
     return next((result.name for result in skipping if result.name in REMOVAL_GUARDS), "")
 
 
 def blocking_error(results: list[GuardResult]) -> GuardTripped | None:
-    """Return the error that ends the run before the first call; None if no guard does."""
+    """Return the error that ends the run before its first call; None if no guard stops it."""
     stopping = [
         result
         for result in results

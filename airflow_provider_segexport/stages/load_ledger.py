@@ -1,4 +1,4 @@
-"""Load what planning needs of an audience's ledger: `a version of the ledger -> tables`."""
+"""Load the parts of an audience's ledger that planning needs: `a version of the ledger -> tables`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from airflow_provider_segexport.storage.tables import (
 def load(engine: Engine, ledger: Ledger, version: int, slot: int | None = None) -> None:
     """Create the ledger's tables of `storage.tables`.
 
-    `row_hash` is of the content that this export delivered last. Before its first delivery to a person, it is the hash
-    that another export delivered, and `other_hash` repeats it. `confirmed` says that a vendor's response named the
-    person as a member.
+    `row_hash` is the hash of the content that this export delivered last. Before its first delivery to a person, it is
+    the hash that another export delivered, and `other_hash` repeats it. `confirmed` is true if a response of the vendor
+    has named the person as a member.
 
     Args:
         engine: gets the tables.
-        ledger: of the audience.
-        version: the version to load, at least 1.
+        ledger: the audience's ledger.
+        version: number of the version to load, from 1.
         slot: this export's position among the sharers, from 0; None if no other export has ever used the audience.
 
     Raises:

@@ -27,7 +27,7 @@ from airflow_provider_segexport.vendors.column_kinds import ACCEPTED_TYPES, FIEL
 CAST_HINT = "To fix: cast it in the task that writes the segment, for example `CAST(... AS VARCHAR)`."
 
 DATE_FIELDS = frozenset({"birthdate"})
-"""Fields that are a date whatever the vendor's field holds, so a timestamp is read as its date in the column's zone."""
+"""Fields that always hold a date. A timestamp is read as its date in the column's time zone."""
 
 
 def required_columns(vendor: Vendor, mapping: FieldMapping) -> list[str]:
@@ -98,9 +98,9 @@ def _keys(vendor: Vendor, mapping: FieldMapping) -> set[str]:
 
 
 def columns_of_other_types(mapping: FieldMapping, files: SegmentFiles) -> set[str]:
-    """Return the columns of a type that their neutral field or their date format does not take.
+    """Return the columns whose type their neutral field or their date format does not accept.
 
-    Left out are columns of types that no field takes, and columns that feed a custom field as well.
+    Columns of types that no field accepts are not returned, and neither are columns that also feed a custom field.
     """
     columns = {
         column
@@ -113,21 +113,21 @@ def columns_of_other_types(mapping: FieldMapping, files: SegmentFiles) -> set[st
 
 
 def columns_of_other_kinds(
-    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+    vendor: Vendor, mapping: FieldMapping, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> set[str]:
-    """Return the columns of a type that their field of the audience does not take.
+    """Return the columns whose type their field of the audience does not accept.
 
     Args:
-        vendor: of the audience.
+        vendor: the vendor of the audience.
         mapping: the field mapping.
-        matched: its fields and custom fields.
-        files: of the segment, with the types of the columns.
-        audience: with the custom fields that exist.
+        mapped: the mapped fields and custom fields.
+        files: the files of the segment, with the types of the columns.
+        audience: the audience, with its existing custom fields.
     """
     if vendor.implicit_custom_fields:
         return set()
-    fed = [(rule.key, mapping.fields[rule.field]) for rule in _rules(vendor, matched) if rule.custom]
-    fed += [(custom.name, mapping.custom[custom.name]) for custom in matched.custom]
+    fed = [(rule.key, mapping.fields[rule.field]) for rule in _rules(vendor, mapped) if rule.custom]
+    fed += [(custom.name, mapping.custom[custom.name]) for custom in mapped.custom]
     existing = [(audience.fields.get(name.lower()), column) for name, column in fed]
     return {
         column
@@ -140,9 +140,9 @@ def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) ->
     """Return the mapped fields, and the custom fields with the types of their columns.
 
     Args:
-        vendor: of the audience.
+        vendor: the vendor of the audience.
         mapping: the field mapping.
-        files: of the segment, with the types of the columns.
+        files: the files of the segment, with the types of the columns.
 
     Raises:
         InvalidSegment: no field, or not this field, takes a column's type.
@@ -167,16 +167,16 @@ def resolve_types(vendor: Vendor, mapping: FieldMapping, files: SegmentFiles) ->
 
 
 def missing_custom_fields(
-    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+    vendor: Vendor, mapping: FieldMapping, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> dict[str, FieldType]:
     """Return the custom fields that this export needs and the audience lacks, with the type to create.
 
     Args:
-        vendor: of the audience.
+        vendor: the vendor of the audience.
         mapping: the field mapping.
-        matched: its fields and custom fields.
-        files: of the segment, with the types of the columns.
-        audience: with the custom fields that exist.
+        mapped: the mapped fields and custom fields.
+        files: the files of the segment, with the types of the columns.
+        audience: the audience, with its existing custom fields.
 
     Raises:
         InvalidFieldMapping: a field exists with a type that exports cannot write.
@@ -184,40 +184,40 @@ def missing_custom_fields(
     if vendor.implicit_custom_fields:
         return {}
     needed: dict[str, FieldType] = {}
-    for rule in _rules(vendor, matched):
+    for rule in _rules(vendor, mapped):
         if rule.custom:
             kind = files.columns[mapping.fields[rule.field]]
             needed[rule.key] = "date" if kind in {"date", "timestamp"} else "text"
-    needed |= {custom.name: FIELD_TYPES[custom.type] for custom in matched.custom}
+    needed |= {custom.name: FIELD_TYPES[custom.type] for custom in mapped.custom}
     for name in needed:
         existing = audience.unsupported.get(name.lower())
         if existing is not None:
             raise InvalidFieldMapping(
                 f"The field {name!r} exists at {vendor.title}, and exports cannot write its type "
-                f"({existing or 'none'}). To fix: match another field, or create one of type text, number, boolean or "
+                f"({existing or 'none'}). To fix: map another field, or create one of type text, number, boolean or "
                 "date there."
             )
     return {name: kind for name, kind in needed.items() if name.lower() not in audience.fields}
 
 
 def resolve(
-    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, files: SegmentFiles, audience: Audience
+    vendor: Vendor, mapping: FieldMapping, mapped: MappedFields, files: SegmentFiles, audience: Audience
 ) -> ResolvedMapping:
     """Return every column that is sent, with the type of the vendor's field.
 
     Args:
-        vendor: of the audience.
+        vendor: the vendor of the audience.
         mapping: the field mapping.
-        matched: its fields and custom fields.
-        files: of the segment, with the types of the columns.
-        audience: with its custom fields.
+        mapped: the mapped fields and custom fields.
+        files: the files of the segment, with the types of the columns.
+        audience: the audience, with its custom fields.
 
     Raises:
         InvalidFieldMapping: a column's type cannot feed the field, or two fields are the same at the vendor.
     """
     columns = []
     fed: dict[str, str] = {}
-    for rule in _rules(vendor, matched):
+    for rule in _rules(vendor, mapped):
         column = mapping.fields[rule.field]
         if rule.field == "email":
             continue
@@ -232,7 +232,7 @@ def resolve(
         columns.append(
             MappedColumn(rule.name, column, kind, rule.key, value_kind, rule.max_chars, rule.drop_invalid, custom_field)
         )
-    for custom in matched.custom:
+    for custom in mapped.custom:
         column = mapping.custom[custom.name]
         value_kind = FIELD_TYPES[custom.type]
         custom_field = None if vendor.implicit_custom_fields else audience.fields[custom.name.lower()]
@@ -247,23 +247,23 @@ def resolve(
                 custom.column, column, kind, custom.name, value_kind, vendor.max_custom_chars, custom_field=custom_field
             )
         )
-    return _resolved(vendor, mapping, matched, columns)
+    return _resolved(vendor, mapping, mapped, columns)
 
 
 def _resolved(
-    vendor: Vendor, mapping: FieldMapping, matched: MappedFields, columns: list[MappedColumn]
+    vendor: Vendor, mapping: FieldMapping, mapped: MappedFields, columns: list[MappedColumn]
 ) -> ResolvedMapping:
-    """Return the columns with what else the values need."""
+    """Return the resolved field mapping, with the date formats of its columns and the vendor's date format."""
     columns = [replace(column, text_format=mapping.date_formats.get(column.column, "")) for column in columns]
     country = mapping.fields.get("country", "")
     return ResolvedMapping(
-        mapping.fields["email"], tuple(columns), matched, vendor.date_format, country, mapping.default_region
+        mapping.fields["email"], tuple(columns), mapped, vendor.date_format, country, mapping.default_region
     )
 
 
-def _rules(vendor: Vendor, matched: MappedFields) -> Iterator[FieldRule]:
+def _rules(vendor: Vendor, mapped: MappedFields) -> Iterator[FieldRule]:
     """Yield the rules of the mapped fields."""
-    for neutral in matched.fields:
+    for neutral in mapped.fields:
         yield from vendor.rules_for(neutral)
 
 
@@ -278,12 +278,12 @@ def _check_not_fed_twice(fed: dict[str, str], audience: Audience, name: str) -> 
 
 
 def check_type(column: str, kind: ColumnType | None, value_kind: ValueKind, label: str) -> ColumnType:
-    """Return the column's type.
+    """Check that a column's type can feed the vendor's field, and return the type.
 
     Args:
-        column: its name.
-        kind: its type; None if no field takes it.
-        value_kind: of the vendor's field.
+        column: name of the column.
+        kind: type of the column; None if no field accepts it.
+        value_kind: type of the vendor's field.
         label: the vendor's name of the field.
 
     Raises:

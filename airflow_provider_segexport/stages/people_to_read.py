@@ -19,13 +19,13 @@ ITEMS_SCHEMA = pa.schema([("email", pa.string()), ("item", pa.string())])
 
 
 def write_known(engine: Engine, path: StoragePath, ledger: StoragePath | None, *, segment: str = "") -> int:
-    """Write the people of ledger and segment; return how many.
+    """Write the people of ledger and segment to a file; return their number.
 
     Args:
         engine: holds the segment.
-        path: of the file.
-        ledger: file of the ledger's version; None without one.
-        segment: table of the segment's addresses; empty without a segment.
+        path: the file.
+        ledger: file of the ledger's version; None if there is no version.
+        segment: name of the table with the segment's addresses; empty without a segment.
     """
     rows = f"select email, state, {MARK} as mark from {engine.scan([ledger])}" if ledger is not None else NO_LEDGER
     people = f"select distinct email from {segment}" if segment else "select null::varchar as email where false"
@@ -43,11 +43,11 @@ def load_known(engine: Engine, path: StoragePath) -> None:
 
 
 def write_items(engine: Engine, path: StoragePath, encoded: RowSql, ledger: StoragePath) -> int:
-    """Write the encoded rows of the segment whose content the ledger has as delivered; return how many.
+    """Write the encoded rows whose content the ledger has as delivered to a file; return their number.
 
     Args:
         engine: holds `CLEAN_ROWS`.
-        path: of the file, with `email` and `item`.
+        path: the file, which gets the columns `email` and `item`.
         encoded: SQL of a row's JSON and hash.
         ledger: file of the ledger's version.
     """
@@ -59,15 +59,16 @@ def write_items(engine: Engine, path: StoragePath, encoded: RowSql, ledger: Stor
 
 
 def choose_records(engine: Engine, *, values: int, seed: str, most_absent: int) -> int:
-    """Create `record_people(number, email)`, the people to read one by one beside the audience; return how many.
+    """Create `record_people(number, email)`, the people to read one by one after the audience; return their number.
 
-    They are people whose values are compared, and the absent people, unless those are more than `most_absent`.
+    They are people whose values are compared, and the absent people. If more than `most_absent` people are absent, none
+    of the absent people is read.
 
     Args:
         engine: holds `KNOWN_PEOPLE`, `read_members`, `found_optouts` and `items`.
-        values: people whose values are compared, at most.
-        seed: text that selects them.
-        most_absent: absent people at most.
+        values: maximum people whose values are compared.
+        seed: text that selects these people; the same text selects the same people.
+        most_absent: maximum absent people.
     """
     absent = f"""select k.email from {KNOWN_PEOPLE} k anti join read_{MEMBERS} m on m.email = k.email
         anti join found_optouts o on o.email = k.email where k.state = '{MEMBER}'"""
@@ -79,14 +80,12 @@ def choose_records(engine: Engine, *, values: int, seed: str, most_absent: int) 
 
 
 def choose_sample(engine: Engine, *, size: int, seed: str) -> int:
-    """Create `record_people(number, email)`: a random sample of the ledger's members; return how many.
-
-    The sample is the same in every attempt.
+    """Create `record_people(number, email)`, a random sample of the ledger's members; return their number.
 
     Args:
         engine: holds `KNOWN_PEOPLE`.
-        size: people at most.
-        seed: text that selects the sample.
+        size: maximum people.
+        seed: text that selects the sample; the same text selects the same people.
     """
     order = hashed(f"email || {literal(seed)}")
     sql = f"select email from {KNOWN_PEOPLE} where state = '{MEMBER}' order by {order}, email limit {size}"
@@ -99,12 +98,12 @@ def _number_people(engine: Engine, people: str) -> int:
 
 
 def next_records(engine: Engine, after: int, count: int) -> list[tuple[str, str | None]]:
-    """Return the next people to read one by one, each with the encoded row whose values are compared, or None.
+    """Return the next people to read one by one: address, and encoded row to compare values with, or None.
 
     Args:
         engine: holds `record_people` and `items`.
         after: number of the last person that was read; 0 for none.
-        count: people at most.
+        count: maximum people.
     """
     sql = f"""select r.email, any_value(i.item) from record_people r left join items i on i.email = r.email
         where r.number > {after} and r.number <= {after + count} group by r.number, r.email order by r.number"""

@@ -1,4 +1,4 @@
-"""Decide what this run will do, and write it: `CLEAN_ROWS -> upserts.arrow, not_sent.parquet, Plan`.
+"""Decide which rows a run sends, and write them: `CLEAN_ROWS -> upserts.arrow, not_sent.parquet, Plan`.
 
 One record batch of `upserts.arrow` is one batch at the vendor, so a resumed run reads only the batches that it needs.
 """
@@ -44,21 +44,21 @@ NOT_SENT_SCHEMA = pa.schema(
 )
 
 MAX_ATTEMPTS = 3
-"""A rejected row is sent unchanged at most so often in `ledger.ATTEMPTS_DAYS`."""
+"""Maximum times that a rejected row is sent unchanged in `ledger_schema.ATTEMPTS_DAYS`."""
 
-# The few addresses are selected first: joined to all addresses at once, DuckDB takes 40 MiB and twice the time.
+# The addresses of the few rows are selected first. A direct join with all addresses takes 40 MiB and twice the time.
 NOT_SENT_SQL = f"""select n.row, k.email, n.outcome, n.reason, n.field
     from {NOT_SENT} n join (select row, email from {EMAIL_KEYS} semi join {NOT_SENT} using (row)) k using (row)
     order by n.row"""
 
 
 def upsert_sql(encoded: RowSql, *, against_ledger: bool, resend: Sequence[str] = ()) -> str:
-    """Return SQL of the rows to send. Rows unchanged since the ledger are left out before their JSON is built.
+    """Return SQL of the rows to send. Rows that the ledger holds unchanged are left out before their JSON is built.
 
     Args:
         encoded: SQL of a row's JSON and hash.
         against_ledger: leave out rows that the ledger holds with the same content.
-        resend: columns whose values the vendor has lost; a row with a value in one of them is sent even if unchanged.
+        resend: columns whose values the vendor has lost; an unchanged row with a value in one of them is sent, too.
     """
     rows = f"select *, {encoded.hash} as row_hash from {encoded.rows}"
     if against_ledger:
@@ -69,7 +69,7 @@ def upsert_sql(encoded: RowSql, *, against_ledger: bool, resend: Sequence[str] =
 
 
 def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> int:
-    """Withhold rows that were rejected unchanged `MAX_ATTEMPTS` times in the last days; return how many.
+    """Withhold rows that were rejected `MAX_ATTEMPTS` times with the same content; return their number.
 
     Args:
         engine: holds `encoded.rows`, `NOT_SENT`, `LAST_REJECTIONS` and `LEDGER_HASHES`.
@@ -92,7 +92,11 @@ def withhold_recently_rejected(engine: Engine, encoded: RowSql, now: float) -> i
 
 
 def _find_retry_exhausted(engine: Engine, now: float) -> bool:
-    """Create `retry_exhausted(email, rejected_hash)` and `last_delivered(email, row_hash)`; return if there are any."""
+    """Create `retry_exhausted(email, rejected_hash)` and `last_delivered(email, row_hash)`.
+
+    Returns:
+        Whether `retry_exhausted` has a row.
+    """
     engine.run(
         f"""create or replace table retry_exhausted as select email, rejected_hash from {LAST_REJECTIONS}
         where attempts >= {MAX_ATTEMPTS}
@@ -108,14 +112,14 @@ def _find_retry_exhausted(engine: Engine, now: float) -> bool:
 def write_returning(
     engine: Engine, path: StoragePath, erased: Sequence[str] = (), removed: str = REMOVED_EMAILS
 ) -> int:
-    """Write which rows are of people that an export or an erasure removed; return how many.
+    """Write the numbers of rows whose people an export or an erasure removed to a file; return how many.
 
     Args:
         engine: holds `CLEAN_ROWS`, `removed` and, with `erased`, `LEDGER_MEMBERS`.
-        path: of the file.
+        path: the file.
         erased: SHA-256 of the addresses of people that an erasure removed. People who have been added since are left
             out.
-        removed: table with the column `email`: people that an export removed.
+        removed: name of a table with the column `email`: people that an export removed.
     """
     rows = f"select c.row from {CLEAN_ROWS} c semi join {removed} r on r.email = c.email"
     if erased:
@@ -138,13 +142,13 @@ def count_known(engine: Engine, folder: RunFolder) -> int:
 def write_plan_rows(engine: Engine, sql: str, limits: Limits, path: StoragePath, cleaned: CleanResult) -> Plan:
     """Write the rows to send, in batches, and the rows that are not sent.
 
-    The files count once `plan.json`, which the caller writes last, is there.
+    The files are part of a plan only after the caller has written `plan.json`.
 
     Args:
         engine: holds `NOT_SENT` and `EMAIL_KEYS`.
-        sql: of the rows to send, see `upsert_sql`.
-        limits: of a batch at the vendor: rows and bytes.
-        path: of the run folder.
+        sql: SQL of the rows to send (`upsert_sql`).
+        limits: the vendor's maximum rows and bytes of a batch.
+        path: the run folder.
         cleaned: counts of the cleaning.
     """
     names: list[str] = []

@@ -27,15 +27,15 @@ MOMENT_TYPES: Sequence[ColumnType] = ("timestamp", "date", "text")
 PART_TYPES: Sequence[ColumnType] = ("text",)
 
 EARLIEST = "1995-01-01"
-"""No consent to marketing mail is older. An earlier moment is a default such as 1900-01-01 or 1970-01-01."""
+"""The earliest moment of consent that counts. An earlier moment is a default such as 1900-01-01 or 1970-01-01."""
 
 ZONE_MARGIN_HOURS = 14
-"""A day or a time in the easternmost time zone is so many hours earlier than the same one in UTC. A moment at midnight
-is a date."""
+"""Hours by which a day or a time in the easternmost time zone is earlier than the same day or time in UTC. A moment at
+midnight counts as a date."""
 
 SENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 NAMED = frozenset(ProofState) - {ProofState.WITH_PROOF, ProofState.NO_MOMENT}
-"""States of rows that the report names, because a moment is there and does not count."""
+"""States of the rows that the report lists, because they have a moment of consent that does not count."""
 
 ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("reason", pa.string())])
 
@@ -63,13 +63,13 @@ def check(vendor: Vendor, proof: ProofColumns, consent_column: str | None) -> No
     """Check the arguments of the proof against the vendor.
 
     Args:
-        vendor: of the audience.
-        proof: its columns.
-        consent_column: column that holds consent; None if there is none.
+        vendor: the vendor of the audience.
+        proof: the columns of the proof.
+        consent_column: name of the consent column; None if there is none.
 
     Raises:
-        InvalidArgument: there is no consent column; or the vendor takes no proof, not this part of it, or only with a
-            part that is missing.
+        InvalidArgument: there is no consent column, the vendor takes no proof or not a part of this one, or a part that
+            the vendor requires is missing.
     """
     rule = vendor.consent_proof
     if not consent_column:
@@ -137,16 +137,16 @@ def _check_type(files: SegmentFiles, column: str, argument: str, types: Sequence
 
 
 def judge(engine: Engine, rule: ConsentProof, proof: MappedProof, now: float) -> float | None:
-    """Create `judged_proofs`: `CLEAN_ROWS` with `proof_moment` and `proof_state`. Opt-outs are not regarded yet.
+    """Create `judged_proofs`: `CLEAN_ROWS` with `proof_moment` and `proof_state`, before opt-outs are compared.
 
     Args:
         engine: holds `CLEAN_ROWS`.
-        rule: what the vendor requires.
-        proof: its parts in this export.
+        rule: the vendor's requirements for a proof.
+        proof: the parts of the proof in this export.
         now: epoch seconds; a later moment does not count.
 
     Returns:
-        The time since when an opt-out can be later than a consent, in epoch seconds; None if no row has proof.
+        The earliest time at which an opt-out can be later than a consent, epoch seconds; None if no row has proof.
     """
     usable = " and ".join(_usable(rule, part) for part in proof.columns if part in rule.required) or "true"
     engine.run(
@@ -167,7 +167,7 @@ def judge(engine: Engine, rule: ConsentProof, proof: MappedProof, now: float) ->
 
 
 def _usable(rule: ConsentProof, part: str) -> str:
-    """Return SQL of whether a part has a value that the vendor takes."""
+    """Return SQL of whether a part of the proof has a value that the vendor accepts."""
     column = PROOF_PARTS[part]
     if part == "ip":
         return f"coalesce(regexp_full_match({column}, {literal(IP_ADDRESS)}), false)"
@@ -207,11 +207,11 @@ def prove(engine: Engine, rule: ConsentProof, proof: MappedProof) -> Mapping[str
 
     Args:
         engine: holds `judged_proofs` and `opted_out_later`.
-        rule: what the vendor requires.
-        proof: its parts in this export.
+        rule: the vendor's requirements for a proof.
+        proof: the parts of the proof in this export.
 
     Returns:
-        Values that are left out of a proof, by argument and cause.
+        Number of values that are left out of a proof, by argument and cause.
     """
     is_proven = f"proof_state = {literal(ProofState.WITH_PROOF)}"
     values = {PROOF_AT: f"strftime(proof_moment, '{SENT_FORMAT}')"}
@@ -231,7 +231,7 @@ def prove(engine: Engine, rule: ConsentProof, proof: MappedProof) -> Mapping[str
 
 
 def _left_out(engine: Engine, rule: ConsentProof, proof: MappedProof, is_proven: str) -> dict[str, dict[str, int]]:
-    """Count the values of parts that the vendor does not require, and that do not have the form of the part."""
+    """Count the values of optional parts that do not have the form of their part, by argument and cause."""
     if "ip" not in proof.columns or "ip" in rule.required:
         return {}
     invalid = f"{PROOF_PARTS['ip']} is not null and not {_usable(rule, 'ip')}"
@@ -240,7 +240,7 @@ def _left_out(engine: Engine, rule: ConsentProof, proof: MappedProof, is_proven:
 
 
 def count_states(engine: Engine) -> dict[str, int]:
-    """Return the number of rows that may be sent, by state. Called after all rows that are not sent are known."""
+    """Return the number of rows that may be sent, by state. `NOT_SENT` must be complete before."""
     counts = dict(engine.rows(f"select proof_state, count(*) from {PROVEN_ROWS} group by all"))
     return {str(state): int(counts.get(state, 0)) for state in ProofState}
 

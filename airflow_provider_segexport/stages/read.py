@@ -27,8 +27,8 @@ def read_schemas(
 
     Args:
         paths: the files, with their names for reports.
-        wanted: the mapped columns.
-        partition_columns: a column that a file lacks may come from `key=value` folders above it, as text.
+        wanted: names of the mapped columns.
+        partition_columns: whether a column that a file lacks may come from `key=value` folders above it, as text.
 
     Raises:
         InvalidSegment: a file cannot be read, lacks a column, or has a type that no common type can hold exactly.
@@ -67,9 +67,9 @@ def _with_types(files: Sequence[SegmentFile], wanted: Sequence[str]) -> SegmentF
                     "the values of both exactly. To fix: write every file of the segment with the same type."
                 )
             common[column] = both
-    type_words = {column: str(first[column][1]) if column in first else "null" for column in wanted}
+    type_names = {column: str(first[column][1]) if column in first else "null" for column in wanted}
     kinds = {column: column_type(common[column]) if column in common else "text" for column in wanted}
-    return SegmentFiles(tuple(files), kinds, type_words, {column: common.get(column, NO_TYPE) for column in wanted})
+    return SegmentFiles(tuple(files), kinds, type_names, {column: common.get(column, NO_TYPE) for column in wanted})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Read the audience back and compare it with the ledger or with what was sent.
+"""Read the audience back and compare it with the ledger or with the rows that were sent.
 
 Before the plan, the comparison finds people who left on their own, because some vendors' imports bring them back. After
 the calls, it finds the rows that a vendor rejected but only counted.
@@ -82,7 +82,7 @@ def opted_out(engine: Engine, batch: Batch) -> list[int]:
 
 
 def withhold_leavers(engine: Engine) -> int:
-    """Withhold people that an export added and who left or were deleted at the vendor; return how many.
+    """Withhold people that an export added and who left or were deleted at the vendor; return the number of rows.
 
     An import would bring them back. A member who gets no mail has not left.
     """
@@ -96,9 +96,10 @@ def withhold_leavers(engine: Engine) -> int:
 
 
 def withhold_opted_out(engine: Engine) -> int:
-    """Withhold the people in `LISTED_OPTOUTS`; return how many.
+    """Withhold the people in `LISTED_OPTOUTS`; return the number of rows.
 
-    Where upper and lower case are two people, a person may have opted out under an address in upper case.
+    It is used for accounts in which two addresses that differ in case are two people. A person may have opted out under
+    an address in another case than the one that is sent.
     """
     engine.run(
         f"""create or replace table opted_out_rows as
@@ -110,7 +111,7 @@ def withhold_opted_out(engine: Engine) -> int:
 
 
 def find_left(engine: Engine) -> None:
-    """Create `LEFT_ON_THEIR_OWN`: people that the ledger has as added or as left, and who are no members."""
+    """Create `LEFT_ON_THEIR_OWN`: people that the ledger has as added or as left, and who are not members now."""
     engine.run(
         f"""create or replace table {LEFT_ON_THEIR_OWN} as select l.email
         from (select email from {LEDGER_HASHES} where confirmed union all select email from {LEFT_BEFORE}) l
@@ -136,16 +137,16 @@ def attribute(engine: Engine, folder: RunFolder, names: tuple[str, ...]) -> None
 
     Args:
         engine: holds `AUDIENCE_MEMBERS`.
-        folder: of the run.
-        names: the planned batches.
+        folder: the run folder.
+        names: ids of the planned batches.
     """
     for batch, entry in settled(folder, names):
         if entry.unattributed:
             decided = folder.rejected_rows(batch) | {batch.rows[index] for index in (*entry.retry, *entry.resubscribe)}
             absent = [index for index in absent_rows(engine, batch) if batch.rows[index] not in decided]
-            # No more people absent than counted: the count's reason applies to them.
-            counted_only = len(absent) <= entry.unattributed
-            reason = Reason(entry.unattributed_reason) if counted_only else Reason.NO_RESULT
+            # If more people are absent than the vendor counted, some are absent for another reason.
+            is_count_reason = len(absent) <= entry.unattributed
+            reason = Reason(entry.unattributed_reason) if is_count_reason else Reason.NO_RESULT
             rejected = tuple(RowRejection(index, reason, NOT_ADDED_CODE, NOT_ADDED) for index in absent)
             folder.add_rejections(batch, entry, BatchResult(rejected=rejected))
             if len(absent) != entry.unattributed:
@@ -170,12 +171,12 @@ def unconfirmed(folder: RunFolder, names: tuple[str, ...]) -> list[str]:
 def count_still_there(engine: Engine, folder: RunFolder, names: tuple[str, ...], *, last: bool) -> int:
     """Count the leavers who are still members although the vendor accepted their removal.
 
-    A batch without such people is settled. With `last`, people who are still members are recorded as rejected.
+    The removals of a batch without such people become confirmed. With `last`, such people are recorded as rejected.
 
     Args:
         engine: holds `AUDIENCE_MEMBERS`.
         folder: the removals' part of the run folder.
-        names: the planned batches.
+        names: ids of the planned batches.
         last: whether this is the last check.
     """
     total = 0

@@ -22,37 +22,39 @@ from airflow_provider_segexport.storage.results import leaf_batches
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 MAX_RETRIES = 3
-"""A row that the vendor asks to retry is sent again so often, and then counts as rejected."""
+"""Maximum times that a row is sent again if the vendor asks for it. After that the row counts as rejected."""
 
 PERSON_REASONS = OPTED_OUT | {Reason.DELETED}
 """Reasons that concern the person, not the data. The guard on rejected rows does not count them."""
 
 MAX_BATCH_REJECTIONS_IN_A_ROW = 40
-"""Rejections of whole batches without an acceptance in between. After so many, further splitting would only cost calls.
-One invalid row in a thousand costs ten rejections, each followed by an acceptance."""
+"""Number of whole batches that are rejected without an acceptance in between, at which the run stops splitting. One
+invalid row in a thousand leads to ten rejections, each followed by an acceptance."""
 
-NO_LONGER_IN = frozenset({Reason.DELETED, Reason.NOT_IN_AUDIENCE})
+ALREADY_REMOVED = frozenset({Reason.DELETED, Reason.NOT_IN_AUDIENCE})
 """Reasons with which vendors reject the removal of a person that they have removed before."""
 
 
 @dataclass(slots=True)
 class BatchRecorder:
-    """Write the journal of a run; called from one thread, but for `record_sending`.
+    """Writes the journal and the results of a run. Only `record_sending` may be called from several threads.
 
     Attributes:
         folder: the part of the run folder that holds the batches.
-        returning: returns the rows of people that an export removed and may add again; None if the vendor cannot.
-        check_rejected: called after each batch with the rows settled and rejected so far; an error ends the sending.
-        settled_before: rows settled before this process: in earlier attempts, or before a deferral.
-        rejects_before: rejected rows among them that the guard counts.
-        read_back: an accepted batch confirms no single row, so the audience is read back later.
-        on_settled: called with the number of batches settled by this process.
-        accepted, rejected: rows settled by this process.
-        rejects: rejected rows that the guard counts.
-        rejected_in_a_row: whole batches rejected since the last acceptance.
-        error: an error that ends the sending.
-        batches: batches settled by this process.
-        unanswered: batches that an earlier attempt sent without recording a reply.
+        returning: returns the numbers of rows whose people an export removed and may add again; None if the vendor
+            cannot resubscribe people.
+        check_rejected: takes the numbers of settled and of rejected rows after each batch; returns an error to end the
+            sending. None without a guard.
+        settled_before: number of rows settled before this process: in earlier attempts, or before a deferral.
+        rejects_before: number of rejected rows among them that the guard counts.
+        read_back: whether an accepted batch confirms no single row, so that the audience is read back later.
+        on_settled: takes the number of batches settled by this process.
+        accepted, rejected: numbers of rows settled by this process.
+        rejects: number of rejected rows that the guard counts.
+        rejected_in_a_row: number of whole batches rejected since the last acceptance.
+        error: the error that ends the sending; None if there is none.
+        batches: number of batches settled by this process.
+        unanswered: ids of batches that an earlier attempt sent without recording a reply.
     """
 
     folder: RunFolder
@@ -125,30 +127,30 @@ class BatchRecorder:
         )
         self.folder.journal.write([entry])
         self._count(accepted, result)
-        again = [batch.subset(result.retry, attempt=batch.attempt + 1)] if result.retry else []
-        return again + ([batch.subset(resubscribe, kind=BatchKind.REVIVE)] if resubscribe else [])
+        resends = [batch.subset(result.retry, attempt=batch.attempt + 1)] if result.retry else []
+        return resends + ([batch.subset(resubscribe, kind=BatchKind.REVIVE)] if resubscribe else [])
 
     def _own_removals(self, batch: Batch, result: BatchResult) -> BatchResult:
-        """Count people as removed who are already gone, if an earlier attempt sent this removal without a reply."""
+        """Count people who are already gone as removed, if an earlier attempt sent this removal without a reply."""
         if batch.kind is not BatchKind.REMOVE or batch.id not in self.unanswered:
             return result
-        return replace(result, rejected=tuple(row for row in result.rejected if row.reason not in NO_LONGER_IN))
+        return replace(result, rejected=tuple(row for row in result.rejected if row.reason not in ALREADY_REMOVED))
 
     def _resubscribe(self, batch: Batch, result: BatchResult) -> tuple[BatchResult, tuple[int, ...]]:
-        """Take rejected rows of people that an export removed out of the result; return it and those rows' indexes.
+        """Return the result without the rejected rows of people that an export removed, and the indexes of these rows.
 
-        They are sent again by a call that resubscribes them.
+        The rows are sent again by a call that resubscribes the people.
         """
         if self.returning is None or batch.kind is not BatchKind.UPSERT:
             return result, ()
         deleted = [row.index for row in result.rejected if row.reason is Reason.DELETED]
         returning = self.returning() if deleted else frozenset()
         indexes = tuple(index for index in deleted if batch.rows[index] in returning)
-        taken = set(indexes)
-        return replace(result, rejected=tuple(row for row in result.rejected if row.index not in taken)), indexes
+        other_rejected = tuple(row for row in result.rejected if row.index not in set(indexes))
+        return replace(result, rejected=other_rejected), indexes
 
     def _count(self, accepted: int, result: BatchResult) -> None:
-        """Add up the rows, and find out if the sending must end."""
+        """Add the rows of a batch to the counts, and find out whether the sending must end."""
         self.batches += 1
         self.accepted += accepted
         self.rejected += len(result.rejected)
@@ -162,7 +164,7 @@ class BatchRecorder:
         self.on_settled(self.batches)
 
     def _check_guard(self) -> None:
-        """Find out if the run has too many rejected rows, over all its attempts."""
+        """Find out whether all attempts of the run together have too many rejected rows."""
         if self.check_rejected is not None and self.error is None:
             settled = self.settled_before + self.accepted + self.rejected
             self.error = self.check_rejected(settled, self.rejects_before + self.rejects)
@@ -184,7 +186,7 @@ class BatchRecorder:
 
 
 def unsettled(batch: Batch, states: Mapping[str, Entry]) -> Iterator[Batch | tuple[Batch, str]]:
-    """Yield what is still open of a planned batch: the batch or parts of it, or a batch with its job id."""
+    """Yield the parts of a planned batch without a result: batches to send, and pairs of a batch and its job id."""
     for part, entry in leaf_batches(batch, states):
         if entry is None or entry.state is State.SENDING:
             yield part
@@ -193,7 +195,7 @@ def unsettled(batch: Batch, states: Mapping[str, Entry]) -> Iterator[Batch | tup
 
 
 def remaining(folder: RunFolder, names: tuple[str, ...]) -> Iterator[Batch | tuple[Batch, str]]:
-    """Yield all open batches of a run, as `unsettled` does, in the plan's order. Settled batches are not read."""
+    """Yield all batches of a run without a result, as `unsettled` does, in the plan's order. Others are not read."""
     states = folder.journal.states()
     rows = folder.upserts()
     try:

@@ -72,7 +72,7 @@ def create_tables(engine: Engine) -> None:
 
 
 def find(engine: Engine) -> int:
-    """Fill `leavers` with people who are members by the ledger and not in the segment; return how many."""
+    """Fill `leavers` with people who are members by the ledger and not in the segment; return their number."""
     engine.run(SEGMENT_EMAILS_SQL)
     add_leavers(
         engine,
@@ -83,7 +83,7 @@ def find(engine: Engine) -> int:
 
 
 def add_leavers(engine: Engine, people: str) -> None:
-    """Add people to remove. `people` is SQL of a relation with the columns email and sharers_mask."""
+    """Add people to `leavers`. `people` is SQL of a relation with the columns email and sharers_mask."""
     engine.run(f"insert into leavers select email, sharers_mask from {people}")
 
 
@@ -93,8 +93,8 @@ def change_sharers(engine: Engine, people: str, sharers_mask: str, row_hash: str
     Args:
         engine: holds `sharers_changed`.
         people: SQL after `from`: a relation with the column `email`, and conditions.
-        sharers_mask: SQL of the new claims; `null` leaves them.
-        row_hash: SQL of the content that counts as delivered by this export; `null` leaves it.
+        sharers_mask: SQL of the new claims; `null` for no change.
+        row_hash: SQL of the content that counts as delivered by this export; `null` for no change.
     """
     engine.run(f"insert into sharers_changed select email, {sharers_mask}, {row_hash} from {people}")
 
@@ -105,12 +105,12 @@ def count(engine: Engine) -> int:
 
 
 def keep(engine: Engine, reason: str, where: str = "true") -> int:
-    """Keep leavers in the audience, with a reason; return how many. `where` is an SQL condition on `leavers`."""
+    """Keep the leavers that meet an SQL condition in the audience, with a reason; return their number."""
     return _drop(engine, KEPT, reason, where)
 
 
 def _drop(engine: Engine, outcome: str, reason: str, where: str) -> int:
-    """Move leavers to `leavers_not_sent`; return how many."""
+    """Move the leavers that meet an SQL condition to `leavers_not_sent`; return their number."""
     before = count(engine)
     engine.run(f"insert into leavers_not_sent select email, ?, ? from leavers where {where}", [outcome, reason])
     engine.run(f"delete from leavers where {where}")
@@ -222,7 +222,7 @@ def find_already_delivered(engine: Engine, content: RowSql) -> None:
 
 
 def drop_left(engine: Engine) -> None:
-    """Drop leavers who are no members, or not active ones, in the audience as read: there is nothing to remove."""
+    """Drop leavers who are not active members of the audience that was read: there is nothing to remove."""
     inactive = f"(select email from {AUDIENCE_MEMBERS} where not active)"
     for people, reason in ((LEFT_ON_THEIR_OWN, Reason.LEFT_AUDIENCE), (inactive, Reason.UNSUBSCRIBED)):
         _drop(engine, ALREADY_GONE, reason, f"email in (select email from {people})")
@@ -233,8 +233,8 @@ def write_batches(engine: Engine, path: StoragePath, limits: Limits) -> tuple[st
 
     Args:
         engine: holds `leavers`.
-        path: of the file.
-        limits: of a batch at the vendor.
+        path: the file.
+        limits: the vendor's limits of a batch.
 
     Returns:
         The ids of the batches.
@@ -251,7 +251,7 @@ def write_batches(engine: Engine, path: StoragePath, limits: Limits) -> tuple[st
 
 
 def write_not_sent(engine: Engine, path: StoragePath) -> dict[str, int]:
-    """Write the leavers who are not sent; return how many by outcome."""
+    """Write the leavers who are not sent to a file; return their number by outcome."""
     write_parquet(path, engine.stream("select * from leavers_not_sent order by email"), NOT_SENT_SCHEMA)
     return dict(engine.rows("select outcome, count(*) from leavers_not_sent group by all"))
 

@@ -82,8 +82,8 @@ def write_rejects(engine: Engine, folder: RunFolder, files: Sequence[tuple[str, 
     """Write every row that was rejected or withheld, by file and row; return counts by outcome and reason.
 
     Args:
-        engine: where the rows are joined.
-        folder: of the run.
+        engine: joins the rows.
+        folder: the run folder.
         files: name and first row of each file of the segment.
     """
     not_sent = engine.scan([folder.path / "not_sent.parquet"])
@@ -124,10 +124,10 @@ def write_proof_warnings(engine: Engine, folder: RunFolder) -> int:
 
     Args:
         engine: holds the tables of `write_rejects`.
-        folder: of the run.
+        folder: the run folder.
 
     Returns:
-        How many accepted rows the vendor did not apply the proof of.
+        The number of accepted rows whose proof the vendor did not apply.
     """
     sources = ["select 0::bigint as row, '' as email, '' as reason, '' as code, '' as message where false"]
     planned, results = folder.path / "without_proof.parquet", folder.result_files()
@@ -163,8 +163,8 @@ def count(planned: Plan, accepted: int, reasons: Mapping[str, Mapping[str, int]]
     """
     rejected = sum(reasons.get(Outcome.REJECTED, {}).values())
     withheld = sum(reasons.get(Outcome.WITHHELD, {}).values())
-    rest = planned.profiles - accepted - planned.unchanged - rejected - withheld
-    counts = Counts(planned.profiles, accepted, planned.unchanged, rejected, withheld, rest)
+    not_attempted = planned.profiles - accepted - planned.unchanged - rejected - withheld
+    counts = Counts(planned.profiles, accepted, planned.unchanged, rejected, withheld, not_attempted)
     if not counts.add_up():
         raise SegexportError(f"The counts of this run do not add up: {counts}. {REPORT_IT}")
     return counts
@@ -174,8 +174,8 @@ def write_removals(engine: Engine, folder: RunFolder, planned: Plan) -> dict[str
     """Write the leavers who were not removed, with reasons; return counts of all leavers by outcome.
 
     Args:
-        engine: where the rows are joined.
-        folder: of the run.
+        engine: joins the rows.
+        folder: the run folder.
         planned: the plan.
 
     Raises:
@@ -219,7 +219,7 @@ def summarize(counts: Counts, reasons: Mapping[str, Mapping[str, int]], facts: M
     Args:
         counts: profiles by outcome.
         reasons: rows by outcome and reason.
-        facts: of the run: vendor, audience, export, times, traffic.
+        facts: further entries of the report: vendor, audience, export, times, traffic.
     """
     return {
         **facts,

@@ -42,7 +42,7 @@ def _digest(value: Any) -> str:
 
 
 def _paths(node: Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Yield the path of each column, and its name. A path contains neither that name nor an index in a list."""
+    """Yield the path and the name of each column. A path contains neither the name nor an index in a list."""
     match node:
         case Const():
             return
@@ -70,11 +70,11 @@ def _form(node: Node, *, constants: bool = False) -> Any:
         case Joined(names):
             return None if constants else len(names)
         case When():
-            return None  # a row without it has the hash that it has in a template without it
+            return None  # a row without this node has the same hash as in a template without the node
         case JsonTemplate(members):
             forms = {key: _form(member, constants=constants) for key, member in members.items()}
             return {key: form for key, form in forms.items() if form is not None} or None
         case Array(elements):
-            # An element with a column is absent with it, and its constants are part of the column's mark.
+            # An element is absent if its column is null. Its constants are part of the column's path mark.
             counted = [element for element in elements if not (constants and any(_paths(element, ())))]
             return [_form(element, constants=constants) for element in counted] or None

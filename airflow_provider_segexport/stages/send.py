@@ -30,14 +30,15 @@ class SendCallbacks:
     """The functions that the loop calls.
 
     Attributes:
-        upsert: sends one batch; runs in several threads.
-        poll: returns the states of jobs by id. If a call reads one job only, it runs in several threads.
-        collect: reads the result of a finished job; runs in several threads.
-        record_sending: called before batches are sent, in the deciding thread.
-        record_reply: called with each reply; returns the batches to send instead (halves, rows to retry).
+        upsert: sends one batch and returns the reply; runs in several threads.
+        poll: takes ids of jobs, and returns their states by id. If a call reads one job only, it runs in several
+            threads.
+        collect: takes a batch and the id of its finished job, and returns the result; runs in several threads.
+        record_sending: takes batches before they are sent; runs in the thread of the loop.
+        record_reply: takes a batch and its reply; returns the batches to send next (halves, rows to retry).
         before_poll: called before jobs are polled.
-        first_rows: returns how many rows may be without a result before the guard on rejected rows has enough results
-            to measure; None for no limit.
+        first_rows: returns how many rows may be without a result until the guard on rejected rows has enough results to
+            measure; None for no limit.
     """
 
     upsert: Callable[[Batch], BatchReply]
@@ -68,9 +69,9 @@ def send(
     """Send until every batch is settled, or until `pause` returns False.
 
     Args:
-        in_flight: the batches to send; those left in it afterwards were not attempted.
-        calls: the vendor's operations, and the recording of their replies.
-        limits: calls and jobs in flight.
+        in_flight: the batches to send. Batches that it holds afterwards were not attempted.
+        calls: the vendor's operations, and the functions that record their replies.
+        limits: maximum calls and jobs in flight.
         pause: called with the number of jobs when the loop can only wait; returns True when it is time to poll, or
             False to return early.
         stop: returns an error that the recording found and that ends the sending; None to go on.
@@ -110,10 +111,12 @@ def send(
 
 
 def _error_before(in_flight: InFlight, error: SegexportError | None) -> SegexportError | None:
-    """Return the error that earlier attempts found. With it, only running jobs are settled. It ends no finished run.
+    """Return the error that earlier attempts have found, because of which only the results of jobs are collected.
+
+    A run whose batches all have a result does not fail because of it.
 
     Raises:
-        Stopped: batches are left, and no job runs.
+        Stopped: batches without a result remain, and no job runs.
     """
     if error is not None and in_flight.adopt() and not in_flight.jobs:
         raise Stopped(error)
@@ -123,7 +126,7 @@ def _error_before(in_flight: InFlight, error: SegexportError | None) -> Segexpor
 def _raise_if(error: SegexportError | None, *, waits: bool = False) -> None:
     """Raise an error that the recording found.
 
-    While jobs run (`waits`), a tripped guard is not raised: it trips again when they have a result.
+    While jobs run (`waits`), a tripped guard is not raised, because it trips again when the jobs have a result.
     """
     if error is not None and not (waits and isinstance(error, GuardTripped)):
         raise error
@@ -226,12 +229,12 @@ def _collect_job(in_flight: InFlight, calls: SendCallbacks, future: Future[Batch
 
 
 def _record(in_flight: InFlight, calls: SendCallbacks, batch: Batch, reply: Reply) -> None:
-    """Record a reply, and queue the batches to send instead."""
-    instead = calls.record_reply(batch, reply)
+    """Record a reply, and queue the batches to send next."""
+    next_batches = calls.record_reply(batch, reply)
     if isinstance(reply, BatchRejected):
-        in_flight.waiting.extendleft(reversed(instead))  # halves first, down to the invalid row, so that few are open
+        in_flight.waiting.extendleft(reversed(next_batches))  # first, so that few halves wait at a time
     else:
-        in_flight.waiting.extend(instead)
+        in_flight.waiting.extend(next_batches)
     if isinstance(reply, JobId):
         batch.release()
         in_flight.jobs[reply.id] = batch

@@ -33,10 +33,10 @@ from airflow_provider_segexport.storage.tables import (
 )
 
 MAX_EXAMPLES = 5
-"""Rows that are not understood and that the error names."""
+"""Maximum rows that the message names as not understood."""
 
 DIGITS = {kind: 2 * size for kind, size in DIGEST_BYTES.items()}
-"""Hexadecimal digits of each kind of hash. Its name is that of the engine's function."""
+"""Hexadecimal digits by kind of hash. The kind is the name of the engine's function."""
 
 _LENGTHS = ", ".join(map(str, DIGITS.values()))
 
@@ -46,14 +46,16 @@ BASE64 = {
     "sha1": "[0-9A-Za-z+/_-]{26}[AEIMQUYcgkosw048]=?",
     "sha256": "[0-9A-Za-z+/_-]{42}[AEIMQUYcgkosw048]=?",
 }
-"""Base64 of that many bytes, also in the alphabet for URLs: the bits of the last character that mean nothing are 0."""
+"""Pattern of a hash in Base64 by kind of hash, also in the alphabet for URLs. The unused bits of the last character
+are 0."""
 
 FIGURES = ("name", "read", "blank", "understood", "not_understood", "matched")
 """Fields of a tally that a report shows."""
 
 PRINTABLE = "[!-~]+"
-PATTERN = r"[%*?._+-]+@.*|.*\*.*@.*"
-"""An entry such as `*@example.com`: valid as an address, and meant as a pattern, which lists do not have."""
+WILDCARD_ENTRY = r"[%*?._+-]+@.*|.*\*.*@.*"
+"""An entry such as `*@example.com`. It is a valid address but meant as a pattern, which suppression lists do not
+support."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,12 @@ class Tally:
     """Counts of a list's entries. Every entry read is blank, understood or not understood.
 
     Attributes:
-        matched: entries that match a person of the segment.
+        name: name of the list.
+        read, blank, understood, not_understood: numbers of entries.
+        matched: number of entries that match a person of the segment.
         examples: file and row, from 0, of the first entries that are not understood.
-        unread_columns: columns that are not read, and whose names are those of addresses or hashes.
-        only_hashes: whether the list has entries that are understood, and each is a hash.
+        unread_columns: columns that are not read, although they may hold addresses or hashes by their names.
+        only_hashes: whether all understood entries are hashes; False without an understood entry.
     """
 
     name: str
@@ -83,7 +87,10 @@ class Tally:
 
     @property
     def unclear(self) -> tuple[int, int]:
-        """Entries that are not understood, and of how many that are not blank. All are if every entry is blank."""
+        """Number of entries that are not understood, and of entries that are not blank.
+
+        If every entry is blank, all entries count as not understood.
+        """
         if self.read and self.blank == self.read:
             return self.read, self.read
         return self.not_understood, self.understood + self.not_understood
@@ -134,7 +141,7 @@ def read(engine: Engine, lists: Sequence[tuple[str, Sequence[tuple[StoragePath, 
                     f"""insert into suppression_entries select {number}, {at}, row, kind, key from suppression_batch
                     where kind not in ('blank', 'unsendable')"""
                 )
-                tally = _counted(engine, tally, file)
+                tally = _with_batch(engine, tally, file)
         tallies.append(tally)
     return tallies
 
@@ -167,7 +174,7 @@ def _kind(cell: str) -> str:
     hashes = " ".join(f"when regexp_full_match({cell}, '{_hash(kind)}') then '{kind}'" for kind in DIGITS)
     return f"""case when {cell} is null or {cell} = '' then 'blank'
         when contains({cell}, '@') or {cell} ilike 'mailto:%' then
-            case when not regexp_full_match({cell}, '{PATTERN}') then 'email' end
+            case when not regexp_full_match({cell}, '{WILDCARD_ENTRY}') then 'email' end
         when strlen({cell}) in ({_LENGTHS}) and regexp_full_match({cell}, '[0-9a-fA-F]+') then
             case strlen({cell}) {bare} end
         {hashes} end"""
@@ -194,8 +201,8 @@ def _digits(cell: str) -> str:
     return f"case {' '.join(choices)} end"
 
 
-def _counted(engine: Engine, tally: Tally, file: str) -> Tally:
-    """Return the tally with a batch added. An entry of several cells is understood if each of them is, or is blank."""
+def _with_batch(engine: Engine, tally: Tally, file: str) -> Tally:
+    """Return the tally with a batch added. An entry is understood if each of its cells is understood or blank."""
     engine.run(
         """create or replace table suppression_rows as
         select row, bool_and(kind is not null and kind = 'blank') as blank, bool_or(kind is null) as not_understood
@@ -247,11 +254,11 @@ def match_no_members(engine: Engine) -> None:
 
 
 def _find(engine: Engine, people: str, hits: str) -> None:
-    """Create the table `hits(email, kind, key)` of the people in the table `people(email)` who are in a list."""
+    """Create the table `hits(email, kind, key)`: the people of the table `people(email)` who are in a list."""
     engine.run(f"create or replace table {hits} (email varchar, kind varchar, key varchar)")
     kinds = [kind for (kind,) in engine.rows("select distinct kind from suppression_entries")]
     if set(kinds) - {"email"}:
-        _spell(engine, people)
+        _create_forms(engine, people)
     for kind in kinds:
         hashed = f"(select email, {kind}(form) as key from suppression_forms)"
         plain = f"(select email, email as key from {people})"
@@ -261,8 +268,8 @@ def _find(engine: Engine, people: str, hits: str) -> None:
         )
 
 
-def _spell(engine: Engine, people: str) -> None:
-    """Create `suppression_forms(email, form)`: each address as it may have been hashed, with either domain form."""
+def _create_forms(engine: Engine, people: str) -> None:
+    """Create `suppression_forms(email, form)`: each address with the ASCII and with the Unicode form of its domain."""
     coded = f"select email, split_part(email, '@', 2) as domain from {people} where contains(email, 'xn--')"
     engine.run("create or replace table suppression_domains (domain varchar, form varchar)")
     for batch in engine.stream(f"select distinct domain from ({coded})"):

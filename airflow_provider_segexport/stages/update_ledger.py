@@ -42,9 +42,10 @@ class PlanBatches:
     """The ids of the planned batches, in the order of their record batches.
 
     Attributes:
-        upsert_batches, removal_batches: the plan's.
-        late: None, or of a superseded run the batches of each kind that it may have sent after it was superseded. Only
-            their rows are written, as possible members with unknown content.
+        upsert_batches, removal_batches: ids of the plan's batches.
+        late: for a superseded run, the ids of the upsert batches and of the removal batches that it may have sent after
+            it was superseded. Only their rows are written, as possible members with unknown content. None for any other
+            run.
     """
 
     upsert_batches: tuple[str, ...]
@@ -55,15 +56,15 @@ class PlanBatches:
 def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: PlanBatches, origin: LedgerCommit) -> int:
     """Write the next version of the ledger.
 
-    An unfinished run that has changed nothing writes no version. A finished run always writes one, so that an older
-    snapshot finds out that the audience is at a newer one.
+    An unfinished run that has changed nothing writes no version. A finished run always writes one, which records the
+    snapshot that the audience is at.
 
     Args:
-        engine: where the rows are joined.
-        ledger: of the audience.
-        folder: of the run.
-        names: the run's batches.
-        origin: the run, as the version will name it.
+        engine: joins the rows.
+        ledger: the audience's ledger.
+        folder: the run folder.
+        names: ids of the run's batches.
+        origin: the run, as the version names it.
 
     Returns:
         The number of the newest version.
@@ -97,7 +98,7 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
 
 @contextmanager
 def _own_version(ledger: Ledger) -> Iterator[None]:
-    """Raise Superseded in place of the error of a version that the holder after this one has removed."""
+    """Raise `Superseded` if a version cannot be read because the next holder of the lease has removed it."""
     try:
         yield
     except (DamagedState, FileNotFoundError, duckdb.IOException):
@@ -168,7 +169,7 @@ def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_f
 
 
 def _known_hash(engine: Engine, folder: RunFolder) -> str:
-    """Return SQL of the content that the vendor has: unknown for people who were erased while the run was unfinished.
+    """Return SQL of the hash of the delivered content; null for people who were erased while the run was unfinished.
 
     Creates the table `erased_people(mark)` if there are any.
     """
@@ -218,7 +219,7 @@ def _load_batch_results(
         folder: the part of the run folder that holds the batches.
         names: the planned batches; the table is empty if there are none.
         table: its name.
-        in_flight: also rows that were sent without a response, with `row_hash` null.
+        in_flight: include rows that were sent without a response, with `row_hash` null.
     """
     engine.run(f"create or replace table {table} (email varchar, row_hash ubigint, contact_id varchar, reason varchar)")
     for planned, files in _steps(folder, names) if names else ():

@@ -14,7 +14,14 @@ from airflow_provider_segexport.guards import GUARDS, Guard
 from airflow_provider_segexport.stages import guards
 
 USUAL = guards.GuardInputs(
-    rows=1000, before=1000, first=False, members=1000, leavers=0, new=10, contact_headroom=None, not_sent={}
+    rows=1000,
+    rows_before=1000,
+    is_first=False,
+    members=1000,
+    leavers=0,
+    new_people=10,
+    contact_headroom=None,
+    not_sent={},
 )
 
 
@@ -33,7 +40,7 @@ def test_a_usual_run_trips_nothing():
 @pytest.mark.parametrize(
     ("figures", "tripped"),
     [
-        ({"rows": 0, "before": 0}, {"min_rows": 0}),
+        ({"rows": 0, "rows_before": 0}, {"min_rows": 0}),
         ({"rows": 499}, {"max_shrink": 0.501}),
         ({"rows": 500}, {}),
         ({"rows": 3001}, {"max_growth": 2.001}),
@@ -53,14 +60,14 @@ def test_each_guard_has_its_limit(figures, tripped):
 
 def shares(part, total):
     """Figures in which each guard of a share measures `part / whole`."""
-    yield "max_growth", {"rows": total + part, "before": total}
+    yield "max_growth", {"rows": total + part, "rows_before": total}
     yield "max_removals_share", {"leavers": part, "members": total}
-    yield "max_shrink", {"rows": total - part, "before": total}
+    yield "max_shrink", {"rows": total - part, "rows_before": total}
     yield (
         "max_invalid_emails_share",
-        {"rows": total, "before": total, "not_sent": {"rejected": {"invalid_email": part}}},
+        {"rows": total, "rows_before": total, "not_sent": {"rejected": {"invalid_email": part}}},
     )
-    yield "max_duplicates_share", {"rows": total, "before": total, "not_sent": {"withheld": {"duplicate": part}}}
+    yield "max_duplicates_share", {"rows": total, "rows_before": total, "not_sent": {"withheld": {"duplicate": part}}}
 
 
 def trips(name, limit, figures):
@@ -71,15 +78,15 @@ def trips(name, limit, figures):
 @pytest.mark.parametrize(("before", "rows", "limit"), [(10, 11, 0.1), (100, 115, 0.15), (100, 129, 0.29)])
 def test_a_limit_that_is_reached_exactly_does_not_trip_grows(before, rows, limit):
     """One row more does."""
-    assert not trips("max_growth", limit, {"rows": rows, "before": before})
-    assert trips("max_growth", limit, {"rows": rows + 1, "before": before})
+    assert not trips("max_growth", limit, {"rows": rows, "rows_before": before})
+    assert trips("max_growth", limit, {"rows": rows + 1, "rows_before": before})
 
 
 @pytest.mark.parametrize(("before", "rows", "limit"), [(10, 7, 0.3), (100, 71, 0.29), (1000, 900, 0.1)])
 def test_a_limit_that_is_reached_exactly_does_not_trip_shrinks(before, rows, limit):
     """One row fewer does."""
-    assert not trips("max_shrink", limit, {"rows": rows, "before": before})
-    assert trips("max_shrink", limit, {"rows": rows - 1, "before": before})
+    assert not trips("max_shrink", limit, {"rows": rows, "rows_before": before})
+    assert trips("max_shrink", limit, {"rows": rows - 1, "rows_before": before})
 
 
 @given(st.integers(1, 1000), st.integers(20, 5_000_000), st.integers(-1, 1))
@@ -104,22 +111,22 @@ def test_removals_may_be_bounded_by_a_number():
 
 def test_what_cannot_be_measured_has_tripped():
     """A last export of unknown size, and a headroom that the export asks for and the vendor does not tell."""
-    assert {"max_shrink": None, "max_growth": None} == measured(before=None)
+    assert {"max_shrink": None, "max_growth": None} == measured(rows_before=None)
     assert {"min_contact_headroom": None} == measured({"min_contact_headroom": Guard(100)})
 
 
 def test_a_handful_of_rows_has_no_share_of_bad_ones():
     """One bad address among three is no reason to stop."""
-    few = {"before": 3, "members": 3, "not_sent": {"rejected": {"invalid_email": 2}, "withheld": {"duplicate": 2}}}
+    few = {"rows_before": 3, "members": 3, "not_sent": {"rejected": {"invalid_email": 2}, "withheld": {"duplicate": 2}}}
     assert {} == measured(rows=3, **few)
     assert {"max_invalid_emails_share": 0.25} == measured(
-        rows=20, before=20, not_sent={"rejected": {"invalid_email": 5}}
+        rows=20, rows_before=20, not_sent={"rejected": {"invalid_email": 5}}
     )
 
 
 def test_a_first_export_has_nothing_to_be_compared_with():
     """No export has come to its end yet: there is no last one."""
-    assert {} == measured(before=None, first=True)
+    assert {} == measured(rows_before=None, is_first=True)
 
 
 def test_a_guard_may_be_switched_off():
