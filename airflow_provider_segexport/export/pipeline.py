@@ -153,7 +153,7 @@ class Export:
         self, audience: Audience, checked: Preflight | None, ledger: Ledger
     ) -> dict[str, Any] | PendingJobs:
         """Recover an unfinished run, plan, freeze the plan, and execute it."""
-        context = self._context
+        context, config = self._context, self._context.config
         pinned = ledger.pinned()
         stored = AudienceState.of_pinned(pinned)
         state = recover(context, ledger, experiments.undo_set_aside(context, audience, ledger, stored))
@@ -163,7 +163,7 @@ class Export:
             pinned = ledger.pinned()
         if checked is None:
             draft = undo.prepare(context, audience, ledger, state)
-            state = state.began(draft.facts.export_name, draft.facts.restores.get("as_of", ""), state.segment)
+            state = state.began(draft.facts.export_name, draft.facts.restores.get("as_of", ""))
         else:
             state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
             undo.check_not_mirrored_twice(context, state)
@@ -182,7 +182,7 @@ class Export:
                 state.write(ledger.path, ledger.fence)
                 checked = with_fields(context, checked)
                 audience, draft = checked.audience, prepare(context, checked, pinned, state)
-            state = state.began(context.config.export_name, context.config.as_of, str(context.config.segment))
+            state = state.began(config.export_name, config.as_of, config.run, str(config.segment))
         folder = context.environment.run_folder
         state = state.opened(context.config.run, str(folder.path), context.fence.writer_token)
         freeze(draft, folder, state, ledger, pinned)

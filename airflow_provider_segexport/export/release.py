@@ -197,7 +197,7 @@ def _without(state: AudienceState, request: Release, effect: ReleaseEffect) -> A
         owner = request.to or next((name for name in sharers if name), "")
     by_export: dict[str, Any] = {
         name: _renamed(getattr(state, name), request.export, new)
-        for name in ("begun", "optouts_at", "resend", "fields")
+        for name in ("begun", "last_runs", "optouts_at", "resend", "fields")
     }
     return replace(state, owner=owner, sharers=sharers, **by_export)
 

@@ -74,26 +74,28 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
 
 
 def check_not_mirrored_twice(context: ExportContext, state: AudienceState) -> None:
-    """Refuse a second mapped task of one run that mirrors another segment to the same audience.
+    """Refuse a second task of one DAG run that mirrors another segment, as the same export, to the same audience.
 
     Raises:
         AudienceOwnedByOther: each of the two tasks would remove the people that the other one added.
     """
-    ours, theirs = context.config.run.rsplit("/", 1), state.run.rsplit("/", 1)
-    other = state.segment != str(context.config.segment)
-    if (
-        context.config.mode == "mirror"
-        and not context.config.allow_shared_audience
-        and ours[0] == theirs[0]
-        and ours != theirs
-        and other
-    ):
-        segment = context.config.segment_name or state.segment  # a frame's temporary file is gone by now
+    config = context.config
+    run, segment = state.last_runs.get(config.export_name, ("", ""))
+    is_other_task = run != config.run and _dag_run(run) == _dag_run(config.run)
+    if config.mode == "mirror" and is_other_task and segment != str(config.segment):
+        segment = config.segment_name or segment  # a frame's temporary file is gone by now
         raise AudienceOwnedByOther(
-            f"Another task of this run ({state.run}) has mirrored {segment} to this audience, and this task "
-            "would remove the people that it added. To fix: give each task its own audience; or set `export_name` and "
-            "`allow_shared_audience=True` in both; or export both segments in one task."
+            f"Another task of this run ({run}) has sent {segment} to this audience as the same export "
+            f"({config.export_name!r}), and this task would remove the people that it added. To fix: give each task "
+            "its own audience; or set another `export_name` in each, and `allow_shared_audience=True`; or export both "
+            "segments in one task."
         )
+
+
+def _dag_run(run: str) -> tuple[str, str]:
+    """Return the DAG and the DAG run of a run `DAG/task/DAG run/map index`. The id of a DAG run may contain slashes."""
+    dag_id, _, rest = run.partition("/")
+    return dag_id, rest.partition("/")[2].rpartition("/")[0]
 
 
 def plan_hash(context: ExportContext, audience: Audience, planned: Plan) -> str:

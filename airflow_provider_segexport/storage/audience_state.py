@@ -65,7 +65,7 @@ class AudienceState:
             `sharers_mask`; a released export is replaced by an empty name.
         begun: by export, the newest snapshot that it has started, ISO 8601.
         run: the run that started last.
-        segment: the segment of that run.
+        last_runs: by export, the run that it started last, and the segment of that run.
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
         optouts_at: by export, epoch seconds until which it has read the vendor's opt-outs.
         resend: by export, the fields created at the vendor since it last finished, whose values it sends again.
@@ -83,7 +83,7 @@ class AudienceState:
     sharers: tuple[str, ...] = ()
     begun: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
-    segment: str = ""
+    last_runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_run_folder: str = ""
     optouts_at: Mapping[str, float] = field(default_factory=dict)
     resend: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -239,16 +239,18 @@ class AudienceState:
         free = self.sharers.index("")
         return (*self.sharers[:free], export, *self.sharers[free + 1 :])
 
-    def began(self, export: str, as_of: str, segment: str = "") -> AudienceState:
+    def began(self, export: str, as_of: str, run: str = "", segment: str = "") -> AudienceState:
         """Return the state with the snapshot that an export starts.
 
         Args:
             export: name of the export.
             as_of: the snapshot, ISO 8601; empty to remove the export's entry.
-            segment: the segment's paths, as `AudienceState.segment` keeps them.
+            run: the run that starts; empty for an undo, after which the export has no last run.
+            segment: of that run.
         """
-        begun = {name: moment for name, moment in self.begun.items() if name != export}
-        return replace(self, begun={**begun, export: as_of} if as_of else begun, segment=segment)
+        begun = {name: moment for name, moment in {**self.begun, export: as_of}.items() if moment}
+        runs = {name: last for name, last in {**self.last_runs, export: (run, segment)}.items() if last[0]}
+        return replace(self, begun=begun, last_runs=runs)
 
     def opened(self, run: str, run_folder: str, writer_token: str, *, is_planned: bool = False) -> AudienceState:
         """Return the state with a run that starts.

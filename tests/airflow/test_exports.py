@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pyarrow.parquet as pq
@@ -117,6 +118,50 @@ def test_one_task_maps_over_segments_and_connections(stage):
     assert [4, 3, 4, 3] == [run.summary(map_index=index)["counts"]["delivered"] for index in range(4)]
     assert 4 == len({run.summary(map_index=index)["run_folder"] for index in range(4)})
     assert [7, 7] == [len(stage.members(vendor)) for vendor in TWO]
+
+
+NO_LIMITS = {"max_removals_share": None, "max_shrink": None, "max_growth": None}
+
+
+@pytest.mark.parametrize("kind", ["mapped", "mapped frames", "tasks", "tasks with another export between"])
+def test_one_export_is_mirrored_once_in_a_dag_run(stage, kind):
+    """The second segment would take out the people of the first one, also if the audience is shared."""
+    options = {"conn_id": stage.connection("dotdigital"), "field_mapping": FIELD_MAPPING, "guards": NO_LIMITS}
+    mirror = {**options, "mode": "mirror", "allow_shared_audience": True, "max_active_tis_per_dagrun": 1}
+    paths = [stage.segment(people(2, start=10 * number), f"part{number}") for number in range(3)]
+    with DAG(f"mirrored_once_{kind.replace(' ', '_')}", schedule=None) as dag:
+        if kind == "mapped":
+            SegmentExportOperator.partial(task_id="export", **mirror).expand(segment=paths[:2])
+        elif kind == "mapped frames":
+            frames = task.segment_export(task_id="export", **mirror)(lambda start: people(2, start=start))
+            frames.expand(start=[0, 10])
+        else:
+            names = {"first": "crm", "second": "crm"}
+            if kind != "tasks":
+                names = {"first": "crm", "other": "shop", "second": "crm"}
+            tasks = [
+                SegmentExportOperator(task_id=task_id, export_name=name, segment=path, **mirror)
+                for (task_id, name), path in zip(names.items(), paths, strict=False)
+            ]
+            for before, after in itertools.pairwise(tasks):
+                before >> after
+    run = stage.run(dag)
+    assert "as the same export" in run.error
+    assert "To fix: give each task its own audience; or set another `export_name` in each" in run.error
+    assert len(stage.members("dotdigital")) == (4 if "other" in dag.task_ids else 2)
+
+
+def test_exports_of_their_own_names_share_an_audience_in_a_dag_run(stage):
+    options = {"conn_id": stage.connection("dotdigital"), "field_mapping": FIELD_MAPPING, "mode": "mirror"}
+    parts = [
+        {"segment": stage.segment(people(2, start=10 * number), f"part{number}"), "export_name": f"part{number}"}
+        for number in range(2)
+    ]
+    with DAG("own_names", schedule=None) as dag:
+        mapped = SegmentExportOperator.partial(task_id="export", allow_shared_audience=True, **options)
+        mapped.expand_kwargs(parts)
+    assert "success" == stage.run(dag).state
+    assert 4 == len(stage.members("dotdigital"))
 
 
 def test_the_event_of_an_outlet_carries_the_counts(stage):

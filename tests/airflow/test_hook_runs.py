@@ -131,7 +131,7 @@ class TestInATask:
 
         run = stage.begin(dag := of_one_task("twice", body))
         assert "failed" == run.go(dag)
-        assert "has mirrored a data frame to this audience" in run.error
+        assert "has sent a data frame to this audience as the same export ('twice.export')" in run.error
         assert 3 == len(stage.members("campaign_monitor"))
 
     def test_mapped_tasks_have_runs_of_their_own(self, stage):
