@@ -15,9 +15,9 @@ from airflow_provider_segexport.errors import InvalidSegment
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from airflow_provider_segexport.person.erase import Receipt
     from airflow_provider_segexport.person.explain import PersonRecord
     from airflow_provider_segexport.person.person import Person
+    from airflow_provider_segexport.person.receipt import Receipt
 
 
 @errors_shown(only_shows=True)

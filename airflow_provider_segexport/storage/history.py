@@ -151,7 +151,8 @@ def latest_folder(account: StoragePath) -> StoragePath:
 def run_history(path: StoragePath, max_runs: int = MAX_RUNS) -> list[dict[str, Any]]:
     """Return the summaries of an audience's last runs, oldest first."""
     history = path / "history"
-    summaries = (read_object(history / name) for name in list_folders(history)[-max_runs:])
+    names = list_folders(history)[-max_runs:]
+    summaries = side_by_side(history, *(partial(read_object, history / name) for name in names))
     return [summary for summary in summaries if summary is not None and _is_of(summary, path)]
 
 

@@ -98,7 +98,7 @@ class Retention:
             vendors = self._unread_vendors()
             for old in candidates:
                 is_unknown = bool(vendors) and (not old.vendor or old.vendor in vendors)
-                if not is_unknown and not any(_same(old.path, name) for name in needed):
+                if not is_unknown and not any(is_same(old.path, name) for name in needed):
                     yield old
 
     def _unread_vendors(self) -> set[str]:
@@ -128,20 +128,8 @@ class Retention:
             summary = folder.summary()
             if summary is not None and (summary.get("finished") or summary.get("superseded")):
                 yield OldRun(folder.path, number(summary.get("ended_at")) or self.now, vendor=_vendor(summary))
-            elif name != newest or not self._may_resume(folder):
+            elif name != newest or not may_resume(self.root, folder):
                 yield OldRun(folder.path, self._last_at(folder, summary), ended=False, vendor=_vendor(summary))
-
-    def _may_resume(self, folder: RunFolder) -> bool:
-        """Return whether the next attempt may resume the plan: no other run has written the audience since."""
-        frozen = folder.plan()
-        if frozen is None:
-            return False
-        _, facts = frozen
-        ledger = Ledger.of(self.root, facts.vendor, facts.audience)
-        if ledger.version() == facts.ledger_version:
-            return True
-        by, own = str(ledger.facts().get("by", "")).split("/"), str(folder.path).split("/")[-5:-1]
-        return len(by) != len(own) or [safe_name(part) for part in by] == own
 
     def _last_at(self, folder: RunFolder, summary: dict[str, Any] | None) -> float:
         """Return the epoch seconds of the last write of a run that has not ended."""
@@ -175,7 +163,7 @@ class Retention:
         for ledger_path in ledger_paths(self.root, self.unread):
             with skipping(self.unread, ledger_path):
                 reports = [resolved(resolve, run["run_folder"]) for run in recent_runs(ledger_path)]
-                tasks += [report.parent.parent.parent for report in reports if report is not None]
+                tasks += [task_folder_of(report) for report in reports if report is not None]
         yield from {str(task): task for task in tasks}.values()
 
 
@@ -183,7 +171,33 @@ def _vendor(summary: dict[str, Any] | None) -> str:
     return text((summary or {}).get("vendor"))
 
 
-def _same(path: StoragePath, name: str) -> bool:
+def may_resume(root: StoragePath, folder: RunFolder) -> bool:
+    """Return whether the next attempt may resume a run's plan: no other run has written the audience since.
+
+    Args:
+        root: the folder with the ledgers.
+        folder: of the run.
+
+    Raises:
+        DamagedState: the plan or the ledger cannot be read.
+    """
+    frozen = folder.plan()
+    if frozen is None:
+        return False
+    _, facts = frozen
+    ledger = Ledger.of(root, facts.vendor, facts.audience)
+    if ledger.version() == facts.ledger_version:
+        return True
+    by, own = str(ledger.facts().get("by", "")).split("/"), str(folder.path).split("/")[-5:-1]
+    return len(by) != len(own) or [safe_name(part) for part in by] == own
+
+
+def task_folder_of(run: StoragePath) -> StoragePath:
+    """Return the folder of the task that owns a run folder `<task>/<run>/<map index>/<number>`."""
+    return run.parent.parent.parent
+
+
+def is_same(path: StoragePath, name: str) -> bool:
     """Return whether a recorded name is that of a folder. The two may write the folder's root in different ways."""
     return str(path) == name or name.rstrip("/").split("/")[-5:] == str(path).split("/")[-5:]
 

@@ -16,6 +16,7 @@ from airflow_provider_segexport.person import files
 from airflow_provider_segexport.person.erase import erase
 from airflow_provider_segexport.person.explain import explain
 from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
@@ -217,6 +218,23 @@ def test_an_unfinished_run_in_a_reports_path_of_its_own_is_found(root, tmp_path)
     [left] = receipt.left
     assert f"{elsewhere}: a run that is not finished. To fix: keep the folder, which the audience's next run" in left
     assert [ADA.mark] == marks(elsewhere)
+
+
+def test_an_old_run_in_a_reports_path_of_its_own_is_found(root, tmp_path):
+    """An audience's newest state names its last thirty runs; an hourly task keeps hundreds beside them."""
+    audience_ledger = ledger(root, {"bob@example.com": "member"})
+    folders = [
+        ensure_folder(local_path(str(tmp_path / reports / "dag" / "task" / run / "0" / "01")))
+        for reports, run in [("former", "only"), ("reports", "unrecorded"), *(("reports", f"r{n}") for n in range(31))]
+    ]
+    for number, folder in enumerate(folders):
+        write(folder / "summary.json", b'{"finished": true}')
+        write_parquet(folder / "rejects.parquet", [pa.record_batch([[1], ["ada@example.com"]], schema=ROWS)], ROWS)
+        summary = {"run": "dag/task/run/0", "run_folder": str(folder), "ended_at": float(number)}
+        if "unrecorded" not in str(folder):
+            history.record_run(audience_ledger.path, summary, members=1)
+    assert erase(tools(root), ADA, "Ann").complete
+    assert 0 == sum(files.count(folder / "rejects.parquet", ADA) for folder in folders)
 
 
 def test_an_unfinished_run_is_marked_before_the_person_leaves_the_audience(root):

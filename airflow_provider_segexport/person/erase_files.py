@@ -1,0 +1,141 @@
+"""Erases one person from ledgers and run folders: `files -> the same files without them`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_provider_segexport.errors import DamagedState, SegexportError
+from airflow_provider_segexport.json_values import text
+from airflow_provider_segexport.person import files, unfinished_runs
+from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.person.receipt import RESTORE, Finding, Receipt, unreadable
+from airflow_provider_segexport.person.vendor_removal import REMOVED
+from airflow_provider_segexport.storage.errors import reason_text
+from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved, run_history
+from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, PathResolver, StoragePath, modified_at
+from airflow_provider_segexport.storage.retention import is_same, may_resume, task_folder_of
+from airflow_provider_segexport.storage.run_folder import RunFolder
+
+OnError = Callable[[StoragePath, OSError], None]
+
+AWAITED_RUN = "keep the folder, which the audience's next run reads; let this run or the next one finish"
+RESUMABLE_RUN = "let it finish, or delete the folder; a later try of the run then makes a new plan"
+
+
+def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, receipt: Receipt, now: float) -> None:
+    """Erase the person from every run folder: below the state root, and where a task's `reports_path` put others.
+
+    Args:
+        root: state root.
+        resolve: turns a run folder's path into a storage path.
+        person: to erase.
+        receipt: gets what was found, and what is left.
+        now: epoch seconds.
+    """
+
+    def leave(path: StoragePath, error: OSError) -> None:
+        receipt.left.append(unreadable(path, reason_text(error)))
+
+    recorded, awaited = _recorded_folders(root, leave)
+    folders = {str(root / "runs"): root / "runs"}
+    for name in recorded:
+        folder = resolved(resolve, name)
+        if folder is None:
+            receipt.left.append(f"{name}: this machine has no store for this run folder. {RESTORE}")
+        elif not str(folder).startswith(f"{root / 'runs'}/"):
+            is_of_task = folder.name.isdecimal() and folder.parent.name.isdecimal()
+            folder = task_folder_of(folder) if is_of_task else folder
+            folders[str(folder)] = folder
+    seen: set[str] = set()
+    for run in (run for folder in folders.values() for run in files.run_folders(folder, leave)):
+        if str(run.path) in seen:
+            continue
+        seen.add(str(run.path))
+        try:
+            _erase_from_run(root, run, person, receipt, awaited)
+            remove_leftovers(run.path, receipt, now)
+        except OSError as error:
+            leave(run.path, error)
+
+
+def _recorded_folders(root: StoragePath, on_error: OnError) -> tuple[list[str], set[str]]:
+    """Return the run folders that the audiences' histories and states name, and those that the next runs read.
+
+    Args:
+        root: state root.
+        on_error: called for a history that cannot be read.
+    """
+    recorded: dict[str, None] = {}
+    awaited: set[str] = set()
+    for path in ledger_paths(root):
+        try:
+            runs = [*recent_runs(path), *run_history(path)]
+            recorded |= dict.fromkeys(folder for run in runs if (folder := text(run.get("run_folder"))))
+            awaited.update(unfinished_runs.unfinished_folders(path))
+        except OSError as error:
+            on_error(path, error)
+    return [*recorded, *sorted(awaited - recorded.keys())], awaited
+
+
+def _erase_from_run(root: StoragePath, run: RunFolder, person: Person, receipt: Receipt, awaited: set[str]) -> None:
+    """Erase the person from the tables of a run. A run that may continue keeps its tables, and is reported."""
+    is_awaited = any(is_same(run.path, name) for name in awaited)
+    if unfinished_runs.is_over(run) or not (is_awaited or _may_resume(root, run)):
+        for table in files.tables(run.path):
+            clean(table, person, "run folder", receipt)
+        return
+    try:
+        if not unfinished_runs.has_person(run, person):
+            return
+    except DamagedState as damaged:
+        receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
+    else:
+        advice = AWAITED_RUN if is_awaited else RESUMABLE_RUN
+        receipt.left.append(f"{run.path}: a run that is not finished. To fix: {advice}, then erase again.")
+
+
+def _may_resume(root: StoragePath, run: RunFolder) -> bool:
+    """Return whether the next attempt may resume the run's plan, or that cannot be found out."""
+    try:
+        return may_resume(root, run)
+    except SegexportError:
+        return True
+
+
+def clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> None:
+    """Remove the person from a file. A file that cannot be read stays unchanged, and is reported.
+
+    Args:
+        path: a table with the column `email`, or another file.
+        person: to erase.
+        kind: of the finding: `ledger` or `run folder`.
+        receipt: gets the finding; of a dry run, only the rows are counted.
+    """
+    try:
+        rows = files.count(path, person) if receipt.dry_run else files.clean(path, person)
+    except DamagedState as damaged:
+        receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
+        return
+    if rows:
+        receipt.findings.append(Finding(kind, str(path), rows, "found" if receipt.dry_run else REMOVED))
+
+
+def remove_leftovers(folder: StoragePath, receipt: Receipt, now: float) -> None:
+    """Delete the files that killed processes have left in a folder; report those that a process may still use.
+
+    Args:
+        folder: a run folder or a ledger.
+        receipt: gets what is left; of a dry run, nothing is deleted.
+        now: epoch seconds.
+    """
+    try:
+        for file in files.leftovers(folder):
+            if receipt.dry_run or not now - modified_at(file) > STALE_TEMP_FILE_S:
+                receipt.left.append(
+                    f"{file}: a process is writing it, or a killed process has left it in the last six hours. It may "
+                    "contain the person. To fix: erase again when it is gone or older, or delete it."
+                )
+            else:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        receipt.left.append(unreadable(folder, reason_text(error)))
