@@ -29,6 +29,7 @@ supervise = getattr(supervisor, "supervise_task", None) or supervisor.supervise
 """Airflow 3.2 calls it `supervise`."""
 
 SOURCE = """
+import datetime
 import time
 from airflow.sdk import DAG, Asset
 from airflow_provider_segexport.operators.segment_export import SegmentExportOperator

@@ -129,11 +129,11 @@ class Export:
         """Hold the audience's lease until the run ends, or, if the run defers, until its jobs have ended."""
         context, ledger = self._context, self._ledger(audience)
         environment = context.environment
-        lease = context.lease(ledger.path)
-        lease.acquire()
-        ledger = replace(ledger, fence=lease)
-        self._context, self._is_deferred = replace(context, fence=lease), False
+        lease, self._is_deferred = context.lease(ledger.path), False
         try:
+            lease.acquire()
+            ledger = replace(ledger, fence=lease)
+            self._context = replace(context, fence=lease)
             folder = str(environment.run_folder.path)
             take_over(lease, ledger, longest_call_s(context.vendor), environment.clock, folder)
             for part in (environment.run_folder, environment.run_folder.removals):

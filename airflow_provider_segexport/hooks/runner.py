@@ -14,6 +14,7 @@ from airflow_provider_segexport.export.config import ExportConfig, ExportContext
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.export.verify import verify
 from airflow_provider_segexport.hooks import metrics
+from airflow_provider_segexport.hooks.interruptions import stops_at_signals
 from airflow_provider_segexport.hooks.log_groups import log_groups
 from airflow_provider_segexport.hooks.paths import resolve_argument
 from airflow_provider_segexport.hooks.polling import JobPollPolicy
@@ -93,7 +94,8 @@ def run_export(  # noqa: PLR0913 - how a task and how a hook run it
         heartbeat=session.heartbeat,
     )
     try:
-        return _run(session, client, request, config, policy, attempt=attempt)
+        with stops_at_signals(session):
+            return _run(session, client, request, config, policy, attempt=attempt)
     finally:
         client.close()
         metrics.record_traffic(session.vendor.name, client.traffic)

@@ -65,5 +65,8 @@ class VendorSession(Protocol):
     def heartbeat(self, text: str, *values: object) -> None:
         """Log a line if none was logged for some minutes."""
 
+    def request_stop(self) -> None:
+        """End waits early, and make no further call."""
+
     def raise_if_stopped(self) -> None:
         """Raise `SegexportError` if a stop was requested."""

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
 from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
-from airflow_provider_segexport.operators import failures, kills, lineage, links, messages, waits
+from airflow_provider_segexport.operators import failures, lineage, links, messages, waits
 from airflow_provider_segexport.operators.documented import DocumentedOperator
 from airflow_provider_segexport.operators.loading import gc_disabled
 from airflow_provider_segexport.operators.notices import MESSAGE, with_message
@@ -87,6 +87,7 @@ class BaseAudienceOperator(DocumentedOperator):
         if retry_policy is not None and self.retry_policy is None:
             self.retry_policy = retry_policy()
         self._hook: SegmentExportHook | None = None
+        self._is_killed = False
         self._deferred_in: str | None = None
         self.export_request: ExportRequest | None = None
 
@@ -149,12 +150,10 @@ class BaseAudienceOperator(DocumentedOperator):
         return self.execute(context)
 
     def on_kill(self) -> None:
-        """Stop the run, and record which calls and jobs are in flight.
-
-        Airflow lets the task run for some seconds: calls in flight end and are recorded, and no further call is made.
-        """
-        if self._hook is not None and self.export_request is not None:
-            kills.stop(self._hook, self.export_request)
+        """Stop the run: calls in flight end and are recorded. A signal handler calls this, so no lock is used here."""
+        self._is_killed = True  # the task may be killed before it has a hook
+        if self._hook is not None:
+            self._hook.request_stop()
 
     def set_waiting(self, values: Mapping[str, Any]) -> None:
         """Set `deferrable` and `poll_interval` from their values; the default of `deferrable` is Airflow's option."""
@@ -181,6 +180,8 @@ class BaseAudienceOperator(DocumentedOperator):
                 if run_folder:
                     check_plan_folder(request, run_folder)
                 self._hook, self.export_request = hook, request
+                if self._is_killed:
+                    hook.request_stop()
                 options = {"poll_interval_s": self.poll_interval, "may_defer": self.deferrable, "resumed": resuming}
                 report = run_export(hook, request, attempt=attempt, **options)
                 attempt.ended(report)

@@ -14,7 +14,6 @@ A run never writes to the folder of a finished run. If a task is cleared after s
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import asdict
@@ -28,7 +27,7 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.model import Batch, BatchKind, BatchResult
 from airflow_provider_segexport.storage import erased, row_results
 from airflow_provider_segexport.storage.files import ArrowReader, LazyBatch, LazyColumn, write_parquet
-from airflow_provider_segexport.storage.journal import Entry, Journal, State, is_part_of_journal
+from airflow_provider_segexport.storage.journal import Entry, Journal, is_part_of_journal
 from airflow_provider_segexport.storage.local_copies import is_written, readable
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.parquet_tables import read_table
@@ -38,7 +37,6 @@ from airflow_provider_segexport.storage.paths import (
     listing,
     remove,
     remove_stale_temp_files,
-    write,
 )
 from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts
 from airflow_provider_segexport.storage.sealing import read_json, verify, write_json
@@ -265,14 +263,6 @@ class RunFolder:
             if "removals" not in names:
                 break
         remove(self.path, old)
-
-    def record_kill(self) -> tuple[int, int]:
-        """Write the calls without a reply and the jobs without a result to `killed.json`; return their numbers."""
-        states = {**self.journal.states(), **self.removals.journal.states()}
-        calls = [name for name, entry in states.items() if entry.state is State.SENDING]
-        jobs = {name: entry.job_id for name, entry in states.items() if entry.state is State.SUBMITTED}
-        write(self.path / "killed.json", json.dumps({"calls": calls, "jobs": jobs}, indent=2).encode())
-        return len(calls), len(jobs)
 
     def result_files(self, without: Container[str] = ()) -> list[StoragePath]:
         """Return the files with row results of all settled batches but those in `without`."""

@@ -89,11 +89,8 @@ def test_a_terminated_task_ends_in_good_order(real_time):
     first = worker.work(lambda: stage.arrived("import.json") >= 3 + IN_FLIGHT, signal.SIGTERM)
     assert "failed" == first.state
     assert "Airflow has stopped the task" in first.log
-    assert f"Killed with {IN_FLIGHT} calls and 0 import jobs in flight" in first.log
     assert "Done so far, of 200 profiles" in first.log
     before = report(stage)
-    [note] = (stage.folder / "state" / "runs").glob("*/*/*/*/01/killed.json")
-    assert IN_FLIGHT == len(json.loads(note.read_text())["calls"])
     assert not before["finished"]
     assert before["counts"]["delivered"] == len(stage.members("campaign_monitor")) < 200
     assert 200 == before["counts"]["delivered"] + before["counts"]["not_attempted"]
