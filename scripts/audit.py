@@ -2,8 +2,8 @@
 
 Usage: python scripts/audit.py PIP_AUDIT REQUIREMENTS...
 
-Ends with 1 if a pinned version has a known vulnerability. If the database cannot be reached, the script prints
-this and ends with 0, because the licences can still be checked.
+Exits with 1 if a pinned version has a known vulnerability. If the database cannot be reached, the script prints
+NOT AUDITED and exits with 0, because the licences can still be checked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs the example end to end on this machine: simulator, extracts, unification, segments, exports, and a table.
+"""Runs the example end to end on this machine: simulator, extracts, unification, segments, exports, tables of results.
 
 Usage: python scripts/demo.py [--profiles 100000] [--kill]
 """
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Progress:
-    """A progress line: rewritten on a terminal, printed at most once a second elsewhere."""
+    """A progress line. On a terminal it is rewritten; elsewhere a new line is printed at most once a second."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -48,7 +48,7 @@ class Progress:
 
 
 def summaries() -> list[dict[str, Any]]:
-    """Return the reports that have been written so far."""
+    """Return the reports of all exports so far."""
     return [json.loads(path.read_text()) for path in sorted(HOME.glob("state/runs/**/summary.json"))]
 
 
@@ -120,7 +120,7 @@ class Runs:
 
 
 def print_faults(faults: list[str]) -> int:
-    """Print what does not add up; return 1 if there is any fault, else 0."""
+    """Print the faults; return 1 if there are any, else 0."""
     for fault in faults:
         print(f"WRONG: {fault}")
     if not faults:

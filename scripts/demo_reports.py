@@ -15,21 +15,23 @@ def count_statuses(stage: Stage, vendor: str, audience: str) -> dict[str, int]:
 
 
 def count_members(stage: Stage, vendor: str, audience: str) -> int:
-    """Return the number of members as the ledger counts them: an opt-out ends a membership, but not at Omnisend."""
-    others = {"deleted"} if vendor == "omnisend" else {"unsubscribed", "deleted"}
+    """Return the number of members as the ledger counts them. A person who opts out is a member at Omnisend only."""
+    not_members = {"deleted"} if vendor == "omnisend" else {"unsubscribed", "deleted"}
     counts = count_statuses(stage, vendor, audience)
-    return sum(count for status, count in counts.items() if status not in others)
+    return sum(count for status, count in counts.items() if status not in not_members)
 
 
 OUTCOMES = ("profiles", "delivered", "unchanged", "removed", "rejected", "withheld")
 HEADINGS = ("segment", "vendor", *OUTCOMES, "calls", "seconds")
 NUMBER_COLUMNS = {2, 3, 4, 5, 8, 9}
+"""Columns of the table that are aligned to the right. Those of rejected and withheld rows have text."""
 
 
 def report_row(stage: Stage, summary: dict[str, Any]) -> tuple[str, ...]:
     """Return one export's row of the table."""
     counts, reasons = summary["counts"], summary["reasons"]
-    segment_of = {str(a["id"]): i for i, a in enumerate(stage.vendors[summary["vendor"]]["audiences"])}
+    audiences = stage.vendors[summary["vendor"]]["audiences"]
+    segment_by_audience = {str(audience["id"]): segment for audience, segment in zip(audiences, SEGMENTS, strict=False)}
     rejected, withheld = (
         ", ".join(f"{count:,} {reason}" for reason, count in reasons.get(outcome, {}).items()) or "0"
         for outcome in ("rejected", "withheld")
@@ -38,7 +40,7 @@ def report_row(stage: Stage, summary: dict[str, Any]) -> tuple[str, ...]:
     removed = f"{summary['removals']['removed']:,}"
     effort = (f"{summary['http']['calls']:,}", f"{summary['seconds']:.1f}")
     return (
-        SEGMENTS[segment_of[summary["audience"]]],
+        segment_by_audience[summary["audience"]],
         summary["vendor"],
         *numbers,
         removed,

@@ -1,4 +1,4 @@
-"""The simulator of the demo, Airflow's configuration for it, and the people who have opted out there."""
+"""Starts the demo's simulator, and makes Airflow's configuration and opted-out people for it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ CALLS_PER_MINUTE = 20_000
 """Calls per minute of the demo's accounts, in the simulator and in the connections: more than the published quotas,
 because Omnisend's 400 calls per minute would make the demo take minutes. `make sim` has the published quotas."""
 OPTED_OUT = 25
-"""People of the first segment who have unsubscribed at the vendor."""
+"""Number of people of the first segment who have unsubscribed at the vendor."""
+
 OPT_OUTS_AT = ("campaign_monitor", "constant_contact", "omnisend")
+"""Vendors with such people."""
 
 
 @dataclass
@@ -90,15 +92,15 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
     process = subprocess.Popen(  # noqa: S603 - our own module
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )
-    report_row = process.stdout.readline() if process.stdout else ""
-    if "ready on " not in report_row:
-        raise SystemExit(f"The simulator did not start: {report_row!r}")
-    stage = Stage(report_row.split("ready on ")[1].strip(), {})
+    first_line = process.stdout.readline() if process.stdout else ""
+    if "ready on " not in first_line:
+        raise SystemExit(f"The simulator did not start: {first_line!r}")
+    stage = Stage(first_line.split("ready on ")[1].strip(), {})
     stage.vendors = stage.get("/_sim")["vendors"]
     fast_jobs = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
     settings = {
-        # The other segments create some contacts without a status first. Whether such a status has a date, which an
-        # older consent could not reach, is not documented. In the demo it has none.
+        # The exports of other segments first create some contacts without a status. Omnisend does not document whether
+        # such a status has a date, which would be newer than the consent. In the demo it has no date.
         "omnisend": {
             "calls_per_minute": CALLS_PER_MINUTE,
             "start_seconds": 0.1,
@@ -119,11 +121,11 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
 
 
 def seed_opt_outs(stage: Stage) -> None:
-    """Unsubscribe some people of the first segment, at the vendors where an export treats them differently.
+    """Unsubscribe some people of the first segment at the vendors of `OPT_OUTS_AT`.
 
-    At Omnisend they are contacts of the brand without the tag. They opt out now, which is after their consent.
+    At Omnisend they become contacts of the brand without the tag. They opt out now, which is after their consent.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - not before the set-up is done
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the progress is shown before this import
 
     table = pq.read_table(HOME / "data" / "segments" / SEGMENTS[0] / DAY, columns=["email"])
     plain = re.compile(r"[a-z0-9]+([._+-][a-z0-9]+)*@([a-z0-9-]+\.)+[a-z]{2,}")

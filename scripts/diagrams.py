@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "diagrams"
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 60, 84, 62, 12
-"""Sizes in pixels: of a box, between boxes, and around all."""
+"""Sizes in pixels: width and height of a box, gaps between boxes, and the margin around the drawing."""
 
 ARROW = re.compile(r"(\w+) (<?->) (\w+)(?:: (.+))?")
 STYLE = (
@@ -47,7 +47,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """An arrow between two boxes, with tips at one end or both."""
+    """An arrow from one box to another, with a tip at its end, or at both ends."""
 
     start: str
     end: str
@@ -98,7 +98,7 @@ def draw(source: str) -> str:
 
 
 HEAD = ' class="head"'
-"""Attribute of the first line of a box."""
+"""Attribute of the first line of text in a box."""
 
 
 def _box(box: Box) -> str:

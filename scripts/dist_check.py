@@ -36,7 +36,7 @@ IN_SDIST = (
 
 
 def tracked() -> set[str]:
-    """Return the package's files in the checkout."""
+    """Return the paths of the package's files that git tracks."""
     listed = subprocess.run(  # noqa: S603 - git, on our own checkout
         ["git", "ls-files", "-z", PACKAGE],  # noqa: S607
         cwd=CHECKOUT,
@@ -50,20 +50,20 @@ def tracked() -> set[str]:
 def wheel_contents(wheel: Path) -> list[str]:
     """Return messages about missing and unexpected files in the wheel."""
     with zipfile.ZipFile(wheel) as opened:
-        held = {name for name in opened.namelist() if not name.endswith("/")}
-    info = next(name.split("/")[0] for name in held if ".dist-info/" in name)
+        names = {name for name in opened.namelist() if not name.endswith("/")}
+    info = next(name.split("/")[0] for name in names if ".dist-info/" in name)
     generated = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
-    faults = [f"{wheel.name} lacks {name}" for name in sorted((tracked() | generated) - held)]
-    faults += [f"{wheel.name} holds {name}" for name in sorted(held - tracked() - generated)]
+    faults = [f"{wheel.name} lacks {name}" for name in sorted((tracked() | generated) - names)]
+    faults += [f"{wheel.name} holds {name}" for name in sorted(names - tracked() - generated)]
     return faults
 
 
 def sdist_contents(sdist: Path) -> list[str]:
     """Return messages about missing files in the source distribution."""
     with tarfile.open(sdist) as opened:
-        held = {name.partition("/")[2] for name in opened.getnames()}
-    wanted = [*IN_SDIST, *tracked(), *(f"tests/{folder}" for folder in ("core/test_ledger.py", "conftest.py"))]
-    return [f"{sdist.name} lacks {name}" for name in sorted(wanted) if name not in held]
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    expected = [*IN_SDIST, *tracked(), "tests/conftest.py", "tests/core/test_ledger.py"]
+    return [f"{sdist.name} lacks {name}" for name in sorted(expected) if name not in names]
 
 
 def metadata(wheel: Path) -> list[str]:
@@ -71,14 +71,14 @@ def metadata(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as opened:
         name = next(name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
         parsed = Metadata.from_email(opened.read(name), validate=True)
-    wanted = {
+    fields = {
         "name": (parsed.name, "airflow-provider-segexport"),
         "version": (str(parsed.version), wheel.name.split("-")[1]),
         "license": (str(parsed.license_expression), "Apache-2.0"),
         "license files": (parsed.license_files, ["LICENSE"]),
         "description": (parsed.description_content_type, "text/markdown"),
     }
-    faults = [f"{name} is {value!r}, not {right!r}" for name, (value, right) in wanted.items() if value != right]
+    faults = [f"{name} is {value!r}, not {right!r}" for name, (value, right) in fields.items() if value != right]
     faults += [f"no bound on {requirement}" for requirement in parsed.requires_dist or [] if not requirement.specifier]
     return faults
 
@@ -92,9 +92,9 @@ def not_reproducible(wheel: Path) -> list[str]:
             check=True,
             capture_output=True,
         )
-        again = Path(folder) / wheel.name
-        same = again.exists() and _digest(again) == _digest(wheel)
-    return [] if same else [f"{wheel.name} has different bytes when it is built again"]
+        rebuilt = Path(folder) / wheel.name
+        is_same = rebuilt.exists() and _digest(rebuilt) == _digest(wheel)
+    return [] if is_same else [f"{wheel.name} has different bytes when it is built again"]
 
 
 def _digest(path: Path) -> str:
@@ -134,6 +134,7 @@ def install_faults(wheel: Path, venv: Path) -> list[str]:
 
 
 def _run(*command: str | Path, **environment: str) -> str:
+    """Run a program and return its output; exit if it fails. Without an environment it has that of this process."""
     done = subprocess.run(  # noqa: S603 - our own environments' programs
         [str(part) for part in command],
         cwd="/",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOCS = CHECKOUT / "docs"
-ELSEWHERE = {
+PAGES_ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "airflow_provider_segexport/simulator/README.md": "simulator.md",
@@ -31,29 +31,30 @@ FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(https?://[
 """URLs of other hosts that a reader's browser would fetch."""
 
 FENCE = re.compile(r"^( *)(```+)[^\n]*\n.*?^\1\2\s*$", re.MULTILINE | re.DOTALL)
+"""A code block."""
 
 
 def pages() -> dict[Path, Path]:
     """Return the site's files: path on the site by path in the repository."""
     files = {path: path.relative_to(DOCS) for path in sorted(DOCS.rglob("*")) if path.is_file()}
     files = {path: to for path, to in files.items() if "__pycache__" not in to.parts}
-    return files | {CHECKOUT / name: Path(to) for name, to in ELSEWHERE.items()}
+    return files | {CHECKOUT / name: Path(to) for name, to in PAGES_ELSEWHERE.items()}
 
 
-def with_site_links(text: str, page: Path, to: dict[Path, Path]) -> str:
+def with_site_links(text: str, page: Path, site_paths: dict[Path, Path]) -> str:
     """Return a page's text with links adapted to the site; code blocks are not changed.
 
     Args:
-        text: the page.
+        text: the page's text.
         page: path of the page in the repository.
-        to: the result of `pages`.
+        site_paths: path on the site by path in the repository.
     """
 
     def replace(match: re.Match[str]) -> str:
         image, label, target, anchor = match[1], match[2], match[3], match[4] or ""
         path = (page.parent / target).resolve()
-        if path in to:
-            link = os.path.relpath(to[path], to[page].parent)
+        if path in site_paths:
+            link = os.path.relpath(site_paths[path], site_paths[page].parent)
             return f"{image}[{label}]({link}{anchor})"
         if not path.exists():
             raise SystemExit(f"{page.relative_to(CHECKOUT)} links to {target}, which does not exist.")

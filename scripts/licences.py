@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-FREE = {
+ACCEPTED = {
     "0BSD",
     "Apache-2.0",
     "Artistic-1.0-Perl",
@@ -39,7 +39,7 @@ FREE = {
 }
 """Licences that require no more than attribution, or (MPL) the publication of changes to their own files."""
 
-SPELLED = {
+SPDX_BY_TEXT = {
     "apache": "Apache-2.0",
     "apache 2": "Apache-2.0",
     "apache 2.0": "Apache-2.0",
@@ -74,8 +74,8 @@ def licences(component: dict[str, Any]) -> list[str]:
         licence = entry.get("license", {})
         text = entry.get("expression") or licence.get("id") or licence.get("name") or ""
         name = text.removeprefix("License :: ").removeprefix("OSI Approved :: ").strip()
-        names.append(SPELLED.get(name.lower(), name))
-    spdx = [name for name in names if all(part in FREE for part in parts(name))]
+        names.append(SPDX_BY_TEXT.get(name.lower(), name))
+    spdx = [name for name in names if all(part in ACCEPTED for part in parts(name))]
     return sorted(set(spdx or names))
 
 
@@ -84,10 +84,15 @@ def parts(expression: str) -> Iterator[str]:
     yield from filter(None, re.split(r"[\s()]+|\bAND\b|\bOR\b", expression))
 
 
-def is_free(component: dict[str, Any]) -> bool:
-    """Return whether one of the component's alternative licences is in the list, with all its parts."""
-    choices = [choice for licence in licences(component) for choice in licence.split(" OR ")]
-    return any(all(part in FREE for part in parts(choice)) for choice in choices)
+def is_accepted(component: dict[str, Any]) -> bool:
+    """Return whether all parts of one of the component's alternative licences are in `ACCEPTED`.
+
+    An expression with parentheses, such as `(MIT OR ISC) AND X`, counts as a single alternative.
+    """
+    choices = [
+        choice for licence in licences(component) for choice in ([licence] if "(" in licence else licence.split(" OR "))
+    ]
+    return any(all(part in ACCEPTED for part in parts(choice)) for choice in choices)
 
 
 def main() -> int:
@@ -122,7 +127,7 @@ def main() -> int:
         table = csv.writer(file)
         table.writerow(["package", "version", "licence"])
         table.writerows([part["name"], part["version"], " / ".join(licences(part))] for part in components)
-    unknown = [part for part in components if not is_free(part)]
+    unknown = [part for part in components if not is_accepted(part)]
     for part in unknown:
         print(f"WRONG: {part['name']} {part['version']}: {' / '.join(licences(part)) or 'no licence in its metadata'}")
     if not unknown:

@@ -24,6 +24,8 @@ HOME = CHECKOUT / ".matrix"
 UV = Path(sys.executable).parent / "uv"
 PYTHONS = ("3.11", "3.12", "3.13")
 AIRFLOWS = {"3.2": "floor", "3.3": "dev"}
+"""File of pins in `requirements/` by version of Airflow."""
+
 TESTS = ("tests/core", "tests/hooks", "tests/vendors", "tests/wire", "tests/airflow", "tests/dags", "tests/ui")
 """Tests that depend on Airflow, Python or a dependency."""
 
@@ -42,7 +44,7 @@ class Row:
 
 
 def interpreters() -> Iterator[Path]:
-    """Yield possible Pythons: on the path, and among pyenv's versions."""
+    """Yield paths of possible Python interpreters: on the path, and among pyenv's versions."""
     yield from (Path(path) for version in PYTHONS if (path := shutil.which(f"python{version}")))
     if pyenv := shutil.which("pyenv"):
         root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
@@ -57,7 +59,7 @@ def version(python: Path) -> str:
 
 
 def pythons() -> dict[str, Path]:
-    """Return the first Python of each version."""
+    """Return the first interpreter of each Python version."""
     paths: dict[str, Path] = {}
     for python in interpreters():
         paths.setdefault(version(python), python)

@@ -44,12 +44,15 @@ KUBERNETES = Cluster(
     has_pods=True,
 )
 CHANGED, ACCOUNTS = (0.01, 0.05, 1.0), (1, 5, 25)
-NEAR = 1.25
-"""A vendor's exports wait for slots behind other vendors if they take so many times as long as by their own limits."""
+"""Shares of changed profiles, and numbers of accounts at each vendor, of the simulated days."""
+
+MAX_OWN_LIMIT_FACTOR = 1.25
+"""If a vendor's exports take more than this many times the time of their own slowest limit, they wait for slots that
+exports to other vendors hold."""
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration in hours, or in minutes if it is short."""
+    """Return a duration in minutes, or in hours from an hour and a half."""
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
 
 
@@ -57,11 +60,11 @@ def binding(day: Day, vendor: str, result: Result) -> str:
     """Return the name of the limit that decides how long a vendor's exports take."""
     limits = day.limits(vendor, result.cpu_s)
     name = max(limits, key=lambda limit: limits[limit])
-    return name if result.seconds[vendor] <= limits[name] * NEAR else "slots"
+    return name if result.seconds[vendor] <= limits[name] * MAX_OWN_LIMIT_FACTOR else "slots"
 
 
 def usage(day: Day, result: Result) -> tuple[float, float]:
-    """Return core-hours and GiB-hours that are paid for until the last export has ended."""
+    """Return the core-hours and GiB-hours that are billed until the last export has ended."""
     cluster = day.cluster
     if cluster.has_pods:
         # A task that waits for import jobs ends its pod, and gets another one. Short pods are billed for a minute.
@@ -90,7 +93,7 @@ def days_table(days: list[Day]) -> str:
 
 
 def storage_table(audiences: int) -> str:
-    """Return the table of the object storage's use, with so many audiences at each vendor."""
+    """Return the table of the object storage's use; `audiences` is the number of audiences at each vendor."""
     lines = [
         "| changed | imports a day | requests a day | GB-months a month | USD a day, at most |",
         "|---|--:|--:|--:|--:|",

@@ -1,4 +1,4 @@
-"""Prices of what a simulated day uses, with one published price list as an example."""
+"""Prices of the resources that a simulated day uses, from published price lists as an example."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VCPU_HOUR_USD, GIB_HOUR_USD = 0.04048, 0.004445
 """AWS Fargate, us-east-1, Linux/x86: cloudburn.io/blog/aws-fargate-pricing, 2026-04-01, AWS's prices of 2026-03."""
 
 MIN_BILLED_S = 60.0
-"""Fargate bills each pod for a minute at least."""
+"""Shortest time in seconds for which Fargate bills a pod."""
 
 PUT_USD, GB_MONTH_USD = 0.005 / 1000, 0.023
 """S3 Standard, us-east-1: devnotes.tech, "Understanding AWS S3 Pricing", without a date, read 2026-11-28."""
@@ -18,8 +18,8 @@ REQUESTS_A_RUN, REQUESTS_A_CALL = 74.0, 1.2
 journal in each run; 1.1 of the lease and 0.1 of the journal for each import."""
 
 LEDGER_GB, PLAN_GB, DAYS_KEPT = 0.25, 0.15, 14
-"""Space of one audience of a million: five versions of the ledger, and the plan of a run that sends everything. Run
-folders are kept for this many days."""
+"""GB of one audience of a million people: five versions of the ledger, and the plan of a run that sends everything. Run
+folders are kept for this number of days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Storage:
     """Use of the object storage.
 
     Attributes:
-        requests: a day.
-        gb: stored on average, so GB-months a month.
+        requests: requests a day.
+        gb: GB stored on average, which is also the number of GB-months a month.
     """
 
     requests: float
@@ -44,9 +44,9 @@ def storage(audiences: int, imports: float, changed: float) -> Storage:
     """Return what the runs of a day use.
 
     Args:
-        audiences: each with one run a day.
-        imports: calls of all runs that send profiles.
-        changed: the share of the profiles that a run sends.
+        audiences: number of audiences, each with one run a day.
+        imports: number of calls of all runs that send profiles.
+        changed: share of the profiles that a run sends, 0 to 1.
     """
     requests = audiences * REQUESTS_A_RUN + imports * REQUESTS_A_CALL
     return Storage(requests, audiences * (LEDGER_GB + PLAN_GB * changed * DAYS_KEPT))

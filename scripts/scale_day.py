@@ -23,13 +23,13 @@ from scale_task import (
 )
 
 TICK_S = 5.0
-"""The scheduler starts tasks once in this time, so that tasks that start together are one group."""
+"""Seconds between two starts of tasks by the simulated scheduler. Tasks that start together are one group."""
 
 BUNDLE = 2
-"""Tasks that start together at least: half as many events as with single tasks."""
+"""Least number of tasks that start together. It halves the number of events."""
 
 JOB_S, TRIGGERS = 300.0, 1000
-"""Assumed time of a vendor's work on import jobs, and the triggers that one triggerer runs at a time by default."""
+"""Assumed seconds that a vendor works on import jobs, and the triggers that one triggerer runs at a time by default."""
 
 NEGLIGIBLE = 1e-6
 """Seconds or calls that count as none, because sums of parts are not exact."""
@@ -42,13 +42,13 @@ class Cluster:
     Attributes:
         name: the executor.
         slots: tasks at a time: the slots of all workers, or `parallelism`.
-        cores: of all workers; infinite if each task has its own.
-        task_cores: most cores of one task.
+        cores: cores of all workers; infinite if each task has its own.
+        task_cores: cores that one task may use at most.
         task_gib: memory of one task: a slot's part of a worker, or the pod's request.
         start_s: seconds until a started task runs.
-        start_cpu_s: CPU seconds of Airflow's start of a task.
-        starts_a_second: of the scheduler.
-        has_pods: each task is a pod, and costs something only while it runs.
+        start_cpu_s: CPU seconds that Airflow takes to start a task.
+        starts_a_second: tasks that the scheduler starts in a second.
+        has_pods: each task is a pod, which is billed only while it runs.
     """
 
     name: str
@@ -64,7 +64,15 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Exports of a day: the share of changed profiles, audiences and accounts at each vendor, and slots of pools."""
+    """The exports of a day.
+
+    Attributes:
+        changed: share of changed profiles, 0 to 1.
+        accounts: number of accounts at each vendor.
+        cluster: where the tasks run.
+        audiences: number of audiences at each vendor, each with one export.
+        has_pools: each vendor has an Airflow pool.
+    """
 
     changed: float
     accounts: int
@@ -88,9 +96,9 @@ class Day:
 
     def task_seconds(self, vendor: str) -> float:
         """Return the duration of one task that shares nothing with others."""
-        cluster, often = self.cluster, starts(vendor)
-        cpu_s = plan_cpu_s(vendor) + often * cluster.start_cpu_s
-        return often * cluster.start_s + cpu_s / cluster.task_cores + calls(vendor, self.changed) / task_rate(vendor)
+        cluster, times = self.cluster, starts(vendor)
+        cpu_s = plan_cpu_s(vendor) + times * cluster.start_cpu_s
+        return times * cluster.start_s + cpu_s / cluster.task_cores + calls(vendor, self.changed) / task_rate(vendor)
 
     def limits(self, vendor: str, cpu_s: float) -> dict[str, float]:
         """Return the least seconds until a vendor's exports have ended, by each limit alone.
@@ -112,7 +120,14 @@ class Day:
 
 @dataclass(slots=True)
 class Group:
-    """Tasks of one vendor that started together; the amounts are of each task."""
+    """Tasks of one vendor that started together.
+
+    Attributes:
+        tasks: number of tasks.
+        start_s: seconds until each task runs.
+        plan_cpu_s: CPU seconds that each task still needs before its first call.
+        calls: calls that each task still has to make.
+    """
 
     vendor: str
     tasks: int
@@ -126,8 +141,8 @@ class Result:
     """Seconds until the last export of each vendor has sent everything, and what all tasks used.
 
     Attributes:
-        seconds: by vendor.
-        task_s: seconds in slots, of all tasks.
+        seconds: seconds by vendor.
+        task_s: seconds for which all tasks together hold slots.
         cpu_s: CPU seconds of all tasks.
     """
 
@@ -160,6 +175,7 @@ class Simulation:
         return self.result
 
     def _is_used_up(self, vendor: str) -> bool:
+        """Return whether the vendor's accounts have used up the day's quota."""
         return self.sent[vendor] >= account_calls_per_day(vendor) * self.day.accounts - NEGLIGIBLE
 
     def _holds_slot(self, group: Group) -> bool:
@@ -184,9 +200,9 @@ class Simulation:
             free -= bundle
         for vendor, tasks in started.items():
             if tasks:
-                often = starts(vendor)
-                cpu = plan_cpu_s(vendor) + often * cluster.start_cpu_s
-                amounts = (often * cluster.start_s, cpu, calls(vendor, self.day.changed))
+                times = starts(vendor)
+                cpu_s = plan_cpu_s(vendor) + times * cluster.start_cpu_s
+                amounts = (times * cluster.start_s, cpu_s, calls(vendor, self.day.changed))
                 self.running.append(Group(vendor, tasks, *amounts))
 
     def _rates(self) -> list[float]:
@@ -238,18 +254,18 @@ class Simulation:
         return any(self.waiting[vendor] and held[vendor] < self.day.pool(vendor) for vendor in MEASURED_VENDORS)
 
     def _advance(self, rates: list[float], seconds: float) -> None:
-        """Let the time pass."""
+        """Advance the time, and reduce each group's current amount by its rate."""
         self.now += seconds
         for group, rate in zip(self.running, rates, strict=True):
             self.result.task_s += group.tasks * seconds * self._holds_slot(group)
             used = rate * seconds
             if group.start_s > 0:
-                group.start_s = _left(group.start_s, used)
+                group.start_s = _remaining(group.start_s, used)
             elif group.plan_cpu_s > 0:
-                group.plan_cpu_s = _left(group.plan_cpu_s, used)
+                group.plan_cpu_s = _remaining(group.plan_cpu_s, used)
                 self.result.cpu_s += group.tasks * used
             else:
-                group.calls = _left(group.calls, used)
+                group.calls = _remaining(group.calls, used)
                 self.sent[group.vendor] += group.tasks * used
                 self.result.cpu_s += group.tasks * used * cpu_s_per_call(group.vendor, self.day.changed)
                 if not group.calls:
@@ -260,5 +276,6 @@ class Simulation:
             self.sent = dict.fromkeys(MEASURED_VENDORS, 0.0)
 
 
-def _left(amount: float, used: float) -> float:
+def _remaining(amount: float, used: float) -> float:
+    """Return what remains of an amount; 0 if it is negligible."""
     return amount - used if amount - used > NEGLIGIBLE else 0.0

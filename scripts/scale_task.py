@@ -14,13 +14,13 @@ DAY_S = 86_400.0
 PROFILES = 1_000_000
 
 LATENCY_S = {"campaign_monitor": 1.0, "constant_contact": 1.0, "dotdigital": 2.0, "omnisend": 0.5}
-"""Assumed duration of a call."""
+"""Assumed seconds of a call by vendor."""
 
 ASSUMED_RATE = {"dotdigital": 35 / 60}
 """Calls per second if the vendor publishes no limit for imports: dotdigital's lowest package."""
 
 OTHER_CALLS = {"campaign_monitor": 1.0, "constant_contact": 1.1, "dotdigital": 1.0, "omnisend": 1.01}
-"""Calls for each import that count against the quota, with polls of jobs if the vendor counts them."""
+"""Calls for each import that count towards the quota, with polls of jobs if the vendor counts them."""
 
 
 @cache
@@ -56,7 +56,7 @@ def rows_per_call(vendor: str) -> int:
 
 @cache
 def calls(vendor: str, changed: float) -> float:
-    """Return the calls of one export that count against the quota."""
+    """Return the calls of one export that count towards the quota."""
     return max(1.0, math.ceil(PROFILES * changed / rows_per_call(vendor))) * OTHER_CALLS[vendor]
 
 

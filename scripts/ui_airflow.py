@@ -1,8 +1,8 @@
-"""Airflow with the example DAGs, the simulated vendors and four ready connections, on this machine alone.
+"""Starts Airflow on this machine, with the example DAGs, the simulated vendors and four connections.
 
 Usage: python scripts/ui_airflow.py [--port 8080] [--profiles 2000] [--days 3]
 
-Each start creates everything again below .ui/. Ctrl-C or SIGTERM stops everything.
+Each start creates new state below .ui/. Ctrl-C or SIGTERM stops all processes.
 """
 
 from __future__ import annotations
@@ -84,7 +84,17 @@ class Api:
 
 @dataclass
 class Ui:
-    """Airflow and the simulator, started and stopped together."""
+    """Airflow and the simulator, which are started and stopped together.
+
+    Attributes:
+        home: folder of all state and logs.
+        wanted_port: port of Airflow; another one is used if it is taken.
+        profiles: profiles to generate for each day.
+        extra: more environment variables.
+        users: users of the simple auth manager: `name:role`, separated by commas.
+        user: the user of the REST client.
+        base_path: path below which Airflow is served.
+    """
 
     home: Path = HOME
     wanted_port: int = 8080
@@ -142,7 +152,7 @@ class Ui:
         }
 
     def start(self) -> None:
-        """Create everything again, start it and wait until it is ready."""
+        """Create new state, start all processes, and wait until Airflow is ready."""
         shutil.rmtree(self.home, ignore_errors=True)
         (self.home / "airflow").mkdir(parents=True)
         users = [user.split(":")[0] for user in self.users.split(",")]
@@ -206,14 +216,14 @@ class Ui:
             self.api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def days_exported(self, days: int) -> bool:
-        """Return whether all of these days have been exported."""
+        """Return whether so many days have been exported."""
         runs = self.api.runs(DAGS[1])
         return len(runs) >= days and all(run["state"] in {"success", "failed"} for run in runs)
 
 
 @contextlib.contextmanager
 def stopping(ui: Ui) -> Iterator[None]:
-    """Stop everything at the end of the block and on signals."""
+    """Stop all processes at the end of the block, also after a signal."""
 
     def leave(number: int, _frame: Any) -> None:
         raise SystemExit(128 + number)
@@ -233,7 +243,7 @@ def stopping(ui: Ui) -> Iterator[None]:
 
 
 def main() -> int:
-    """Start everything, print the URLs, and run until a signal."""
+    """Start Airflow and the simulator, print the URLs, and run until a signal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="port of Airflow; another one if it is in use")
     parser.add_argument("--profiles", type=int, default=2000, help="profiles to generate for each day")

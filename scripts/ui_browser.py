@@ -20,7 +20,7 @@ def chromium() -> str | None:
 
 
 def main() -> int:
-    """Print the path, install Chromium first if possible, or print how to install it."""
+    """Print the browser's path. If there is none, install Chromium as root, or print how to install it."""
     if chromium() is None and shutil.which("apt-get") and os.geteuid() == 0:
         print("Installing Chromium with apt-get ...", file=sys.stderr)
         for command in INSTALL:

@@ -19,7 +19,7 @@ from airflow_provider_segexport.vendors.registry import VENDORS
 
 def main() -> int:
     """Create the database, the connections and the Variable."""
-    from airflow.models import Connection, Variable  # noqa: PLC0415 - not before the environment is looked at
+    from airflow.models import Connection, Variable  # noqa: PLC0415 - the environment is set for this process
     from airflow.utils.db import initdb  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
 

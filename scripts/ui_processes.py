@@ -1,4 +1,4 @@
-"""Child processes of the local Airflow, on this machine's loopback address, stopped with all their children."""
+"""Starts processes of a local Airflow on the loopback address, and stops them with their children."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 STOP_S = 15.0
+"""Seconds after SIGTERM until a process is killed."""
 
 
 def port(wanted: int = 0) -> int:

@@ -1,7 +1,6 @@
-"""Writes docs/vendors.md and docs/vendors.csv from the vendors' own tables, their notes and the proofs.
+"""Writes docs/vendors.md and docs/vendors.csv from the tables of each vendor's package, the notes and the proofs.
 
-The notes are in docs/vendor-notes.toml. The proofs are in docs/vendor-proofs.toml, one for each answer of a real
-account.
+The notes are in docs/vendor-notes.toml. The proofs, which are answers of real accounts, are in docs/vendor-proofs.toml.
 
 Usage: python scripts/vendor_matrix.py [--check]
 """
@@ -151,7 +150,7 @@ def proofs() -> list[dict[str, str]]:
 
 
 def questions_table(vendor: Vendor, proven: list[dict[str, str]]) -> str:
-    """Return the table of a vendor's questions: what exports assume, and how sure that is."""
+    """Return the table of a vendor's questions: what exports assume, and what the assumption is based on."""
     rows = []
     for question in vendor.probe.questions if vendor.probe else ():
         own = [each for each in proven if (each["vendor"], each["question"]) == (vendor.name, question.name)]

@@ -29,8 +29,6 @@ TABLE_ROWS = 100
 """Rows in a table, unless `--limit` sets another number. A run may reject a million rows."""
 
 REJECTS = "rejects.parquet"
-ROWS_PER_STEP = 5000
-"""Rows in each step of the progress bar, as many as `RejectsFile.lines` yields at a time."""
 
 
 def rejects(args: Namespace) -> None:
@@ -87,9 +85,11 @@ def _file(name: str) -> StoragePath:
 
 def _write_csv(rejects: RejectsFile) -> None:
     """Write the same CSV as the UI's download, in UTF-8 whatever the terminal's encoding is."""
+    from airflow_provider_segexport.storage.rejects_csv import CHUNK_ROWS  # noqa: PLC0415 - the core
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")
-    steps = rejects.count // ROWS_PER_STEP + 1
+    steps = rejects.count // CHUNK_ROWS + 1
     with progress("Writing the rows", steps) as tick:
         for part in rejects.lines():
             sys.stdout.write(part)
