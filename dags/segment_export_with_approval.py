@@ -1,9 +1,9 @@
 """Exports one segment to one audience, and asks for approval if the plan is unusual.
 
-A dry run plans and measures. If no guard is near its limit, the export follows immediately. Otherwise the plan waits
-for a user, and "Required Actions" shows its counts. After approval, exactly that plan is executed. The export fails if
-the segment or the ledger has changed since the dry run. After a rejection, or a day without an answer, nothing is
-sent.
+A dry run makes the plan and measures the guards. If no guard is near its limit, the export follows immediately.
+Otherwise a user must approve the plan, whose counts "Required Actions" shows. After approval, exactly that plan is
+executed. The export fails if the segment or the ledger has changed since the dry run. After a rejection, or a day
+without an answer, nothing is sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unification.assets import SEGMENTS
 
 FIELD_MAPPING = {"email": "email", "first_name": "first_name", "last_name": "last_name"}
 
-# Arguments of both tasks: with the same arguments, the second task makes the plan of the first.
+# Arguments of both tasks. The second task makes the same plan as the first, because it has the same arguments.
 SHARED_ARGUMENTS: dict[str, Any] = {
     "conn_id": "{{ params.connection }}",
     "audience": "{{ params.audience }}",
@@ -30,7 +30,7 @@ SHARED_ARGUMENTS: dict[str, Any] = {
     "export_name": "segment_export_with_approval",
 }
 PLAN = "ti.xcom_pull('plan')"
-# Templates have no `conf` on a worker of Airflow 3, so the address is derived from that of the task's own log.
+# Templates have no `conf` on a worker of Airflow 3, so the URL is derived from that of the task's own log.
 REPORT_URL = "{{ ti.log_url.partition('/tasks/')[0] }}/tasks/plan/plugin/segment_export"
 # The guards that have tripped come first. Two guards on removals have the same sentence, which is shown once.
 BODY = f"""
@@ -60,7 +60,7 @@ BODY = f"""
 
 @task(multiple_outputs=False)
 def choose() -> dict[str, str]:
-    """Fix the segment's files, because a newer day may arrive before the approval."""
+    """Return path and `as_of` of the segment's newest day. A newer day may arrive before the approval."""
     from unification.pairing import segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
 
     segment = get_current_context()["params"]["segment"]
@@ -131,13 +131,13 @@ def segment_export_with_approval() -> None:
         body=BODY,
         defaults="Reject",
         response_timeout=timedelta(days=1),
-        # If a script answers within a second, the task may fail (Airflow 3.3.2). A retry asks again.
+        # If a script approves within a second, the task may fail (Airflow 3.3.2). A retry asks again.
         retries=2,
         retry_delay=timedelta(seconds=30),
     )
     export = SegmentExportOperator(
         task_id="export",
-        # Only the plan of the dry run. Guards are off, because the dry run measured them before the approval.
+        # Any plan but that of the dry run is refused. Guards are disabled, because the dry run has measured them.
         expected_plan=f"{{{{ {PLAN}['plan_hash'] }}}}",
         guards=f"{{{{ dict.fromkeys({PLAN}['guards'] | map(attribute='name')) | tojson }}}}",
         retries=3,

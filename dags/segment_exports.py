@@ -30,7 +30,7 @@ CONNECTIONS = ["campaign_monitor_default", "constant_contact_default", "dotdigit
 
 EXPORTED = Asset(name="segments_exported", uri="segexport://exported", group="segment")
 
-# Profile column by field. Gender and postcode are custom fields at Campaign Monitor.
+# Column of the profiles by vendor-neutral field. Gender and postcode are custom fields at Campaign Monitor.
 FIELD_MAPPING = {
     "email": "email",
     "first_name": "first_name",
@@ -40,8 +40,8 @@ FIELD_MAPPING = {
 }
 CUSTOM_FIELDS = {"loyalty_tier": "loyalty_tier", "orders": "orders"}
 
-# Omnisend sends promotions to subscribed contacts only, and subscribes no one by itself. So the newsletter's export
-# brings the proof of consent along.
+# Omnisend sends promotions to subscribed contacts only, and an import alone subscribes no person. So the export of the
+# newsletter's segment sends the proof of consent.
 PROOF_OF_CONSENT = {
     "omnisend_default": {
         "newsletter_active": {
@@ -55,7 +55,10 @@ PROOF_OF_CONSENT = {
 
 @task
 def choose() -> list[dict[str, Any]]:
-    """Pair segments with connections: the day's segments of the upstream events, or the newest in a manual run."""
+    """Return the arguments of each export: each chosen segment with each chosen connection.
+
+    The segments are those of the upstream asset events. In a manual run they are those of the chosen or newest day.
+    """
     from unification.pairing import pairs, segment_paths  # noqa: PLC0415 - Airflow parses this file over and over
 
     context = get_current_context()

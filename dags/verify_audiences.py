@@ -1,4 +1,4 @@
-"""Verifies audiences every week: a task for each, and an alert if too few people are as the exports left them.
+"""Verifies audiences every week, with a mapped task for each, and fails if a match rate is too low.
 
 The Airflow Variable ``segexport_verified`` lists the audiences as JSON: ``[{"conn_id": "<connection>", "audience":
 "<the vendor's id of the list, address book or tag>"}]``. An entry may have other arguments of the operator, such as

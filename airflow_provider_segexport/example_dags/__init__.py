@@ -1,1 +1,1 @@
-"""Example DAGs, one a vendor. Each needs only a connection; replace `write_segment` with your own upstream task."""
+"""Example DAGs, one for each vendor. Each needs only a connection; replace `write_segment` with your upstream task."""

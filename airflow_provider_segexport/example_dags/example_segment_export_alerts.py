@@ -1,4 +1,4 @@
-"""Sends a message when an audience becomes Failing or Late, and when it has recovered: each change once.
+"""Sends one message when an audience becomes Failing or Late, and one when it has recovered.
 
 Replace `write_to_log` with the notifier that you use, for example:
 
@@ -27,7 +27,7 @@ NOTIFIER = SegmentExportNotifier(write_to_log)
 
 @task(retries=3, retry_delay=timedelta(minutes=1))
 def announce() -> list[str]:
-    """Send the messages; returns their titles."""
+    """Send the messages, and return their titles."""
     from airflow_provider_segexport.notifications.state_changes import announce_changes  # noqa: PLC0415 - Airflow parses this file over and over
 
     return announce_changes(NOTIFIER, get_current_context())

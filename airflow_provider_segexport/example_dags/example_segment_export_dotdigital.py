@@ -1,4 +1,4 @@
-"""Exports people with consent to a dotdigital address book, without a worker while the import runs."""
+"""Exports people with consent to a dotdigital address book, and waits for the import without a worker."""
 
 from __future__ import annotations
 

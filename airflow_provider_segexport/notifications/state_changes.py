@@ -34,11 +34,15 @@ log = logging.getLogger(__name__)
 
 RECOVERED = "recovered"
 BAD = {State.FAILING.value, State.LATE.value}
+"""States that are announced."""
+
 GOOD = {State.UP_TO_DATE, State.MANUAL}
+"""States in which an audience has recovered from a bad state."""
+
 LABELS = {State.FAILING.value: "Failing", State.LATE.value: "Late", RECOVERED: "Recovered"}
 
 RHYTHM_RUNS = health.MIN_GAPS + 1
-"""Newest runs that show whether something starts them: if all were started manually, the export has no schedule."""
+"""Newest runs of an audience that are considered. If a person has started all of them, the export has no schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,11 @@ class Change:
     """A change of an audience's state that was not announced yet.
 
     Attributes:
-        names: of the audience in the announcements, its present one first.
-        announced: the announcements from which the change was derived.
+        audience: the audience.
+        state: the state to announce: failing, late or recovered.
+        health: the audience's state with its reason.
+        names: names of the audience in the announcements, the current name first.
+        announced: the announcements so far.
     """
 
     audience: AudienceOverview
@@ -82,7 +89,7 @@ def announce_changes(notifier: SegmentExportNotifier, context: Any = None) -> li
         message = _message(change)
         try:
             notifier.deliver(message, context or {})
-        except Exception as error:  # noqa: BLE001 - of a notifier of any kind: the other messages are sent all the same
+        except Exception as error:  # noqa: BLE001 - a notifier may raise anything, and the other messages must be sent
             claim.unlink(missing_ok=True)
             failed.append(type(error).__name__)
             continue
@@ -102,10 +109,10 @@ def changes(root: StoragePath, announcements: Announcements, now: float) -> Iter
 
     Args:
         root: state root.
-        announcements: what was announced.
+        announcements: the announcements below this state root.
         now: epoch seconds.
     """
-    unread: Unread = []  # the log names each
+    unread: Unread = []  # the log names each folder that cannot be read
     overviews = audiences.list_audiences(root, lambda _: True, unread)
     tried = attempts.read(root, overviews, lambda _: True, now, unread)
     for audience in [*attempts.with_attempts(overviews, tried), *tried.never_filled]:
@@ -121,9 +128,9 @@ def changes(root: StoragePath, announcements: Announcements, now: float) -> Iter
 
 
 def _changed(announced: str, state: State) -> str:
-    """Return the state to announce; empty if there is nothing new to say.
+    """Return the state to announce; empty if there is nothing to announce.
 
-    A disabled audience and one that waits for an approval are as they were.
+    Nothing is announced of an audience that is disabled or awaits an approval.
     """
     if state.value in BAD:
         return state.value if state.value != announced else ""
@@ -131,7 +138,7 @@ def _changed(announced: str, state: State) -> str:
 
 
 def _names(audience: AudienceOverview) -> tuple[str, ...]:
-    """Return the names under which changes of an audience are recorded: its own, and those before its first run."""
+    """Return the names of an audience in the announcements: its own, and those that it had before its first run."""
     unfilled = {f"unfilled/{item.conn_id}/{item.audience}" for item in audience.attempts}
     if not audience.points:
         return (f"unfilled/{audience.conn_id}/{audience.audience}",)
@@ -140,6 +147,7 @@ def _names(audience: AudienceOverview) -> tuple[str, ...]:
 
 
 def _facts(audience: AudienceOverview) -> AirflowFacts:
+    """Return Airflow's data on an audience, as far as a task can read it."""
     last = audience.last_run.identity
     rhythm = [point.identity for point in audience.points[-RHYTHM_RUNS:]]
     is_manual = all(run.run_id.startswith("manual__") or not run.dag_id for run in rhythm)
@@ -155,6 +163,7 @@ def _owner(run: RunIdentity) -> str:
 
 
 def _message(change: Change) -> dict[str, Any]:
+    """Return the message about a change, with the keys that `SegmentExportNotifier` documents."""
     audience, reason = change.audience, change.health.why
     vendor = f" ({audience.vendor} {audience.word})" if audience.vendor else ""
     title = f"{audience.name}{vendor}: {LABELS[change.state]}"

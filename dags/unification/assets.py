@@ -1,4 +1,4 @@
-"""Assets of the segments: ``unification_refresh`` writes them and schedules the export DAGs with them."""
+"""Assets of the segments. The DAG ``unification_refresh`` updates them, and their events start the export DAGs."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROOT_VARIABLE = "SEGEXPORT_DEMO_ROOT"
-ROW_GROUP = 131_072
-PART = "part-0.parquet"
+ROW_GROUP_ROWS = 131_072
+PART = "part-0.parquet"  # name of the only file in a folder
 
 
 def data_root() -> str:
@@ -57,7 +57,7 @@ def newest_segment(root: str, segment: str) -> str | None:
 
 
 def write_atomically(table: pa.Table, target: str) -> str:
-    """Write the file so that readers never see a part of it; return its path."""
+    """Write a table as a Parquet file that readers see only when it is complete; return its path."""
     if "://" in target:
         with _open_path(target).open("wb") as sink:  # object storage shows an upload only when it is complete
             _write(table, sink)
@@ -75,12 +75,13 @@ def write_atomically(table: pa.Table, target: str) -> str:
 
 
 def _write(table: pa.Table, sink: Any) -> None:
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
 def _open_path(target: str) -> Any:
+    """Return a `Path`, or an `ObjectStoragePath` for a URL."""
     if "://" not in target:
         return Path(target)
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415  local runs need no Airflow
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - a local path needs no Airflow
 
     return ObjectStoragePath(target)

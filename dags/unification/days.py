@@ -1,4 +1,4 @@
-"""The day that a DAG run is for."""
+"""The day whose data a DAG run processes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Generates three raw extracts as Parquet: CRM, web shop and newsletter.
 
-The three sources hold the same people. Each has its own columns and spellings, has missed some events (so values
-conflict, and ``updated_at`` shows which is fresher), and has its own errors and gaps. Timestamps are in UTC, without a
-zone. ``population`` describes how the people change from day to day.
+The three sources have records of the same people. Each source has its own columns, spellings, errors and gaps. It has
+also missed some events, so values conflict, and ``updated_at`` shows which value is newer. Timestamps are in UTC,
+without a zone. ``population`` describes how the people change from day to day.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 DEFAULT_SEED = 20_200_101
 GUEST_SHARE = 0.02  # share of the shop's customers with an order as a guest, too
-GUEST_MISSED_EVENTS = 3
-PENDING_SHARE = 0.03
-UNKNOWN_BIRTHDATE = date(1900, 1, 1)
+GUEST_MISSED_EVENTS = 3  # events that happened after the order as a guest
+PENDING_SHARE = 0.03  # share of the newsletter's rows with the status `pending`
+UNKNOWN_BIRTHDATE = date(1900, 1, 1)  # default of a form
 
 
 def extracts(persons: int, day: date, seed: int = DEFAULT_SEED) -> dict[str, pa.Table]:
@@ -42,11 +42,14 @@ def extracts(persons: int, day: date, seed: int = DEFAULT_SEED) -> dict[str, pa.
     customers = ids[source_mask & SHOP > 0]
     guests = customers[population.random.share(customers, "guest") < GUEST_SHARE]
     return {
-        "crm": crm(_seen(population, ids[source_mask & CRM > 0], "crm")),
+        "crm": crm(_as_recorded(population, ids[source_mask & CRM > 0], "crm")),
         "shop": pa.concat_tables(
-            [shop(_seen(population, customers, "shop")), shop(_seen(population, guests, "guest"), guest=True)]
+            [
+                shop(_as_recorded(population, customers, "shop")),
+                shop(_as_recorded(population, guests, "guest"), guest=True),
+            ]
         ),
-        "newsletter": newsletter(_seen(population, ids[source_mask & NEWSLETTER > 0], "newsletter")),
+        "newsletter": newsletter(_as_recorded(population, ids[source_mask & NEWSLETTER > 0], "newsletter")),
     }
 
 
@@ -65,7 +68,7 @@ def write_extracts(tables: dict[str, pa.Table], root: str, day: date) -> dict[st
 
 
 def crm(people: People) -> pa.Table:
-    """Return the CRM's table: entered by staff, complete on personal data, without orders."""
+    """Return the CRM's table. Staff have entered it: it has most personal data and no orders."""
     writer = SourceWriter(people, "crm")
     home = people.addresses()
     columns = {
@@ -75,19 +78,24 @@ def crm(people: People) -> pa.Table:
         "sex": writer.with_gaps("sex", _gender_words(people, ("F", "M", "X")), 0.15),
         "date_of_birth": writer.with_gaps("birthdate", _birthdates(writer), 0.35),
         "phone": writer.phones(missing=0.15),
-        "street": writer.with_gaps("street", _second_line(writer, home["address"]), 0.05),
+        "street": writer.with_gaps("street", _with_second_lines(writer, home["address"]), 0.05),
         "town": writer.with_gaps("town", home["city"], 0.04),
         "region": home["state"],
         "zip": writer.with_gaps("zip", home["postcode"], 0.05),
         "country": writer.with_gaps("country", people.countries(), 0.02),
         "newsletter_opt_in": writer.with_gaps("consent", people.wants_newsletter(), 0.25),
-        "modified_at": _touched(people, "crm"),
+        "modified_at": _updated_at(people, "crm"),
     }
     return pa.table(columns)
 
 
 def shop(people: People, *, guest: bool = False) -> pa.Table:
-    """Return the shop's table: entered by customers, with orders. A customer with an order as a guest has two rows."""
+    """Return the shop's table. Customers have entered it, and it has orders.
+
+    Args:
+        people: the customers.
+        guest: return the rows of orders without login; such a customer also has a row with login.
+    """
     writer = SourceWriter(people, "guest" if guest else "shop")
     home = people.addresses()
     purchases = people.purchases()
@@ -110,13 +118,13 @@ def shop(people: People, *, guest: bool = False) -> pa.Table:
         "orders": orders,
         "revenue": pc.round(revenue, 2),
         "last_order_at": purchases["last_order_at"],
-        "updated_at": _touched(people, writer.source),
+        "updated_at": _updated_at(people, writer.source),
     }
     return pa.table(columns)
 
 
 def newsletter(people: People) -> pa.Table:
-    """Return the newsletter's table: an address, a status, and few other fields."""
+    """Return the newsletter's table. It has an address, a status and few other fields."""
     writer = SourceWriter(people, "newsletter")
     full = joined_text(people.first_names(), people.last_names(), by=" ")
     in_ascii = joined_text(people.first_names("ascii"), people.last_names("ascii"), by=" ")
@@ -130,19 +138,19 @@ def newsletter(people: People) -> pa.Table:
         "country": writer.with_gaps("country", pc.utf8_lower(people.countries()), 0.3),
         "status": writer.apply("status", status, [(PENDING_SHARE, always("pending"))]),
         "subscribed_at": people.newsletter_consent_times(),
-        "updated_at": _touched(people, "newsletter"),
+        "updated_at": _updated_at(people, "newsletter"),
     }
     return pa.table(columns)
 
 
-def _seen(population: Population, ids: Ints, source: str) -> People:
-    """Return the people as of the last event that the source has recorded."""
+def _as_recorded(population: Population, ids: Ints, source: str) -> People:
+    """Return the people as of the last event that a source has recorded."""
     history = EventHistory(population, ids)
     event = history.last_event_seen(source)
     return People(history, event - GUEST_MISSED_EVENTS if source == "guest" else event)
 
 
-def _touched(people: People, source: str) -> Any:
+def _updated_at(people: People, source: str) -> Any:
     """Return when the source last updated each person."""
     return timestamp(people.history.day_of(people.event), people.seconds(f"{source} touched"))
 
@@ -161,10 +169,10 @@ def _gender_words(people: People, spellings: tuple[str, str, str]) -> Any:
 
 
 def _birthdates(writer: SourceWriter) -> Any:
-    """Return birthdates; one in a hundred is the default date of a form."""
+    """Return birthdates; one in a hundred is `UNKNOWN_BIRTHDATE`."""
     return writer.apply("birthdate", writer.people.birthdates(), [(0.01, always(UNKNOWN_BIRTHDATE))])
 
 
-def _second_line(writer: SourceWriter, streets: Any) -> Any:
-    """Return streets; a few are two lines in one field."""
+def _with_second_lines(writer: SourceWriter, streets: Any) -> Any:
+    """Return streets, a few of them with a second line."""
     return writer.apply("second line", streets, [(0.003, lambda values: joined_text(values, "\n2nd floor"))])

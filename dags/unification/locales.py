@@ -1,4 +1,4 @@
-"""Countries, and pools of names and cities, read from ``locales.json``."""
+"""Reads countries and pools of names, streets and cities from ``locales.json``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from unification.seeded_random import Bits, Ints
 
-# Letters that decomposition leaves as they are.
+# ASCII spellings of letters that Unicode does not decompose into a letter and a diacritic.
 _PLAIN = str.maketrans(
     {"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "đ": "d", "\u0131": "i", "þ": "th", "ð": "d"}
 )
@@ -25,7 +25,13 @@ _PLAIN = str.maketrans(
 
 @dataclass(frozen=True)
 class Pool:
-    """Values of all locales in one array; each locale has a contiguous part."""
+    """Values of all locales in one array.
+
+    Attributes:
+        values: the values; those of one locale are next to each other.
+        starts: position of the first value of each locale.
+        sizes: number of values of each locale.
+    """
 
     values: Any
     starts: Ints
@@ -38,14 +44,19 @@ class Pool:
 
 @cache
 def locales() -> tuple[dict[str, Any], ...]:
-    """Return the table of the file."""
+    """Return the countries of the file, each with its fields."""
     text = (Path(__file__).parent / "locales.json").read_text(encoding="utf-8")
     return tuple(json.loads(text))
 
 
 @cache
 def pool(field: str, part: str = "") -> Pool:
-    """Return the pool of a field; ``part`` is a column of values that are rows, or ``ascii`` for names in ASCII."""
+    """Return the pool of a field.
+
+    Args:
+        field: name of the field in ``locales.json``.
+        part: ``city``, ``state`` or ``postcode`` of a city; ``ascii`` for names in ASCII; empty for names.
+    """
     read = _reader(part)
     columns = [[read(item) for item in _items(locale[field])] for locale in locales()]
     sizes = np.array([len(column) for column in columns], dtype=np.int64)

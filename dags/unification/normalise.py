@@ -67,7 +67,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 
-EMPTY = ("", "-", "n/a", "null", "none", "unknown")
+EMPTY = ("", "-", "n/a", "null", "none", "unknown")  # texts that count as missing
 GENDERS_BY_WORD = {
     "f": "female",
     "m": "male",
@@ -81,11 +81,12 @@ GENDERS_BY_WORD = {
     "other": "other",
 }
 CONSENT_BY_WORD = {True: 1, "yes": 1, "subscribed": 1, False: 0, "no": 0, "unsubscribed": 0}
-# str since pandas 3, object before. Both keep missing values; without the cast, `fillna` makes an empty column numeric.
+# `str` since pandas 3, `object` before. Both keep missing values. A text column without any value is cast to this type,
+# because pandas would treat it as numeric.
 TEXT: Any = pd.Series(["text"]).dtype
 EARLIEST_BIRTHDATE = pd.Timestamp("1905-01-01")
 SHORTEST_PHONE = 7
-# Classes are spelt out: pandas hands \s, \d and \w to Python's re, row by row.
+# Character classes are written out, because pandas evaluates \s, \d and \w with Python's re, row by row.
 ADDRESS_PATTERN = r"[^@,; \t\r\n]+@[^@,; \t\r\n]+\.[^@,; \t\r\n]+"
 E164_PATTERN = r"\+[1-9][0-9]{7,14}"
 
@@ -148,7 +149,10 @@ def birthdates(column: pd.Series[Any], not_after: pd.Series[Any]) -> pd.Series[A
 
 
 def phones(column: pd.Series[Any], country: pd.Series[Any]) -> pd.Series[Any]:
-    """Return E.164 numbers; unchanged without a country code; missing if shorter than 7 characters."""
+    """Return E.164 numbers, in national form with the country's code.
+
+    A number that cannot be converted stays as written; one of less than 7 characters counts as missing.
+    """
     written = text(column)
     number = written.str.replace(r"[^0-9+]", "", regex=True).str.replace(r"^00", "+", regex=True)
     written = written.mask(number.str.len() < SHORTEST_PHONE)
@@ -182,11 +186,11 @@ def _normalise_source(extract: pd.DataFrame, source: str) -> pd.DataFrame:
     raw = {field: extract[column] for field, column in COLUMNS[source].items()}
     if "consented_at" in raw:
         raw["consented_at"] = raw["consented_at"].astype("datetime64[us]").where(consents(raw["consent"]) == 1)
-    spelt = {field: SPELLINGS[field](raw[field]) for field in raw if field in SPELLINGS}
+    normalised = {field: SPELLINGS[field](raw[field]) for field in raw if field in SPELLINGS}
     if "phone" in raw:
-        spelt["phone"] = phones(raw["phone"], spelt["country"])
+        normalised["phone"] = phones(raw["phone"], normalised["country"])
     if "birthdate" in raw:
-        spelt["birthdate"] = birthdates(raw["birthdate"], raw["updated_at"])
-    addressed = {"address_key": addresses(raw["email"]), "email": raw["email"].mask(text(raw["email"]).isna())}
+        normalised["birthdate"] = birthdates(raw["birthdate"], raw["updated_at"])
+    emails = {"address_key": addresses(raw["email"]), "email": raw["email"].mask(text(raw["email"]).isna())}
     rank = pd.Series(np.int8(PRECEDENCE.index(source)), index=extract.index)
-    return pd.DataFrame({**raw, **spelt, **addressed, "rank": rank})
+    return pd.DataFrame({**raw, **normalised, **emails, "rank": rank})

@@ -1,4 +1,4 @@
-"""Pairs segments with connections: the exports of one DAG run."""
+"""Determines the exports of one DAG run: `segments, connections -> arguments of each export`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def pairs(
         connections: ids of Airflow connections.
         audiences: the vendor's audience id by connection id and segment name; without one, the default audience.
         options: arguments that all exports share.
-        of_pair: arguments of one export by connection id and segment name.
+        of_pair: arguments of single exports by connection id and segment name.
     """
     return [
         {
@@ -74,7 +74,7 @@ def pairs(
 
 
 def needs_approval(guards: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether a guard has tripped, or a guard on changes is near its limit."""
+    """Return whether a guard has tripped or is near its limit."""
     from airflow_provider_segexport.guards import is_near_limit  # noqa: PLC0415 - Airflow parses this file over and over
 
     return any(guard["tripped"] or is_near_limit(guard) for guard in guards)

@@ -1,4 +1,4 @@
-"""Columns of the example's people: values for life, and values as of an event.
+"""Computes columns of the example's people: values that never change, and values as of an event.
 
 The values are correct; `source_errors` adds the errors of each source.
 """
@@ -26,7 +26,7 @@ DOMAIN_SHARES = [0.5, 0.2, 0.15, 0.1, 0.05]
 IDN_DOMAINS = ("münchen.example.com", "bücher.example.org", "почта.example.net", "例え.example.com")
 IDN_SHARE = 0.008
 NON_ASCII_LOCAL_SHARE = 0.012  # of all people; six of ten of them have a name that is not ASCII
-SAME_PHONE_SHARE = 0.01  # share of households whose two members give one number
+SAME_PHONE_SHARE = 0.01  # share of households whose two members have the same number
 YOUNGEST_DAYS, AGE_SPAN_DAYS = 18 * 365, 70 * 365
 NUMBER_SPACE = 10**8  # coprime with the multiplier below, so distant ids get different numbers
 SECONDS_A_DAY = 86_400
@@ -54,7 +54,12 @@ def timestamp(day: Ints, seconds: Ints | int = 0) -> Any:
 
 @dataclass(frozen=True)
 class People:
-    """Some people, each as of one event."""
+    """Some people, each as of one event.
+
+    Attributes:
+        history: the people's events.
+        event: number of the event for each person.
+    """
 
     history: EventHistory
     event: Ints
@@ -102,7 +107,7 @@ class People:
         return names.values.take(pa.array(names.pick(self.locale, bits)))
 
     def emails(self) -> Any:
-        """Return email addresses, one for life and unique, at domains reserved for examples."""
+        """Return email addresses at domains reserved for examples: one for each person, which never changes."""
         random, ids = self.random, self.ids
         plain = joined_text(self.first_names("ascii"), ".", self.last_names("ascii", at_birth=True))
         own_script = pc.replace_substring_regex(pc.utf8_lower(self.first_names()), r"[\s'.]", "")
@@ -120,7 +125,7 @@ class People:
         return pa.array((np.datetime64(EPOCH, "D") + days).astype("datetime64[D]"))
 
     def phones(self) -> Any:
-        """Return E.164 numbers; few households share one number."""
+        """Return E.164 numbers. The two members of some households have the same number."""
         changes = self.history.count("P", self.event)
         shared = self.random.share(self.ids // 2, "one phone") < SAME_PHONE_SHARE
         owner = np.where(shared, self.ids // 2 * 2, self.ids)
@@ -184,7 +189,7 @@ class People:
         return CHEAPEST_BASKET + (DEAREST_BASKET - CHEAPEST_BASKET) * share**3
 
     def _postcodes(self, city: Any, moves: Ints) -> Any:
-        """Return the city's prefix, the country's number of digits, and the country's ending."""
+        """Return postcodes: the city's prefix, as many digits as the country has, and the country's ending."""
         widths = np.array(per_locale("digits"))[self.locale]
         number = self.random.below(self.ids, "postcode", 10**widths, moves)
         padded = pc.utf8_slice_codeunits(text(number + 10**5), 1)

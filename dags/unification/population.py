@@ -1,7 +1,7 @@
-"""Computes the people of the example on a given day, and the events in the life of each until then.
+"""Computes the people of the example on a given day, and the events of each person until then.
 
-Every value is a closed formula of seed, person and day. So nothing is stored, day 900 costs the same as day 1, and a
-day always gives the same result.
+Every value is computed from seed, person and day alone. So nothing is stored, day 900 takes as long as day 1, and the
+same day always gives the same result.
 
 - The population keeps its size. Each day 0.1 % join and as many leave permanently.
 - In every cycle of 85 days each person has one event on a random day: about 1.2 % of the people a day. A source
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 EPOCH = date(2020, 1, 1)
 TURNOVER_DAYS = 1000  # days after which the whole population has been replaced
-CYCLE_DAYS = 85
+CYCLE_DAYS = 85  # each person has one event in this time
 FIRST_ID = 10_000_000  # ids stay positive however long before the epoch a person joined
-LAPSING_SHARE = 0.7
-LAPSES_WITHIN_DAYS = 900
+LAPSING_SHARE = 0.7  # share of customers who stop ordering
+LAPSES_WITHIN_DAYS = 900  # days after joining within which they stop
 SEEN_SHARE = 0.86  # share of the events that each source records
 
 SOURCES = ("crm", "shop", "newsletter")
@@ -49,12 +49,18 @@ SOURCE_MASK_SHARES = (
 # The repeating sequence of events: Order, Move, Consent, Rename, Phone. People who are only in a source that cannot
 # hold a kind of event (a newsletter list has no orders) have no such events.
 EVENTS = {SHOP: "OOCOMOROCP", CRM: "MCPMRMCPCM", NEWSLETTER: "CCCCRCCCCC"}
-PERIOD = 10
+PERIOD = 10  # length of each sequence
 
 
 @dataclass(frozen=True)
 class Population:
-    """``size`` people at the beginning of ``day``."""
+    """The people at the beginning of a day.
+
+    Attributes:
+        seed: seed of the random numbers.
+        size: number of people.
+        day: the day, after `EPOCH`.
+    """
 
     seed: int
     size: int
@@ -79,8 +85,8 @@ class Population:
 
     def member_ids(self) -> Ints:
         """Return the ids of the people who have joined and not left."""
-        left = (self.last_day + 1) * self.size // TURNOVER_DAYS
-        return np.arange(left, left + self.size, dtype=np.int64) + FIRST_ID
+        departures = (self.last_day + 1) * self.size // TURNOVER_DAYS
+        return np.arange(departures, departures + self.size, dtype=np.int64) + FIRST_ID
 
     def joined(self, ids: Ints) -> Ints:
         """Return the day on which each person joined."""
@@ -132,7 +138,7 @@ class EventHistory:
         return last - np.where(saw_last, 0, np.where(saw_previous, 1, 2))
 
     def count(self, kind: str, until: Ints) -> Ints:
-        """Return how many events of a kind happened up to an event, counted from an arbitrary start."""
+        """Return how many events of a kind happened up to an event. Only differences of these counts have a meaning."""
         counts = np.array([[row[:k].count(kind) for k in range(PERIOD)] for row in EVENTS.values()])
         totals = np.array([row.count(kind) for row in EVENTS.values()])
         rounds, position = np.divmod(until + self._phase() + 1, PERIOD)
@@ -141,7 +147,7 @@ class EventHistory:
         return events
 
     def last(self, kind: str, until: Ints) -> Ints:
-        """Return the last event of a kind up to an event; that event itself if the sequence has none of the kind."""
+        """Return the last event of a kind up to an event; the given event if the person has no events of the kind."""
         position = (until + self._phase()) % PERIOD
         event: Ints = until - _steps_back(kind)[self._row(), position]
         return event
@@ -154,12 +160,15 @@ class EventHistory:
         return np.where(stays, self.population.last_day, np.minimum(end, self.population.last_day))
 
     def _day_in_cycle(self, cycle: Ints) -> Ints:
+        """Return the day of the event in a cycle, from 0."""
         return self.population.random.below(self.ids, "event day", CYCLE_DAYS, cycle)
 
     def _phase(self) -> Ints:
+        """Return each person's position in the sequence of events at the start."""
         return self.population.random.below(self.ids, "phase", PERIOD)
 
     def _row(self) -> Ints:
+        """Return the position of each person's sequence in `EVENTS`."""
         mask = self.population.source_mask(self.ids)
         return np.where(mask & SHOP, 0, np.where(mask & CRM, 1, 2))
 

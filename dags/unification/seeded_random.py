@@ -24,7 +24,7 @@ _TO_MANTISSA = np.uint64(11)
 
 @dataclass(frozen=True)
 class SeededRandom:
-    """Random numbers of one seed. ``step`` distinguishes repeated draws for one purpose: a move, a version, a day."""
+    """Random numbers of one seed. ``step`` distinguishes repeated draws for one purpose, such as a person's moves."""
 
     seed: int
 

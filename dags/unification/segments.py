@@ -1,4 +1,4 @@
-"""Segments of the profiles, by these definitions. Days count back from the beginning of the day.
+"""Selects the profiles of each segment. Numbers of days are counted back from the beginning of the segment's day.
 
 - ``high_value``: revenue of 250 or more, and an order in the last 365 days.
 - ``newsletter_active``: consent to the newsletter, and an update in the last 120 days.
@@ -47,12 +47,14 @@ def lapsed(profiles: pd.DataFrame, now: pd.Timestamp) -> Flags:
     return (profiles["orders"] > 0) & ~_since(profiles["last_order_at"], now, LAPSED_DAYS)
 
 
+# Function that selects the profiles of a segment, by the segment's name.
 DEFINITIONS: dict[str, Callable[[pd.DataFrame, pd.Timestamp], Flags]] = {
     "high_value": high_value,
     "newsletter_active": newsletter_active,
     "lapsed": lapsed,
 }
-READ_BY_DEFINITIONS = ("lifetime_value", "orders", "last_order_at", "newsletter", "updated_at")
+# Columns that the functions read.
+COLUMNS = ("lifetime_value", "orders", "last_order_at", "newsletter", "updated_at")
 
 
 def members(profiles: pa.Table, segment: str, day: date) -> pa.Table:
@@ -64,7 +66,7 @@ def members(profiles: pa.Table, segment: str, day: date) -> pa.Table:
         day: the day of the snapshot.
     """
     now = pd.Timestamp(as_of(day)).tz_localize(None)
-    flags = DEFINITIONS[segment](profiles.select(READ_BY_DEFINITIONS).to_pandas(), now)
+    flags = DEFINITIONS[segment](profiles.select(COLUMNS).to_pandas(), now)
     return profiles.filter(pa.array(flags))
 
 

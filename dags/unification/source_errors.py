@@ -1,6 +1,6 @@
 """Adds a source's errors to clean columns: misspelt, padded, shortened and missing values.
 
-Errors depend on person and source, not on the day: a wrong value stays wrong.
+Errors depend on person and source and not on the day, so a wrong value stays wrong.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class SourceWriter:
             values: the clean column.
             treatments: shares of the rows, with a function or a column for each.
         """
-        luck = self.people.random.share(self.people.ids, f"{self.source} {field}")
+        draws = self.people.random.share(self.people.ids, f"{self.source} {field}")
         low = 0.0
         for share, treatment in treatments:
-            hit = pa.array((luck >= low) & (luck < low + share))
-            part = treatment(values.filter(hit)) if callable(treatment) else treatment.filter(hit)
-            values = pc.replace_with_mask(values, hit, part)
+            is_drawn = pa.array((draws >= low) & (draws < low + share))
+            replacements = treatment(values.filter(is_drawn)) if callable(treatment) else treatment.filter(is_drawn)
+            values = pc.replace_with_mask(values, is_drawn, replacements)
             low += share
         return values
 
@@ -58,10 +58,10 @@ class SourceWriter:
             share: share of the rows, 0 to 1.
         """
         if not pa.types.is_string(values.type):
-            return self.apply(f"{field} gaps", values, [(share, _nothing)])
+            return self.apply(f"{field} gaps", values, [(share, _nulls)])
         marked = share * MARKED_EMPTY_SHARE / len(EMPTY_MARKS)
         marks = [(marked, always(mark)) for mark in EMPTY_MARKS]
-        return self.apply(f"{field} gaps", values, [(share * (1 - MARKED_EMPTY_SHARE), _nothing), *marks])
+        return self.apply(f"{field} gaps", values, [(share * (1 - MARKED_EMPTY_SHARE), _nulls), *marks])
 
     def emails(self, *, missing: float, mistyped: float) -> Any:
         """Return email addresses: some in capitals, padded, misspelt or missing."""
@@ -122,12 +122,13 @@ def _national(clean: Any, dial: Any) -> Any:
     lengths = pc.utf8_length(dial)
     national = clean
     for length in (1, 2, 3):
-        rest = joined_text("0", pc.utf8_slice_codeunits(clean, 1 + length))
-        national = pc.if_else(pc.equal(lengths, length), rest, national)
+        without_code = joined_text("0", pc.utf8_slice_codeunits(clean, 1 + length))
+        national = pc.if_else(pc.equal(lengths, length), without_code, national)
     return national
 
 
-def _nothing(values: Any) -> Any:
+def _nulls(values: Any) -> Any:
+    """Return a null for each value."""
     return pa.nulls(len(values), values.type)
 
 

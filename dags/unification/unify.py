@@ -73,7 +73,7 @@ PROFILE = pa.schema(
 
 
 def unify(extracts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Apply all rules in order; every row of every extract ends in exactly one profile."""
+    """Apply all rules in order. Every row of every extract becomes part of exactly one profile."""
     rows = normalise(extracts)  # 1
     identity = identities(rows)  # 2, 3, 4
     persons = Persons.of(rows, identity)
@@ -99,14 +99,14 @@ def to_table(profiles: pd.DataFrame) -> pa.Table:
 
 def identities(rows: pd.DataFrame) -> pd.Series[Any]:
     """Rules 2 to 4: return the identity of each row's person."""
-    callable_phone = rows["phone"].where(is_e164(rows["phone"]))
-    pairs = pd.DataFrame({"phone": callable_phone, "address": rows["address_key"]}).dropna()
+    valid_phone = rows["phone"].where(is_e164(rows["phone"]))
+    pairs = pd.DataFrame({"phone": valid_phone, "address": rows["address_key"]}).dropna()
     pairs = pairs.drop_duplicates()
-    only_one = pairs[~pairs["phone"].duplicated(keep=False)].set_index("phone")["address"]
+    address_by_phone = pairs[~pairs["phone"].duplicated(keep=False)].set_index("phone")["address"]
     without_email = rows["address_key"].isna()
-    phone = callable_phone[without_email]
+    phone = valid_phone[without_email]
     identity = rows["address_key"].copy()
-    by_phone = phone.map(only_one).astype(TEXT).combine_first("phone " + phone)
+    by_phone = phone.map(address_by_phone).astype(TEXT).combine_first("phone " + phone)
     identity[without_email] = by_phone.combine_first("record " + rows["record"][without_email])
     return identity
 
@@ -141,7 +141,7 @@ class Persons:
         return first_rows
 
     def values_at(self, field: str, rows: Positions) -> pd.Series[Any]:
-        """Return the field of these rows; missing for -1."""
+        """Return a field's values in these rows; missing for row -1."""
         return pd.Series(self.rows[field].array.take(rows, allow_fill=True))
 
     def total(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
