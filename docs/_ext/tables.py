@@ -74,7 +74,8 @@ def commands() -> Iterator[str]:
             yield from (command.description or f"{command.help}.", "")
             yield from ("| argument | meaning |", "|---|---|")
             for argument in command.args:
-                yield f"| `{', '.join(argument.flags)}` | {one_line(argument.kwargs.get('help'))} |"
+                text = one_line(argument.kwargs.get("help")).replace("%%", "%")  # as argparse shows it
+                yield f"| `{', '.join(argument.flags)}` | {text} |"
             yield ""
 
 

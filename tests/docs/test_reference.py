@@ -35,6 +35,13 @@ def test_every_part_has_rows_and_no_empty_meaning(part):
     assert rows > 3
 
 
+def test_an_options_help_is_shown_as_the_command_line_shows_it():
+    """A percent sign is doubled for argparse only."""
+    rows = list(tables.PARTS["commands"]())
+    assert [] == [row for row in rows if "%%" in row]
+    assert any("born=%d.%m.%Y" in row for row in rows)
+
+
 def test_every_type_of_the_report_documents_each_key():
     """A key without a meaning has no row in the reference."""
     for report_type in (*REPORT_TYPES, *VERIFY_TYPES):
