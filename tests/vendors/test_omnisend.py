@@ -21,6 +21,7 @@ from airflow_provider_segexport.errors import (
     OutcomeUnknown,
     PermissionDenied,
     RateLimited,
+    RetryableError,
     UnexpectedResponse,
     VendorUnavailable,
 )
@@ -154,11 +155,24 @@ def test_an_empty_page_and_a_contact_without_an_address():
     run_operation(VENDOR.list_members(TARGET, members.extend), lambda _: next(pages))
     assert [] == members
     person = {"id": "c1", "email": "a@example.com", "status": "nonSubscribed"}
-    last = {"contacts": [{"id": "c2", "email": ""}, person], "paging": {"hasMore": True, "cursors": {"after": "z"}}}
+    last = {"contacts": [{"id": "c2", "email": ""}, person], "paging": {"cursors": {"after": "z"}}}
     run_operation(
         VENDOR.list_members(TARGET, members.extend), lambda _: reply(last)
     )  # a cursor that does not move ends it, too
     assert {"c1"} == {member.contact_id for member in members}
+
+
+@pytest.mark.parametrize("cursors", [{"after": "z"}, {"after": None}, None])
+def test_a_list_of_contacts_that_does_not_go_on(cursors):
+    """There are more contacts, and no new cursor leads to them: those behind it do not count as absent."""
+    page = {"contacts": [{"id": "c1", "email": "a@example.com"}], "paging": {"hasMore": True, "cursors": cursors}}
+    wanted = [f"p{number}@example.com" for number in range(5)]
+    for operation in (
+        VENDOR.list_members(TARGET, lambda _: None),
+        VENDOR.removal.find_members(TARGET, wanted, lambda _: None),
+    ):
+        with pytest.raises(RetryableError, match="ends before its last page"):
+            run_operation(operation, lambda _: reply(page))
 
 
 def test_a_segment_on_the_tag_is_made_once(account):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection
+from airflow_provider_segexport.errors import AudienceNotFound, InvalidConnection, RetryableError
 from airflow_provider_segexport.model import Audience, Operation, Response
 from airflow_provider_segexport.vendors.auth import ApiEndpoint
 from airflow_provider_segexport.vendors.base import FieldType
@@ -119,7 +119,7 @@ def create_segment(audience: Audience) -> Operation[str]:
             ]:
                 return required_id(segment, "segmentID")
         after = next_cursor(page)
-        if after is None:
+        if not after:
             break
         query["after"] = after
     conditions = [{"entity": "contact", "junction": "and", "filters": [tag_filter(audience.audience)]}]
@@ -141,8 +141,23 @@ def segment_filters(segment: dict[str, Any]) -> Iterator[Any]:
             yield from as_objects(condition.get("filters"))
 
 
-def next_cursor(page: dict[str, Any]) -> str | None:
-    """Return the cursor of the next page; None on the last page."""
+def next_cursor(page: dict[str, Any], cursors: Collection[str] = ()) -> str:
+    """Return the cursor of the next page; empty on the last page.
+
+    Args:
+        page: a page, as the vendor returns it.
+        cursors: cursors of the pages that have been read. One of them leads to no further page.
+
+    Raises:
+        RetryableError: the vendor says that there are more pages, and returns no new cursor.
+    """
     paging = as_object(page.get("paging"))
     after = as_text(as_object(paging.get("cursors")).get("after"))
-    return after if after and paging.get("hasMore") is not False else None
+    if after and paging.get("hasMore") is not False and after not in cursors:
+        return after
+    if paging.get("hasMore") is True:
+        raise RetryableError(
+            "A list of Omnisend ends before its last page, so people or opt-outs are missing from it. To fix: run the "
+            "task again later."
+        )
+    return ""

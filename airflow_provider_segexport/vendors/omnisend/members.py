@@ -38,7 +38,7 @@ def read_page(audience: Audience, cursor: str) -> Operation[tuple[list[Member], 
     """Return the members on one page, and the cursor of the next page; it is empty on the last page."""
     query = {"tag": audience.audience, "limit": PAGE_SIZE} | ({"after": cursor} if cursor else {})
     page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
-    return to_members(required_list(page.get("contacts"), "contacts")), next_cursor(page) or ""
+    return to_members(required_list(page.get("contacts"), "contacts")), next_cursor(page, {cursor})
 
 
 def to_members(contacts: Sequence[dict[str, Any]]) -> list[Member]:

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_segexport.email_address import canonical
-from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.model import Audience, Operation, OptOut, Reason, Sleep
 from airflow_provider_segexport.vendors.base import OnOptOutPage
 from airflow_provider_segexport.vendors.omnisend.account import next_cursor
@@ -121,15 +120,7 @@ def _read_page(
     query = {"status": "unsubscribed", "sort": "updatedAt", "direction": "desc", "limit": PAGE_SIZE}
     query |= {"after": cursor} if cursor else {}
     page = as_object(read_json((yield versioned(get(f"{audience.base_url}/contacts", **query)))))
-    contacts, following = required_list(page.get("contacts"), "contacts"), next_cursor(page)
-    if following is not None and following not in cursors:
-        return contacts, following
-    if as_object(page.get("paging")).get("hasMore") is True:
-        raise RetryableError(
-            "Omnisend's list of unsubscribed contacts ends before its last page, so opt-outs are missing from it. "
-            "To fix: run the task again later."
-        )
-    return contacts, ""
+    return required_list(page.get("contacts"), "contacts"), next_cursor(page, cursors)
 
 
 def _people(contacts: Sequence[dict[str, Any]]) -> list[OptOut]:

@@ -50,7 +50,7 @@ def find_members(audience: Audience, emails: Sequence[str], on_page: OnPage) -> 
         matches = [member for member in members if member.email in missing]
         on_page(matches)
         missing -= {member.email for member in matches}
-        if not next_page or next_page == cursor:
+        if not next_page:
             return
         cursor, pages = next_page, pages + 1
     unclear: set[str] = set()
