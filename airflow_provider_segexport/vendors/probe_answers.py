@@ -59,6 +59,29 @@ def why_not_removed(title: str, fact: str, audience: Audience) -> str:
     )
 
 
+FIELDS_ARE_CHECKED = "Exports check that each field exists."
+
+
+def unknown_field(noun: str) -> Mapping[str, Answer]:
+    """Return the answers to what an import does with a field that does not exist.
+
+    Args:
+        noun: the vendor's noun for a field, such as `custom field`.
+    """
+    outcomes = {
+        "ignored": "is ignored",
+        "row_rejected": "rejects its row",
+        "batch_rejected": "rejects the call",
+    }
+    return {name: Answer(f"An unknown {noun} {text}.", FIELDS_ARE_CHECKED) for name, text in outcomes.items()}
+
+
+COUNTED_CALLS: Mapping[str, Answer] = {
+    "absent": Answer("No header reports the remaining calls.", "Exports count the calls themselves."),
+    "present": Answer("A header reports the remaining calls.", "Exports ignore it and count the calls themselves."),
+}
+"""Answers to whether headers report the remaining calls, for a vendor that publishes its rates."""
+
 DECIMALS_AND_TIMES: Mapping[str, Answer] = {
     "kept": Answer("Decimals and times are kept.", "Nothing changes."),
     "changed": Answer("A decimal or a time is cut.", "Exports go on. Send such columns as text to keep them."),

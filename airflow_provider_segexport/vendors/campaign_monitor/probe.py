@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case
+from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case, unknown_field
 
 API_VERSION = "v3.3"
 REJECTIONS_FACT, ADDED = "rejections", "added"
@@ -28,11 +28,6 @@ CONFIRMED_OPT_IN = {
         "An import sends each new person a mail and leaves them unconfirmed.",
         "Exports go on, and each new person gets that mail. Use another list if you do not want it.",
     ),
-}
-UNKNOWN_FIELD = {
-    "ignored": Answer("An unknown custom field is ignored.", "Exports check that each field exists."),
-    "row_rejected": Answer("An unknown custom field rejects its row.", "Exports check that each field exists."),
-    "batch_rejected": Answer("An unknown custom field rejects the call.", "Exports check that each field exists."),
 }
 VALUES = {
     "kept": Answer("Decimals and dates are kept.", "Nothing changes."),
@@ -119,7 +114,7 @@ PROBE = Probe(
             text="What does an import do with a custom field that does not exist?",
             confidence="assumed",
             source="createsend-php#59: the field is silently dropped",
-            answers=UNKNOWN_FIELD,
+            answers=unknown_field("custom field"),
             assumed="ignored",
             people=1,
             calls=15,

@@ -10,11 +10,13 @@ from airflow_provider_segexport.vendors.constant_contact import probe_calls as c
 from airflow_provider_segexport.vendors.constant_contact.imports import ERROR_LINES_FACT
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
 from airflow_provider_segexport.vendors.probe_answers import (
+    COUNTED_CALLS,
     DECIMALS_AND_TIMES,
     EMAIL_CASE_FACT,
     GONE,
     email_case,
     removal_deletes,
+    unknown_field,
 )
 
 API_VERSION = "v3"
@@ -31,11 +33,6 @@ NEW_STATUS = {
         "Exports go on, and each new contact gets that mail. Disable the setting if you do not want it.",
     ),
 }
-UNKNOWN_FIELD = {
-    "ignored": Answer("An unknown custom field is ignored.", "Exports check that each field exists."),
-    "row_rejected": Answer("An unknown custom field rejects its row.", "Exports check that each field exists."),
-    "batch_rejected": Answer("An unknown custom field rejects the call.", "Exports check that each field exists."),
-}
 PERSON_COUNT = {
     "all": Answer("`person_count` includes rows with errors.", "Exports accept both interpretations."),
     "valid": Answer("`person_count` excludes rows with errors.", "Exports accept both interpretations."),
@@ -49,10 +46,6 @@ NO_LIST = {
     "empty": Answer("A contact on no list has an empty list of memberships.", "Exports look people up one by one."),
     "left_out": Answer("The record of a contact on no list names no memberships.", "Exports read the list's pages."),
     GONE: removal_deletes("off its last list"),
-}
-RATE_HEADERS = {
-    "absent": Answer("No header reports the remaining calls.", "Exports count the calls themselves."),
-    "present": Answer("A header reports the remaining calls.", "Exports ignore it and count the calls themselves."),
 }
 
 WITHOUT_ID = (
@@ -99,7 +92,7 @@ PROBE = Probe(
             text="What does an import do with a custom field that does not exist?",
             confidence="assumed",
             source="the specification (3.0.178) says that fields must exist, but not what happens otherwise",
-            answers=UNKNOWN_FIELD,
+            answers=unknown_field("custom field"),
             assumed="ignored",
             people=1,
             calls=20,
@@ -169,7 +162,7 @@ PROBE = Probe(
             text="Does a response report the remaining calls?",
             confidence="assumed",
             source="rate_limits.html (2026-08) names no header",
-            answers=RATE_HEADERS,
+            answers=COUNTED_CALLS,
             assumed="absent",
             people=0,
             calls=1,

@@ -13,9 +13,11 @@ from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
 from airflow_provider_segexport.vendors.probe_answers import (
     DECIMALS_AND_TIMES,
     EMAIL_CASE_FACT,
+    FIELDS_ARE_CHECKED,
     GONE,
     email_case,
     removal_deletes,
+    unknown_field,
 )
 
 API_VERSION = "v3"
@@ -32,10 +34,8 @@ NEW_STATUS = {
     "noSubscription": Answer("A new contact has no subscription.", "Exports go on. New contacts receive no campaigns."),
 }
 UNKNOWN_FIELD = {
-    "ignored": Answer("An unknown data field is ignored.", "Exports check that each field exists."),
-    "row_rejected": Answer("An unknown data field rejects its row.", "Exports check that each field exists."),
-    "batch_rejected": Answer("An unknown data field rejects the call.", "Exports check that each field exists."),
-    "created": Answer("An unknown data field is created.", "Exports check that each field exists."),
+    **unknown_field("data field"),
+    "created": Answer("An unknown data field is created.", FIELDS_ARE_CHECKED),
 }
 LEFT_BOOK_ANSWERS = {
     "stays_out": Answer("An import does not add a person again who left the book.", "Nothing changes."),

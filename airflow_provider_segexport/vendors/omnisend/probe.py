@@ -8,7 +8,7 @@ from airflow_provider_segexport.vendors.omnisend.probe_consent import CONSENT_QU
 from airflow_provider_segexport.vendors.omnisend.responses import API_VERSION
 from airflow_provider_segexport.vendors.omnisend.tags import FACT, MERGE, REPLACE
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
-from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case
+from airflow_provider_segexport.vendors.probe_answers import COUNTED_CALLS, EMAIL_CASE_FACT, email_case
 
 BATCH_PERMISSION = {
     "enough": Answer("The key may read batches.", "Exports read the results of batches."),
@@ -45,10 +45,6 @@ VALUES = {
         "Exports go on. Compare a value at the vendor before you use it in a segment.",
     ),
     "rejected": Answer("A decimal or a time rejects its contact.", "Send such columns as text."),
-}
-RATE_HEADERS = {
-    "absent": Answer("No header reports the remaining calls.", "Exports count the calls themselves."),
-    "present": Answer("A header reports the remaining calls.", "Exports ignore it and count the calls themselves."),
 }
 
 PROBE = Probe(
@@ -151,7 +147,7 @@ PROBE = Probe(
             text="Does a response report the remaining calls?",
             confidence="documented",
             source="the rate limits page (2026-08-05) names no headers except those of a 429",
-            answers=RATE_HEADERS,
+            answers=COUNTED_CALLS,
             assumed="absent",
             people=0,
             calls=1,
