@@ -10,6 +10,7 @@ from requests import exceptions as requests_errors
 from airflow_provider_segexport.counted import noun
 from airflow_provider_segexport.errors import (
     InvalidConnection,
+    JobSlotsFull,
     RetryableError,
     SegexportError,
     VendorUnavailable,
@@ -97,6 +98,8 @@ def bounded_retry(error: RetryableError, response: Response) -> SegexportError:
             f"The longest wait is {MAX_WAIT_S / 3600:.0f} h. To fix: ask the vendor why the account is "
             "blocked for so long, then clear the task."
         )
+    if isinstance(error, JobSlotsFull):  # the wait is for a job, so a header about calls says nothing about it
+        return error
     retry_after_s = bounded(error.retry_after_s)
     if retry_after_s is None and (error.retry_after_s is not None or not WAIT_HEADERS.isdisjoint(response.headers)):
         log.warning("Ignoring a wait that cannot be read (url=%s, status=%d)", response.url, response.status)

@@ -163,13 +163,13 @@ def test_a_long_wait_is_the_caller_s_to_decide():
     assert (caught.value.retry_after_s, harness.slept, len(harness.calls)) == (3600.0, [], 1)
 
 
-def test_full_job_slots_are_not_waited_for_here():
-    """Only a job that ends makes room, and the loop above knows of those."""
+def test_full_job_slots_are_not_waited_for_here(caplog):
+    """Only a job that ends makes room, and the loop above knows of those. A header about calls is not meant."""
     vendor = replace(PLAIN, retry_hint=lambda *_: JobSlotsFull("25 run already"))
-    harness = SenderHarness([{"status_code": 429}], vendor)
+    harness = SenderHarness([{"status_code": 429, "headers": {"X-RateLimit-Reset": "60"}}], vendor)
     with pytest.raises(JobSlotsFull):
         harness.send(PERSON)
-    assert harness.slept == []
+    assert (harness.slept, caplog.messages) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ REFUSAL = constant_contact.VENDOR.retry_hint
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 
 
-def busy(body):
-    return REFUSAL(Response(429, {}, json.dumps(body).encode(), "https://api.cc.email/v3/contacts"), NOON)
+def busy(body, **headers):
+    return REFUSAL(Response(429, headers, json.dumps(body).encode(), "https://api.cc.email/v3/contacts"), NOON)
 
 
 class TestThreeKindsOfBusy:
@@ -31,6 +31,11 @@ class TestThreeKindsOfBusy:
         """Four calls a second: a second later they are accepted, and no header says so."""
         error = busy({"error_key": "throttled", "error_message": "Too Many Requests"})
         assert (RateLimited, 1.0) == (type(error), error.retry_after_s)
+
+    @pytest.mark.parametrize(("header", "wait_s"), [("30", 30.0), ("0", 1.0), ("soon", 1.0)])
+    def test_too_fast_with_a_header_that_is_not_documented(self, header, wait_s):
+        """A gateway may say how long to wait."""
+        assert busy({"error_key": "throttled"}, **{"retry-after": header}).retry_after_s == wait_s
 
     @pytest.mark.parametrize(
         "body",

@@ -237,3 +237,22 @@ def test_constant_contact_activity_without_counters(status):
     activity["activity_errors"] = ["Line 3: Invalid email"]
     settled = run_operation(collect(TARGET, batch_of(3), "a"), lambda _: reply(activity))
     assert (settled.unattributed, [rejection.index for rejection in settled.rejected]) == (2, [1])
+
+
+@pytest.mark.parametrize(
+    ("vendor", "contact"),
+    [
+        ("omnisend", lambda email, member: {"email": email, "tags": ["7"] if member else []}),
+        (
+            "constant_contact",
+            lambda email, member: {"email_address": {"address": email}, "list_memberships": ["7"] if member else []},
+        ),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_record_of_an_address_with_two_spellings(vendor, contact, order):
+    """At a vendor with case-sensitive addresses, the contact with the address as exports send it is the one in question."""
+    contacts = [contact("Ann@example.com", member=False), contact("ann@example.com", member=True)][::order]
+    read_record = VENDORS[vendor].verification.read_record
+    record = run_operation(read_record(TARGET, "ann@example.com"), lambda _: reply({"contacts": contacts}))
+    assert record.is_member

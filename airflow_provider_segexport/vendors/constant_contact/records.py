@@ -25,7 +25,7 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
     same = [contact for contact in contacts if canonical(str(_address(contact)["address"])) == email]
     if not same:
         return MemberRecord(is_member=False)
-    contact = same[0]
+    contact = min(same, key=lambda contact: _address(contact)["address"] != email)  # not another spelling
     permission = as_text(_address(contact).get("permission_to_send"))
     lists = contact.get("list_memberships")
     reason = Reason.UNSUBSCRIBED if permission and permission not in MAILABLE_PERMISSIONS else None

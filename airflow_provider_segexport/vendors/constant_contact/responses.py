@@ -19,6 +19,7 @@ from airflow_provider_segexport.vendors.responses import (
     as_text,
     describe,
     make_reader,
+    retry_after,
     retry_hint_from_status,
     unexpected_response,
     vendor_time,
@@ -26,7 +27,8 @@ from airflow_provider_segexport.vendors.responses import (
 
 DAY_S = 86_400.0
 THROTTLED_WAIT_S = 1.0
-"""Seconds to wait after more than 4 calls a second with one key. No header says how long to wait."""
+"""Seconds to wait after more than 4 calls a second with one key, if no header says how long to wait. None is
+documented."""
 
 
 def error_of(response: Response) -> tuple[str, str]:
@@ -82,7 +84,10 @@ def retry_hint(response: Response, now: float) -> RetryableError | None:
                 "The API key has used its 10,000 daily calls at Constant Contact; the quota resets at midnight UTC.",
                 retry_after_s=seconds_to_midnight(vendor_time(response.headers, now)),
             )
-        return RateLimited(f"{response.url} answered 429: more than 4 calls a second.", retry_after_s=THROTTLED_WAIT_S)
+        return RateLimited(
+            f"{response.url} answered 429: more than 4 calls a second.",
+            retry_after_s=retry_after(response.headers, now) or THROTTLED_WAIT_S,
+        )
     return retry_hint_from_status(response, None, now)
 
 

@@ -25,7 +25,8 @@ def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
     same = [contact for contact in contacts if canonical(email_of(contact)) == email]
     if not same:
         return MemberRecord(is_member=False)
-    contact, status = same[0], as_text(same[0].get("status"))
+    contact = min(same, key=lambda contact: email_of(contact) != email)  # another spelling may be another contact
+    status = as_text(contact.get("status"))
     tags = contact.get("tags")
     is_member = audience.audience in tags if isinstance(tags, list) else None
     reason = Reason.UNSUBSCRIBED if status == "unsubscribed" else None
