@@ -139,7 +139,8 @@ def path(given: Any, name: str) -> str:
         return uri
     if not isinstance(given, str):
         raise InvalidSegment(
-            f"A path is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath or an Asset."
+            f"A path in `{name}` is of type {type(given).__name__}. To fix: pass a text, a Path, an ObjectStoragePath "
+            "or an Asset."
         )
     text = given.strip()
     if NO_PATH.fullmatch(text):  # an error about a missing file would quote it

@@ -54,6 +54,13 @@ def test_the_results_of_a_mapped_task_are_a_suppression_list(stage):
     assert {"delivered": 3, "withheld": 2}.items() <= summary["counts"].items()
 
 
+def test_a_list_in_a_list_is_refused_by_the_name_of_the_argument(stage):
+    """Each task instance returns a list of paths."""
+    run = export(stage, "suppressed_by_lists", [[stage.segment(people(1), "suppressed")]], "suppression_list")
+    assert "A path in `suppression_list` is of type list" in run.error
+    assert stage.nothing_was_sent()
+
+
 NO_RESULT = {"none": None, "skipped": AirflowSkipException(), "failed": AirflowFailException()}
 SHAPES = {
     "plain": lambda task, numbers: task.expand(number=numbers),
