@@ -251,7 +251,7 @@ def test_constant_contact_activity_without_counters(status):
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_record_of_an_address_with_two_spellings(vendor, contact, order):
-    """At a vendor with case-sensitive addresses, the contact with the address as exports send it is the one in question."""
+    """At a vendor with case-sensitive addresses, the record is that of the address as exports send it."""
     contacts = [contact("Ann@example.com", member=False), contact("ann@example.com", member=True)][::order]
     read_record = VENDORS[vendor].verification.read_record
     record = run_operation(read_record(TARGET, "ann@example.com"), lambda _: reply({"contacts": contacts}))
