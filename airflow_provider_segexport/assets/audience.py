@@ -31,7 +31,7 @@ def create_asset(*, vendor: str, account: str, audience: str, extra: dict[str, A
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Return the URI in its one spelling: vendor in lower case, parts quoted in the same way, no slash at the end.
+    """Return the canonical form of a URI: vendor in lower case, parts percent-encoded, no slash at the end.
 
     A URI whose first part is no vendor, such as `segexport://segments/vip`, is a name of the user's own.
 

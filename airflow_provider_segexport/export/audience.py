@@ -43,9 +43,9 @@ class Resolved:
     """The audience of a run, as the run folder keeps it.
 
     Attributes:
-        audience: the argument, with `name:`.
+        audience: the `audience` argument, which begins with `name:`.
         id: the vendor's id; empty while the audience is being created.
-        created: this run has created it, or tried to.
+        created: whether this run has created the audience, or has tried to.
     """
 
     audience: str
@@ -90,16 +90,16 @@ def resolve(context: ExportContext) -> Audience:
 def create(context: ExportContext, missing: Audience) -> Audience:
     """Create an audience, unless another task has done so, and return it as the vendor reports it.
 
-    One task at a time looks for the name and creates the audience. After a response that was lost, the vendor's list
-    is read again before anything else happens; if the audience is not in it, the next try looks again first.
+    One task at a time looks for the name and creates the audience. If the response to the creation is lost, the
+    vendor's list is read again. If the audience is not in it, the next try reads the list before it creates one.
 
     Args:
         context: the run.
-        missing: the audience as `resolve` returned it.
+        missing: the missing audience that `resolve` returned.
 
     Raises:
         AudienceLocked: another task is creating it.
-        RetryableError: it is not known whether it was created.
+        RetryableError: it is unknown whether the audience was created.
     """
     vendor, given, folder = context.vendor, context.config.audience, context.environment.run_folder
     directory, name = vendor.directory, name_in(given) or ""
@@ -117,7 +117,7 @@ def create(context: ExportContext, missing: Audience) -> Audience:
 
 
 def _create(context: ExportContext, directory: AudienceDirectory, account: Audience, name: str) -> str:
-    """Send the call that creates the audience. If its result is unclear, look whether the audience exists."""
+    """Send the call that creates the audience. If the result is unclear, check whether the audience exists."""
     try:
         return context.run_operation(directory.create(account, name))
     except (VendorUnavailable, UnexpectedResponse):
@@ -145,7 +145,7 @@ def _find(context: ExportContext, directory: AudienceDirectory, account: Audienc
 
 @contextmanager
 def _creating(context: ExportContext, missing: Audience, name: str) -> Iterator[ExportContext]:
-    """Hold the lock of an account and a name; each call is sent only while the lock is held."""
+    """Hold the lock for creating an audience of this name; each call is sent only while the lock is held."""
     environment = context.environment
     root = environment.state_root / "creating" / context.vendor.name
     lease = context.lease(root / safe_name(missing.account) / safe_name(unicodedata.normalize("NFC", name)))
@@ -187,9 +187,9 @@ def _with_origin(audience: Audience, resolved: Resolved, name: str) -> Audience:
 
 
 def _stored(folder: RunFolder, given: str) -> Resolved:
-    """Return what this run has resolved before, also under a plan that it discarded.
+    """Return the audience that this run has resolved before, also under a plan that it has discarded.
 
-    A finished run is another one: a task that is cleared after success looks the name up again.
+    After a finished run, nothing is kept: a task that is cleared after success looks the name up again.
     """
     earlier = RunFolder(folder.path.parent / f"{int(folder.path.name) - 1:02d}")
     for path in (folder.path / FILE, earlier.path / FILE):

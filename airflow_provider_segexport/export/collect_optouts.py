@@ -30,14 +30,14 @@ SCHEMA = pa.schema(
     ]
 )
 OVERLAP_S = 2 * 86_400.0
-"""Seconds of the last reading that are read again: vendors filter their lists by day, in time zones of their own."""
+"""Seconds before the last reading that are read again, because vendors filter lists by day in their own time zones."""
 
 
 def collect(context: ExportContext, audience: Audience) -> int:
-    """Write the opt-outs of people in the ledger or in this run's plan, and return how many there are.
+    """Write the opt-outs of people in the ledger or in this run's plan, and return their number.
 
-    They include every opt-out that the run has met: of rows that were sent or not sent, and of people to remove. The
-    vendor's own lists are read only if `fetch_optouts` is set.
+    They include every opt-out in the results of this run: of rows that were sent or not sent, and of people to remove.
+    The vendor's own lists are read only if `fetch_optouts` is set.
     """
     folder, environment = context.environment.run_folder, context.environment
     ledger = context.ledger(audience)
@@ -46,7 +46,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
         pages = readback.OptOuts(sql)
         sql.run("create or replace table known_emails (email varchar)")
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
-            _stage_known_emails(sql, context, ledger)
+            _create_known_emails(sql, context, ledger)
             since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
             if sql.single_row("select count(*) from run_emails anti join ledger_emails using (email)") != (0,):
                 since = 0.0  # people that this run adds first may have opted out at any time before
@@ -55,7 +55,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
         not_sent = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
         sources = [[path] for path in not_sent if is_written(path)]
         sources += [paths for paths in (folder.result_files(), folder.removals.result_files()) if paths]
-        seen_by_run = " union all ".join(
+        run_optouts = " union all ".join(
             f"select email, reason from {sql.scan(paths)} where reason in ({reasons})" for paths in sources
         )
         seen_at = datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")
@@ -63,7 +63,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
         rows = f"""select email, coalesce({account_wide}, any_value(reason)) as reason,
                 max(since) as since, '{seen_at}' as seen_at,
                 min(source) as source from (
-                select email, reason, '' as since, 'answer' as source from ({seen_by_run})
+                select email, reason, '' as since, 'answer' as source from ({run_optouts})
                 union all select l.email, l.reason, l.since, 'list' from {LISTED_OPTOUTS} l
                 semi join known_emails k on k.email = l.email)
             group by email order by email"""
@@ -82,8 +82,8 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
         return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 
-def _stage_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
-    """Create `known_emails`, of the ledger and of this run. Only the opt-outs of these people are written."""
+def _create_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
+    """Create `known_emails`, the people of the ledger and of this run. Only opt-outs of these people are written."""
     ledger = ledger.pinned()
     version = ledger.version()
     in_ledger = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"

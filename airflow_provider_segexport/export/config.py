@@ -62,9 +62,9 @@ class Verify:
 
     Attributes:
         repair: mark people who are missing and have not opted out, so that the next run sends them again.
-        sample: read only so many people of the ledger, if that takes fewer calls than the whole audience; None reads
-            the whole audience.
-        sample_values: compare the values of at most so many people, if a segment is given.
+        sample: number of people of the ledger to read, if that takes fewer calls than reading the whole audience; None
+            to read the whole audience.
+        sample_values: maximum people whose values are compared, if a segment is given.
     """
 
     repair: bool = False
@@ -79,7 +79,7 @@ class Consent:
     Attributes:
         column: a column of the segment; a row is withheld unless its value means yes (`yes_no.YES`).
         suppression_list: paths of Parquet files with one address a row, plain or hashed (SHA-256, SHA-1, MD5).
-        proof: columns with the proof of consent; None to send none, so that no one is subscribed.
+        proof: columns with the proof of consent; None to send no proof, so that no person is subscribed.
     """
 
     column: str | None = None
@@ -106,12 +106,12 @@ class ExportConfig:
         as_of: the time that the segment describes, ISO 8601 with a zone.
         on_stale: action if the audience already has a newer snapshot than `as_of`.
         run: the task instance as the ledger names it: `dag/task/run/map index`.
-        export_name: the export that owns the audience; the default is that of the task.
+        export_name: name of the export, which the audience's state and the ledger hold.
         segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
         allow_shared_audience: share the audience with other exports that set this too.
         consent: rules by which rows are withheld.
         adopt_existing: also remove people who were in the audience before an export added them.
-        guards: by name; a guard that is not listed has its default from `GUARDS`, None disables a guard.
+        guards: guards by name; None disables a guard. A guard that is not listed has its default from `GUARDS`.
         dry_run: plan and report, send nothing.
         undo: revert a version of the ledger instead of exporting a segment.
         verify: compare the audience with its ledger instead of exporting a segment; `segment` may be empty.
@@ -170,7 +170,8 @@ class PendingJobs:
     """Jobs at the vendor that the run waits for.
 
     Attributes:
-        min_done: resume when so many of the jobs have ended.
+        job_ids: ids of the jobs.
+        min_done: number of ended jobs at which the run resumes.
         kind: imports or removals, which are polled in different ways.
         since: when the vendor accepted the oldest of the jobs, epoch seconds.
         base_url, audience: where the jobs run, as the vendor names it.
@@ -207,11 +208,13 @@ class ExportEnvironment:
         resolve: turns a path into a storage path.
         clock: returns epoch seconds.
         sleep: waits for the given seconds.
-        on_progress: takes `phase`, `settled`, `batches` and `jobs` now and then.
-        on_phase: takes each phase when it begins, perhaps several times.
+        on_progress: takes a mapping with some of `phase`, `settled`, `batches`, `people` and `jobs` during the run.
+        on_phase: takes each phase when it begins; may be called several times with the same phase.
         on_audience: takes the audience and the path of its ledger, as soon as the vendor has reported the audience.
-        is_task_running: returns whether the holder of a lease (`dag/task/run/map index`) still runs; None if unknown.
-        is_holder_gone: takes a lease's holder and the id of its Airflow; returns whether that Airflow has forgotten it.
+        is_task_running: takes the holder of a lease (`dag/task/run/map index`), and returns whether it still runs; None
+            if unknown.
+        is_holder_gone: takes a lease's holder and the id of its Airflow; returns whether the holder is a deleted task
+            instance of this Airflow.
         airflow_id: returns the id of this Airflow; empty outside Airflow.
         remaining_quota: returns the calls that the account has left today; None if unknown.
         lease_times: when a lease that is not renewed expires.
@@ -249,7 +252,7 @@ class ExportContext:
     fence: Fence = NO_FENCE
 
     def run_operation(self, operation: Operation[T], send: Callable[[Request], Response] | None = None) -> T:
-        """Run one of the vendor's operations. `send` replaces the method of the same name."""
+        """Run one of the vendor's operations, and return its result. `send` sends the requests; None: `self.send`."""
         return run_operation(operation, send or self.send, self.environment.sleep)
 
     def send(self, request: Request) -> Response:

@@ -49,7 +49,7 @@ def withhold(
 
 
 def _warn(tally: suppression.Tally) -> None:
-    """Log a list that may protect fewer people than it should."""
+    """Log a warning about a list that may protect fewer people than it should."""
     if tally.unread_columns:
         shown = ", ".join(map(quote_name, tally.unread_columns[:MAX_COLUMNS_SHOWN]))
         log.warning("Leaving columns of a suppression list unread (name=%s columns=%s)", tally.name, shown)
@@ -62,13 +62,13 @@ def _warn(tally: suppression.Tally) -> None:
 
 
 def withhold_opted_out(context: ExportContext, audience: Audience, sql: Engine) -> None:
-    """Withhold people who have opted out, where a probe has found that upper and lower case are two people.
+    """Withhold people who have opted out, if a probe has found that addresses that differ in case are two people.
 
-    Elsewhere the vendor recognises the person by the address that is sent, and keeps the opt-out.
+    In other accounts, the vendor recognises the person by the address that is sent, and keeps the opt-out.
 
     Args:
         context: the export.
-        audience: with what is known of its account.
+        audience: the audience, with the facts about its account.
         sql: holds the cleaned rows.
     """
     vendor = context.vendor

@@ -1,9 +1,9 @@
-"""Finds the rows that a superseded run may have sent after it was superseded: `its journal, twice -> rows in doubt`.
+"""Finds the rows that a superseded run may have sent after a newer run has read its journal: `journals -> late rows`.
 
-A suspended run that resumes notices before its next call that it was superseded. Calls that were already on their way
-may arrive later, and their responses enter its journal after a newer run has read it. So the audience state names every
-superseded run that has not confirmed its stop, and each newer run reads that run's journal again. Rows that it may have
-changed count as members with unknown content, so they are sent or removed again.
+A suspended run that resumes detects before its next call that it was superseded. Calls that it has already sent may
+arrive later, and it may write their responses to its journal after a newer run has read the journal. So the audience's
+state names every superseded run that has not confirmed its stop, and each newer run reads that run's journal again. The
+people of batches that have changed in it count as members with unknown content, so they are sent or removed again.
 """
 
 from __future__ import annotations
@@ -42,22 +42,21 @@ def settle(context: ExportContext, ledger: Ledger, state: AudienceState, recover
     """Write into the ledger what superseded runs may have sent since their journals were read.
 
     Args:
-        context: the run that comes after them.
-        ledger: of the audience.
-        state: of the audience; names the superseded runs.
-        recovered: run folder to skip, because the run in it is recovered as a whole.
+        context: the newer run.
+        ledger: the audience's ledger.
+        state: the audience's state, which names the superseded runs.
+        recovered: run folder to skip, because its run is recovered as a whole.
 
     Returns:
-        The audience state with the doubts that remain.
+        The audience's state with the superseded runs that have not confirmed their stop.
     """
     remaining = []
     for doubt in state.doubts:
         if doubt.folder == recovered:
             remaining.append(doubt)
             continue
-        stopped = has_stopped(
-            ledger.path / "lease", doubt.writer_token
-        )  # read first, because the run writes nothing after it
+        # Before the journal is read, because the run writes nothing after it has confirmed its stop.
+        stopped = has_stopped(ledger.path / "lease", doubt.writer_token)
         folder = RunFolder(context.environment.resolve(doubt.folder))
         _settle(context, ledger, folder)
         if not stopped and context.environment.clock() - doubt.superseded_at < MAX_DOUBT_S:
@@ -75,11 +74,11 @@ def drop_rows(state: AudienceState, folder: RunFolder) -> None:
     """Remove the planned rows of a run that has finished and is in the ledger.
 
     If an earlier process of the run has not confirmed its stop, the rows stay until it has, because the next run may
-    need them. Its journal is noted as it is now, so that only what the process writes later counts as in doubt.
+    need them. The present states of the journal are stored, so that only later changes of the process are in doubt.
 
     Args:
-        state: of the audience, as the run has written it.
-        folder: of the run.
+        state: the audience's state, as the run has written it.
+        folder: the run folder.
     """
     if any(doubt.folder == str(folder.path) for doubt in state.doubts):
         note(folder, all_of_it=True)
@@ -103,7 +102,7 @@ def check_not_gone(folder: RunFolder) -> None:
 
 
 def _drop_bodies(folder: RunFolder) -> None:
-    """Remove the files that hold every profile. If the store refuses, the ended run does not fail."""
+    """Remove the files with planned rows and results. If that fails, the ended run does not fail."""
     try:
         folder.drop_bodies()
     except OSError as error:
@@ -111,13 +110,13 @@ def _drop_bodies(folder: RunFolder) -> None:
 
 
 def note(folder: RunFolder, *, all_of_it: bool) -> None:
-    """Store the states of a superseded run's journal as they were read.
+    """Store the present states of a superseded run's journal, so that later changes can be recognised.
 
     Args:
         folder: the superseded run's folder.
-        all_of_it: also store batches without a result, which counted as sent; False reads them again later.
+        all_of_it: also store batches without a result, which have counted as sent. If False, they are in doubt later.
     """
-    seen = {
+    states = {
         str(part.kind): {
             name: [entry.state, entry.written_at]
             for name, entry in part.journal.states().items()
@@ -125,22 +124,22 @@ def note(folder: RunFolder, *, all_of_it: bool) -> None:
         }
         for part in (folder, folder.removals)
     }
-    write_json(_seen(folder), seen)
+    write_json(_noted_file(folder), states)
 
 
 def _settle(context: ExportContext, ledger: Ledger, folder: RunFolder) -> None:
-    """Write the batches into the ledger whose journal state has changed since the journal was read."""
+    """Write the batches whose journal state has changed since the journal was read into the ledger."""
     frozen = folder.plan()
     if frozen is None:
         check_not_gone(folder)
         return
     planned, facts = frozen
-    seen = _seen_states(folder)
+    noted_states = _noted_states(folder)
     late = [
         {
             name
             for name, entry in part.journal.states().items()
-            if mapping(seen.get(part.kind)).get(name) != [entry.state, entry.written_at]
+            if mapping(noted_states.get(part.kind)).get(name) != [entry.state, entry.written_at]
         }
         for part in (folder, folder.removals)
     ]
@@ -166,7 +165,7 @@ def count_as_sent(ledger: Ledger, folder: RunFolder, now: float) -> bool:
         now: epoch seconds.
 
     Returns:
-        False if the plan or its rows cannot be read, either.
+        False if the plan or its rows cannot be read.
     """
     try:
         frozen = rows_of(folder)
@@ -192,19 +191,19 @@ def rows_of(folder: RunFolder) -> tuple[Plan, PlanFacts] | None:
 
 
 def _write(ledger: Ledger, folder: RunFolder, names: PlanBatches, facts: PlanFacts, now: float) -> int:
-    """Write late rows into the ledger.
+    """Write late rows into the ledger, and return the number of the version.
 
-    The version is attributed to no run, because the superseded run's next try must not resume its old plan as if the
-    version were its own.
+    The version names no run. Otherwise the superseded run's next try would take the version for its own, and resume its
+    old plan.
     """
     with engine() as sql:
         return update_ledger.update_ledger(sql, ledger, folder, names, LedgerCommit.of_plan(facts, "", now))
 
 
-def _seen_states(folder: RunFolder) -> Mapping[str, Any]:
-    """Return what `note` has stored; nothing if it cannot be read, because then every batch is read again."""
+def _noted_states(folder: RunFolder) -> Mapping[str, Any]:
+    """Return the states that `note` has stored; nothing if the file cannot be read, so that every batch is in doubt."""
     try:
-        return read_json(_seen(folder), bare=True)
+        return read_json(_noted_file(folder), bare=True)
     except FileNotFoundError:
         return {}
     except DamagedState as damaged:
@@ -212,5 +211,5 @@ def _seen_states(folder: RunFolder) -> Mapping[str, Any]:
         return {}
 
 
-def _seen(folder: RunFolder) -> StoragePath:
+def _noted_file(folder: RunFolder) -> StoragePath:
     return folder.path / "seen.json"

@@ -10,8 +10,8 @@ from airflow_provider_segexport.storage.plan import Estimate, Plan
 from airflow_provider_segexport.storage.tables import CLEAN_ROWS, NOT_SENT
 from airflow_provider_segexport.vendors.base import Vendor
 
-SAMPLES = 5
-"""Rows listed by reason: enough to recognise a mistake in the segment."""
+SAMPLE_ROWS = 5
+"""Rows that are listed for each reason, enough to recognise a mistake in the segment."""
 
 
 def estimate(
@@ -20,8 +20,8 @@ def estimate(
     """Estimate what a plan takes at the vendor.
 
     Args:
-        vendor: its limits count.
-        audience: decides which calls a batch takes beside its own.
+        vendor: the vendor, with its limits.
+        audience: decides which further calls a batch takes.
         planned: the plan.
         samples: row numbers by reason, from `sample_rows`.
         quota_left: calls that the account has left today; None if the vendor does not report it.
@@ -53,14 +53,14 @@ def estimate(
 
 
 def quota_seconds(rates: Sequence[Rate], calls: int) -> float:
-    """Return how long the calls take at the quotas alone; a quota that is used up waits for its next window."""
+    """Return the seconds that the calls take at the quotas alone: each used-up quota waits for its next window."""
     return max((((calls - 1) // rate.calls) * rate.seconds for rate in rates if calls), default=0.0)
 
 
 def sample_rows(engine: Engine) -> dict[str, list[int]]:
     """Return the numbers of the first rows to be sent, and of the first rows that are not sent by reason."""
-    clean_rows = [row for (row,) in engine.rows(f"select row from {CLEAN_ROWS} order by row limit {SAMPLES}")]
+    clean_rows = [row for (row,) in engine.rows(f"select row from {CLEAN_ROWS} order by row limit {SAMPLE_ROWS}")]
     not_sent = engine.rows(
-        f"""select reason, list(row order by row)[1:{SAMPLES}] from {NOT_SENT} group by reason order by reason"""
+        f"""select reason, list(row order by row)[1:{SAMPLE_ROWS}] from {NOT_SENT} group by reason order by reason"""
     )
     return {"clean": clean_rows} | {str(reason): list(rows) for reason, rows in not_sent}

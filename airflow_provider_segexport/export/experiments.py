@@ -1,4 +1,4 @@
-"""Finds out once for each account what its vendor does not document: `account record, first planned person -> fact`.
+"""Finds out facts about an account that its vendor does not document: `account record, planned person -> fact`.
 
 A probe (`airflow segexport probe`) writes facts to the same record. A fact travels in `Audience.extra`. It is frozen
 with the plan before the first upsert, so that all tries of a run, and a run that recovers it, read the vendor's results
@@ -38,12 +38,12 @@ NOTES = "experiment.json"
 UNKNOWN_S = 24 * 3600.0
 """Seconds after which an experiment without a clear answer is repeated."""
 
-PEOPLE = 3
-"""Most people that a run tries an experiment on, if the vendor rejects them."""
+MAX_PEOPLE = 3
+"""Maximum people that a run tries an experiment on, if the vendor rejects them."""
 
 SETTLE_S = 600.0
-"""Seconds since an experiment's first call after which none of its calls is still being carried out: two batches of
-one person, five minutes each at most."""
+"""Seconds from an experiment's first call until all of its calls have ended: two batches of one person, each of at most
+five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +55,32 @@ class Unfinished:
 
 
 def resolve_audience(context: ExportContext) -> Audience:
-    """Return account and audience as the vendor describes them, with what is known of the account."""
+    """Return account and audience as the vendor describes them, with the facts about the account."""
     return with_account_facts(context, audiences.resolve(context))
 
 
 def with_account_facts(context: ExportContext, audience: Audience) -> Audience:
-    """Return the audience with what experiments and probes have found out about its account."""
+    """Return the audience with the facts that experiments and probes have found out about its account."""
     account = account_of(audience)
     if not account:
         return audience
     now = context.environment.clock()
-    root, obeyed = context.environment.state_root, list(_obeyed(context.vendor))
+    root, known_facts = context.environment.state_root, list(_facts_of_exports(context.vendor))
     of = partial(AccountRecord.of, root, context.vendor.name, account)
-    facts = side_by_side(root, *(partial(of(api_version).fact, name) for api_version, name, _ in obeyed))
-    for fact, (_, name, values) in zip(facts, obeyed, strict=True):
-        if fact is not None and _holds(fact, values, now):
+    facts = side_by_side(root, *(partial(of(api_version).fact, name) for api_version, name, _ in known_facts))
+    for fact, (_, name, values) in zip(facts, known_facts, strict=True):
+        if fact is not None and _is_valid(fact, values, now):
             audience = _with_fact(audience, name, fact)
     return audience
 
 
-def _holds(fact: LearntFact, values: frozenset[str], now: float) -> bool:
-    """Tell whether a fact need not be found out again."""
+def _is_valid(fact: LearntFact, values: frozenset[str], now: float) -> bool:
+    """Return whether a fact is still valid. A fact without a clear answer is valid for `UNKNOWN_S`."""
     return fact.value in values or (fact.value == UNKNOWN and 0 <= now - fact.learnt_at < UNKNOWN_S)
 
 
-def _obeyed(vendor: Vendor) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Yield API version, name and values of each fact that exports obey."""
+def _facts_of_exports(vendor: Vendor) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Yield API version, name and values of each fact that changes how exports behave."""
     experiment, probe = vendor.experiment, vendor.probe
     if experiment is not None:
         yield experiment.api_version, experiment.fact, experiment.values
@@ -91,10 +91,10 @@ def _obeyed(vendor: Vendor) -> Iterator[tuple[str, str, frozenset[str]]]:
 
 
 def adapted(context: ExportContext, audience: Audience) -> ExportContext:
-    """Return the context with the vendor as the account behaves.
+    """Return the context with the vendor adapted to the facts about the account.
 
     Raises:
-        FatalError: by what is known of the account, exports send nothing to it.
+        FatalError: the facts about the account do not allow exports.
     """
     check_exported(context, audience)
     change = context.vendor.with_facts
@@ -102,10 +102,10 @@ def adapted(context: ExportContext, audience: Audience) -> ExportContext:
 
 
 def check_exported(context: ExportContext, audience: Audience) -> None:
-    """Check that what is known of the account allows exports.
+    """Check that the facts about the account allow exports.
 
     Raises:
-        FatalError: it does not; the message says why.
+        FatalError: they do not; the message says why.
     """
     vendor, config = context.vendor, context.config
     checks = [vendor.why_not_exported]
@@ -119,8 +119,8 @@ def check_exported(context: ExportContext, audience: Audience) -> None:
 
 
 def account_facts(context: ExportContext, audience: Audience) -> dict[str, Any]:
-    """Return what is known of the account, for the report: value and time (epoch seconds) by fact."""
-    extra, names = audience.extra, [name for _, name, _ in _obeyed(context.vendor)]
+    """Return the facts about the account for the report: `value` and `learnt_at` (epoch seconds) by fact."""
+    extra, names = audience.extra, [name for _, name, _ in _facts_of_exports(context.vendor)]
     return {
         name: {"value": extra[name], "learnt_at": int(extra[f"{name}_at"])}
         for name in names
@@ -134,7 +134,7 @@ def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: rec
     Args:
         context: the run, which holds the audience.
         planned: the frozen plan.
-        facts: what `plan.json` keeps beside it.
+        facts: the facts that `plan.json` keeps beside the plan.
         recorder: writes the batch of the chosen person to the journal before the first call.
 
     Returns:
@@ -186,12 +186,12 @@ def undo_set_aside(context: ExportContext, audience: Audience, ledger: Ledger, s
 
     Args:
         context: the next run.
-        audience: of those runs, too.
-        ledger: of the audience.
-        state: of the audience; names the run folders.
+        audience: the audience of both runs.
+        ledger: the audience's ledger.
+        state: the audience's state, which names the run folders.
 
     Returns:
-        The state without them.
+        The state without these run folders.
     """
     if not state.experiments:
         return state
@@ -234,9 +234,9 @@ def _is_planned(folder: RunFolder, email: str) -> bool:
 def _carry_out(
     context: ExportContext, experiment: Experiment, audience: Audience, batch: Batch, recorder: record.BatchRecorder
 ) -> str | None:
-    """Return the value; None if no person of the batch is fit for the experiment."""
+    """Carry out the experiment, undo it, and return the value; None if no person of the batch is suitable."""
     folder, tried = context.environment.run_folder, frozenset[int]()
-    for _ in range(PEOPLE):
+    for _ in range(MAX_PEOPLE):
         notes = context.run_operation(experiment.choose(audience, batch, tried))
         if notes is None:
             return None

@@ -23,14 +23,14 @@ MIN_ID_CHARS = 4
 ID = re.compile(rf"[0-9a-f]{{{MIN_ID_CHARS},12}}", re.ASCII)
 """The short form of a run: the beginning of its hash in the history."""
 
-MARKS = frozenset({"config.json", "plan.json", "summary.json"})
-"""Files by which a folder is a run folder."""
+RUN_FILES = frozenset({"config.json", "plan.json", "summary.json"})
+"""Files of which each run folder has at least one."""
 
 MAX_CANDIDATES = 10
-"""Runs that an error lists at most."""
+"""Maximum runs that an error lists."""
 
 TASK_PARTS = 4
-"""Parts of a run's name, at least: DAG, task, run and map index; a run id may contain slashes."""
+"""Minimum parts of a run's name: DAG, task, run and map index. A run id may contain slashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def find(root: StoragePath, name: str, resolve: PathResolver) -> LocatedRun:
 
 
 def _paths(root: StoragePath, name: str, resolve: PathResolver) -> Iterator[StoragePath]:
-    """Yield the paths that a text may mean."""
+    """Yield the paths that a text may name."""
     try:
         yield resolve(name)
     except (ValueError, ImportError, OSError) as error:
@@ -99,13 +99,13 @@ def _paths(root: StoragePath, name: str, resolve: PathResolver) -> Iterator[Stor
 
 def _run_folder(path: StoragePath) -> StoragePath | None:
     """Return the run folder at a path: the folder, that of a file in it, or the newest one of a task instance."""
-    if path.name in MARKS:
+    if path.name in RUN_FILES:
         path = path.parent
     try:
-        if MARKS & set(list_names(path)):
+        if RUN_FILES & set(list_names(path)):
             return path
         newest = RunFolder.latest(path)
-        return newest.path if newest is not None and MARKS & set(list_names(newest.path)) else None
+        return newest.path if newest is not None and RUN_FILES & set(list_names(newest.path)) else None
     except (OSError, ValueError):  # a file, a folder without permission, a name that the system refuses
         return None
 
@@ -127,7 +127,7 @@ def _by_id(root: StoragePath, prefix: str, resolve: PathResolver) -> LocatedRun:
         )
     if len(matches) > 1:
         raise InvalidArgument(
-            f"{prefix!r} begins the ids of several runs. To fix: give more of one. {_listed(matches)}"
+            f"{prefix!r} begins the ids of several runs. To fix: give more digits of one id. {_listed(matches)}"
         )
     [(ledger, name)] = matches.values()
     if not name:
@@ -139,7 +139,7 @@ def _by_id(root: StoragePath, prefix: str, resolve: PathResolver) -> LocatedRun:
 
 
 def _moved(root: StoragePath, folder: StoragePath) -> StoragePath:
-    """Return a recorded folder; below this state root if the state path has another name now."""
+    """Return a recorded run folder, or its path below this state root if the state path was moved."""
     if _run_folder(folder) is None:
         path, parts = root / "runs", str(folder).split("/")[-5:]
         for part in parts:

@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        error: why the run stopped early; of a dry run, why the plan could not be carried out.
-        waiting: the run continues when its jobs have ended.
-        superseded: the plan is discarded; the next try makes a new one.
-        plan_hash: of a dry run; empty for any other run.
-        comparison_only: a dry run that compares an older snapshot, because of `on_stale="verify"`.
-        preview: of a dry run, a few items with masked values.
+        error: why the run stopped early, or why the plan of a dry run could not be carried out; None without an error.
+        waiting: whether the run continues when its jobs have ended.
+        superseded: whether the plan is discarded, so that the next try makes a new one.
+        plan_hash: hash of the plan of a dry run; empty for any other run.
+        comparison_only: whether a dry run compares an older snapshot, because of `on_stale="verify"`.
+        preview: a few items of a dry run with masked values.
     """
 
     error: SegexportError | None = None
@@ -80,8 +80,8 @@ def attribute_unnamed(context: ExportContext, planned: Plan, audience: Audience)
 
     Args:
         context: the run.
-        planned: its plan.
-        audience: to read back.
+        planned: the run's plan.
+        audience: the audience to read back.
     """
     if readback.unattributed_count(context.environment.run_folder):
         with engine() as sql:
@@ -96,10 +96,10 @@ def finish(
 
     Args:
         context: the run.
-        planned: its plan. One that is not frozen leaves the ledger as it is.
-        facts: of the plan.
-        audience: as the vendor described it last.
-        end: how the run ended; None for success.
+        planned: the run's plan. If it is not frozen, the ledger is not changed.
+        facts: facts of the plan.
+        audience: the audience, as the vendor described it last.
+        end: the end of the run; None for success.
 
     Returns:
         The report.
@@ -130,6 +130,7 @@ def finish(
     write_state = partial(_write_state, context, facts, ledger, finished=end.finished)
     is_recorded = not (end.dry_run or end.waiting or is_missing(audience))
     record_run = partial(_record_history, ledger, summary) if is_recorded else bool
+    # `bool` and `AudienceState` do nothing: they return an empty value.
     state, _ = side_by_side(ledger.path, write_state if is_committed else AudienceState, record_run)
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
@@ -139,7 +140,7 @@ def finish(
 
 
 def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> AudienceState:
-    """Note in the audience's state which fields were sent, and that the run is closed unless jobs of it may run.
+    """Record in the audience's state which fields were sent, and that the run has ended unless its jobs may run.
 
     Args:
         context: the run.
@@ -184,8 +185,8 @@ def abandon(context: ExportContext, planned: Plan, facts: PlanFacts, audience: A
     Args:
         context: the run.
         planned: the plan to discard.
-        facts: of that plan.
-        audience: as the plan keeps it.
+        facts: facts of that plan.
+        audience: the audience, as the plan keeps it.
         error: why the plan is discarded; shown in the report.
     """
     finish(context, planned, facts, audience, RunEnd(error, superseded=True))

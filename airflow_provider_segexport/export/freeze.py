@@ -1,7 +1,7 @@
-"""Freezes a plan: `audience state, journals, plan -> a run that every later attempt carries out`.
+"""Freezes a plan, which every later attempt of the run carries out: `audience state, draft -> journals, plan.json`.
 
-The audience's state names the run before its plan is there, and the journals are there before the plan. The state is
-written once more after the plan, so that a plan that is lost is noticed.
+The audience's state, which names the run, and the journals are written before the plan. After the plan, the state is
+written once more, so that a plan that is lost is detected.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def freeze(draft: PlanDraft, folder: RunFolder, state: AudienceState, ledger: Le
 
     Args:
         draft: the plan.
-        folder: of the run.
-        state: of the audience, with this run as the open one.
-        ledger: of the audience, with the lease.
-        pinned: the same, listed while this run held the audience.
+        folder: the run folder.
+        state: the audience's state, with this run as the open run.
+        ledger: the audience's ledger, with the lease.
+        pinned: the same ledger, listed while this run held the audience.
 
     Raises:
         Superseded: another run has taken the audience over.

@@ -12,8 +12,9 @@ def match_rate(in_sync: int, absent: int) -> float | None:
     """Return the share of the ledger's members who are mailable members at the vendor; None without any member.
 
     Args:
-        in_sync: people who are.
-        absent: people who are not in the audience and have not opted out. People who have opted out do not count.
+        in_sync: number of the ledger's members who are mailable members at the vendor.
+        absent: number of the ledger's members who are not in the audience and have not opted out. Members who have
+            opted out are in neither number.
     """
     return in_sync / (in_sync + absent) if in_sync + absent else None
 

@@ -1,4 +1,4 @@
-"""Limits the wait for jobs: `journal, job_timeout -> poll, leave, or an error`."""
+"""Limits the wait for jobs: `journal, job_timeout -> poll the jobs, end the task, or fail`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BoundedPause:
 
     Attributes:
         context: the run that waits.
-        folder: the run folder whose journal holds the jobs; an unfinished run's folder when that is recovered.
+        folder: the run folder whose journal holds the jobs: the run's own, or that of an unfinished run to recover.
     """
 
     context: ExportContext
@@ -42,10 +42,13 @@ class BoundedPause:
     _is_last_poll: bool = False
 
     def __call__(self, jobs: int) -> bool:
-        """Return True to poll the jobs, False to leave.
+        """Wait, and return True to poll the jobs, or False to end the task with the jobs running.
+
+        Args:
+            jobs: number of running jobs.
 
         Raises:
-            JobsTooLong: the time is over, and one more poll has shown that a job still runs.
+            JobsTooLong: `job_timeout` has passed, and one more poll has shown that a job still runs.
         """
         environment, limit_s = self.context.environment, self.context.config.job_timeout
         if oldest_at(self.folder) + limit_s > environment.clock():

@@ -1,8 +1,8 @@
 """Runs the stages of an export in order, and resumes an interrupted run.
 
-The run folder holds everything that a run knows, so `Export.run` is the only entry point: it plans if there is no plan,
-sends the batches without a result, waits for running jobs, and reports. A first try, a retry, a return from deferral
-and another machine all call it in the same way.
+The run folder holds the whole state of a run, so `Export.run` is the only entry point: it plans if there is no plan,
+sends the batches without a result, waits for running jobs, and reports. A first try, a retry and a task that resumes
+after a deferral call it in the same way, on any machine.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Export:
             folder.journal.clock = environment.clock
 
     def run(self) -> dict[str, Any] | PendingJobs:
-        """Do what is left to do, and return the report, or the jobs that the run waits for.
+        """Start or resume the run, and return the report, or the jobs that the run waits for.
 
         Raises:
             FatalError: a person must act; the report says what was done.
@@ -104,13 +104,13 @@ class Export:
                 discard_copies(folder.path)
 
     def _note_audience(self, audience: Audience) -> None:
-        """Keep the audience's id for errors, and report the audience, unless the run has yet to create it."""
+        """Keep the audience's id for errors. If the audience exists, pass it to `on_audience`."""
         self._audience_id = audience.audience
         if not is_missing(audience):
             self._context.environment.on_audience(audience, self._ledger(audience).path)
 
     def _create_audience(self, checked: Preflight) -> Preflight:
-        """Check the plan for an empty audience, and create the audience; an earlier try may have done that already."""
+        """Check the plan for an empty audience, and create the audience unless an earlier try has done so."""
         context = self._context
         missing = audiences.as_missing(checked.audience) or checked.audience
         state = AudienceState().with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
@@ -221,9 +221,9 @@ class Export:
 
         Args:
             draft: the plan.
-            audience: its audience.
-            checked: of an export; None for an undo.
-            comparison_only: the snapshot is older than the audience's.
+            audience: the plan's audience.
+            checked: the checked input of an export; None for an undo.
+            comparison_only: whether the snapshot is older than the audience's.
         """
         plan_hash, items = undo.plan_hash(self._context, audience, draft.plan), []
         if checked is not None:

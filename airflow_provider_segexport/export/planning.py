@@ -41,12 +41,12 @@ from airflow_provider_segexport.vendors.item_template import JsonTemplate
 log = logging.getLogger(__name__)
 
 MAX_COLUMNS_NAMED = 10
-"""Columns that an error names at most."""
+"""Maximum columns that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanDraft:
-    """A plan whose rows are written, and that the run does not carry out before it is frozen.
+    """A plan whose rows are written. The run carries it out after it is frozen.
 
     Attributes:
         error: the tripped guards that stop the run; None if the plan may be carried out.
@@ -65,8 +65,8 @@ def prepare(context: ExportContext, checked: Preflight, ledger: Ledger, state: A
     Args:
         context: the export.
         checked: files, field mapping and audience, as checked before.
-        ledger: of the audience.
-        state: of the audience; holds this export as a sharer.
+        ledger: the audience's ledger.
+        state: the audience's state, with this export as a sharer.
 
     Returns:
         The plan, with the guards' error if one stops it.
@@ -115,8 +115,8 @@ def _prepare(
                 sql, environment.run_folder.path / "returning.parquet", marks(ledger.path, ledger.names)
             )
         stale = state.stale(config.export_name, facts.fields)
-        again = [column.name for column in checked.mapping.columns if column.label in stale]
-        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=again)
+        resent_columns = [column.name for column in checked.mapping.columns if column.label in stale]
+        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=resent_columns)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, environment.run_folder.path, cleaned)
         proof_counts = consent_rules.record_proofs(context, checked, sql)
         leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
@@ -159,7 +159,7 @@ def _initial_facts(context: ExportContext, checked: Preflight, state: AudienceSt
     )
 
 
-def _load(  # noqa: PLR0913 - the ledger and all that it is compared with
+def _load(  # noqa: PLR0913 - the ledger and the values that it is compared with
     sql: Engine, ledger: Ledger, version: int, state: AudienceState, bit: int, *, lists: Sequence[suppression.Tally]
 ) -> None:
     """Load the ledger, count its people who are on a suppression list, and withhold people barred by other exports."""
@@ -219,7 +219,7 @@ def _measure(  # noqa: PLR0913 - guards measure each
     leavers: int,
     lists: Sequence[suppression.Tally],
 ) -> list[GuardResult]:
-    """Measure the guards against the ledger version that was loaded (`ledger` is pinned)."""
+    """Measure the guards with the facts of the ledger version that was loaded (`ledger` is pinned)."""
     facts, version = ledger.facts(), ledger.version()
     exports = facts.get("exports", {})
     rows_before = exports.get(context.config.export_name, {}).get("profiles", {}).get(context.config.segment_part)
@@ -245,8 +245,8 @@ def check_not_stale(context: ExportContext, ledger: Ledger, state: AudienceState
 
     Args:
         context: the export.
-        ledger: of the audience.
-        state: of the audience.
+        ledger: the audience's ledger.
+        state: the audience's state.
 
     Raises:
         StaleSnapshot: this export has sent, or begun to send, a newer snapshot.

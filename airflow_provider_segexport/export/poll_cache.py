@@ -1,4 +1,4 @@
-"""Keeps the responses of one poll for the collecting of results that follows: `request -> response`.
+"""Keeps the responses of a poll until the results of the jobs are collected: `request -> response`.
 
 dotdigital reports a job's state and its results in one response, a megabyte for 5,000 people. At Constant Contact every
 read is one of 10,000 a day, and the list of jobs contains what a single-job read would return.
@@ -12,7 +12,7 @@ from airflow_provider_segexport.model import Request, Response
 
 Send = Callable[[Request], Response]
 EmbeddedReads = Callable[[Response], Mapping[str, Response]]
-"""Returns, by URL, the single-job responses that a job list contains."""
+"""Takes the response with a job list, and returns the single-job responses that it contains, by URL."""
 
 
 class PollResponseCache:

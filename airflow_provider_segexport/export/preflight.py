@@ -1,4 +1,4 @@
-"""Checks all that can be checked before a row is read: `config -> files, field mapping, audience`. Changes nothing."""
+"""Checks an export before a row is read: `config -> files, field mapping, audience`. Changes nothing at the vendor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Preflight:
         suppression: path of each suppression list, and its files with their names.
         fingerprint: hash of field mapping and vendor fields; when it changes, rejected rows are sent again.
         missing_fields: type by name of the custom fields that the run must create first. `mapping` and `audience`
-            contain them already.
+            include these fields.
     """
 
     files: SegmentFiles
@@ -108,8 +108,8 @@ def _mapped_fields(context: ExportContext, configured: FieldMapping, files: Segm
 def with_new_audience(context: ExportContext, checked: Preflight) -> Preflight:
     """Create the audience that does not exist yet.
 
-    This is the run's first call that changes something at the vendor, so everything else, guards included, was checked
-    before.
+    This is the run's first call that changes something at the vendor. All other checks, including guards, are made
+    before it.
     """
     created = with_account_facts(context, audiences.create(context, checked.audience))
     audience, mapping, missing = _resolve_mapping(context, checked.mapped, checked.files, created)
@@ -145,7 +145,7 @@ def _with_proof(context: ExportContext, files: SegmentFiles, mapping: ResolvedMa
 def with_fields(context: ExportContext, checked: Preflight) -> Preflight:
     """Create the custom fields that the audience lacks, and read the vendor's own description of them.
 
-    Everything else, guards included, was checked before.
+    All other checks, including guards, are made before it.
 
     Raises:
         InvalidFieldMapping: the vendor does not list a new field yet.
@@ -204,7 +204,7 @@ def _missing_fields(
     """Return type by name of the custom fields that the audience lacks.
 
     Raises:
-        InvalidFieldMapping: there are some, and `create_custom_fields` is not set.
+        InvalidFieldMapping: fields are missing, and `create_custom_fields` is not set.
     """
     missing = map_fields.missing_custom_fields(context.vendor, configured, mapped, files, audience)
     if missing and not context.config.create_custom_fields:

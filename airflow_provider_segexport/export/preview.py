@@ -1,7 +1,7 @@
 """Shows a few planned items as the vendor would get them, without personal data: `plan, template -> masked items`.
 
-Keys stay, because they come from the field mapping. So do the template's constants, such as the audience. Every other
-value becomes a description: `j…@e….com` for an address, kind and length for anything else.
+Keys stay, because they come from the field mapping. The template's constants stay, too, such as the audience. Every
+other value becomes a description: `j…@e….com` for an address, and kind and length for any other value.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def preview(folder: RunFolder, template: JsonTemplate) -> list[Any]:
     """Return the first planned items with masked values; none if nothing is to be sent.
 
     Args:
-        folder: of a run whose rows are planned.
-        template: from which the items were made.
+        folder: folder of a run whose rows are planned.
+        template: the template from which the items were made.
     """
     with closing(folder.upserts(["item"])) as rows:
         items = rows.batch(0).column(0).slice(0, PREVIEW_ITEMS).to_pylist() if len(rows) else []
@@ -74,7 +74,7 @@ def mask(value: Any, shown: Constants = frozenset(), path: Path = ()) -> Any:
     Args:
         value: an item, or a part of it.
         shown: the constants that stay as they are.
-        path: where in the item the value is.
+        path: path of the value in the item.
     """
     if isinstance(value, dict):
         return {key: mask(member, shown, (*path, key)) for key, member in value.items()}
@@ -84,7 +84,7 @@ def mask(value: Any, shown: Constants = frozenset(), path: Path = ()) -> Any:
 
 
 def describe(value: Any) -> str:
-    """Return what kind of value it is, and how long; of an address, its first letters and its top-level domain."""
+    """Return the kind and length of a value; for an address, its first letters and its top-level domain."""
     if isinstance(value, bool):
         return "<true or false>"
     text = value if isinstance(value, str) else json.dumps(value)

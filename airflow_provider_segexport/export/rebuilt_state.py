@@ -22,13 +22,13 @@ def rebuilt_state(ledger: Ledger, unfinished: PlanFacts | None = None) -> Audien
     the order of their first runs.
 
     Args:
-        ledger: of the audience.
-        unfinished: facts of the unfinished run's plan; None without one.
+        ledger: the audience's ledger.
+        unfinished: facts of the unfinished run's plan; None if there is no such run.
     """
     facts = ledger.facts()
     exports = facts.get("exports", {})
     bits: dict[str, int] = dict(facts.get(SHARER_BITS, {}))
-    begun = {name: of_export["as_of"] for name, of_export in exports.items() if of_export.get("as_of")}
+    begun = {name: export["as_of"] for name, export in exports.items() if export.get("as_of")}
     recorded = [str(run["export_name"]) for run in run_history(ledger.path) if run.get("export_name")]
     names = [name for name in recorded if name in exports] if bits else recorded
     if unfinished is not None:
@@ -66,7 +66,7 @@ def unfinished_run(ledger: Ledger, folders: Iterable[RunFolder]) -> RunFolder | 
     root = ledger.path.parent.parent.parent.parent
     begun: list[tuple[int, float, RunFolder]] = []
     for folder in folders:
-        with suppress(DamagedState):  # whose audience it is cannot be read
+        with suppress(DamagedState):  # the plan does not show which audience it is for
             frozen = folder.plan(check_journals=False)
             if frozen is not None and Ledger.of(root, frozen[1].vendor, frozen[1].audience).path == ledger.path:
                 begun.append((frozen[1].ledger_version, frozen[1].started_at, folder))

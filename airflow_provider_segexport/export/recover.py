@@ -1,8 +1,8 @@
-"""Recovers an unfinished run: writes what it did into the ledger: `its run folder, its jobs -> ledger`.
+"""Recovers an unfinished run by writing its results into the ledger: `run folder, jobs -> ledger`.
 
-Without this a newer run would plan against an outdated ledger: people that the unfinished run added would never be
-removed, and values that it changed would pass for unchanged. Its jobs may still run at the vendor, and a job that ends
-after the newer run's jobs would undo them. So the newer run plans only after every job has ended.
+Otherwise a newer run would plan against an outdated ledger: people that the unfinished run added would never be
+removed, and values that it changed would count as unchanged. Its jobs may still run at the vendor, and a job that ends
+after the newer run's jobs would overwrite their values. So the newer run plans only after every job has ended.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from airflow_provider_segexport.vendors.base import Removal, Vendor
 log = logging.getLogger(__name__)
 
 UNANSWERED_WAIT_S = 120.0
-"""Seconds that a newer run waits after a call without a response, because the call may have become a job that cannot be
-found. By the vendors' documents an import of one call takes less than this."""
+"""Seconds that a newer run waits after a call without a response, because the call may have become a job whose id is
+unknown. According to the vendors' documentation, an import of one call takes less time."""
 
 
 def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> AudienceState | PendingJobs:
-    """Write what an unfinished run did into the ledger.
+    """Write the results of an unfinished run into the ledger.
 
     Args:
-        context: the run that comes after it.
-        ledger: of the audience.
-        state: names the run folder of the unfinished run in `open_run_folder`.
+        context: the newer run.
+        ledger: the audience's ledger.
+        state: the audience's state, which names the unfinished run's folder in `open_run_folder`.
 
     Returns:
         The audience state afterwards, or the jobs to wait for. Rows without a result count as perhaps in the audience
@@ -82,13 +82,14 @@ def recover(context: ExportContext, ledger: Ledger, state: AudienceState) -> Aud
 
 
 def check_plan(folder: RunFolder) -> None:
-    """Check that a frozen plan is still there, although its journal may be gone too.
+    """Check that the frozen plan of a run still exists.
 
     Raises:
-        DamagedState: it is gone. Without this check, the run would look like one that was killed before it began.
+        DamagedState: the plan is missing. If the journal is missing, too, the run would otherwise look like a run that
+            was killed before it sent anything.
     """
     if list_names(folder.path) and not folder.has_plan():
-        raise DamagedState(str(folder.path / "plan.json"), "it is gone, and its run may have sent rows")
+        raise DamagedState(str(folder.path / "plan.json"), "it is gone, although its run may have sent rows")
 
 
 def _collect_results(context: ExportContext, planned: Plan, audience: Audience) -> PendingJobs | None:
@@ -97,10 +98,10 @@ def _collect_results(context: ExportContext, planned: Plan, audience: Audience) 
     Args:
         context: the newer run, with the unfinished run's folder in its environment.
         planned: the unfinished run's plan.
-        audience: as that plan keeps it.
+        audience: the audience, as that plan keeps it.
 
     Returns:
-        The jobs to wait for; None if every job has ended, or cannot be found out.
+        The jobs to wait for; None if every job has ended, or if the results cannot be read.
     """
     folder = context.environment.run_folder
     for part in (folder, folder.removals):
@@ -118,11 +119,11 @@ def _collect_results(context: ExportContext, planned: Plan, audience: Audience) 
 
 
 def _wait_for_unanswered_calls(context: ExportContext) -> None:
-    """Wait until an import that a call without a response may have started has ended."""
+    """Wait until any import that a call without a response may have started has ended."""
     folder = context.environment.run_folder
     entries = [*folder.journal.states().values(), *folder.removals.journal.states().values()]
-    left_at = (entry.may_leave_until for entry in entries if entry.state is State.SENDING)
-    last = max(left_at, default=0.0)
+    sent_at = (entry.may_leave_until for entry in entries if entry.state is State.SENDING)
+    last = max(sent_at, default=0.0)
     seconds = last + UNANSWERED_WAIT_S - context.environment.clock()
     if may_finish_after_response(context) and last and seconds > 0:
         log.info("Waiting for unanswered calls of an unfinished run (seconds=%.0f)", seconds)
@@ -158,7 +159,7 @@ def _collect_ended(
     batches: Sequence[str],
     recorder: record.BatchRecorder,
 ) -> PendingJobs | None:
-    """Record the results of the jobs that have ended, and return the others. Rows to send once more are not sent."""
+    """Record the results of the jobs that have ended, and return the running jobs. No row is sent again."""
     folder = recorder.folder
     if not running(folder):
         return None
@@ -182,7 +183,7 @@ def _collect_ended(
 
 
 def _record_only(recorder: record.BatchRecorder, batch: Batch, answer: send.Reply) -> list[Batch]:
-    """Record a batch result, and return no batch to send instead."""
+    """Record a batch result, and return no batch to send next."""
     recorder.record_reply(batch, answer)
     return []
 
@@ -193,7 +194,7 @@ def _refuse_call(batch: Batch) -> Any:
 
 
 def _write(context: ExportContext, ledger: Ledger, state: AudienceState, folder: RunFolder) -> None:
-    """Write what the unfinished run did into the ledger."""
+    """Write the results of the unfinished run into the ledger."""
     frozen = folder.plan()
     assert frozen is not None  # noqa: S101 - its caller has read it
     planned, facts = frozen

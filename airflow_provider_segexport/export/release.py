@@ -23,7 +23,7 @@ from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.vendors.directory import name_in, same_name
 
 RUN = "segexport/release"
-"""The name in the lease and in the ledger's version."""
+"""The name of a release in the lease and in the ledger's version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Release:
     Attributes:
         export: the export that ends.
         to: the export that gets its claims; empty to give them up.
-        keep: people without any claim left stay in the audience for good. They are dropped from the ledger.
+        keep: whether people without a claim of another export stay in the audience for good. They are deleted from
+            the ledger.
     """
 
     export: str
@@ -46,11 +47,12 @@ class ReleaseEffect:
     """The effect of a release.
 
     Attributes:
-        path: of the audience's ledger.
-        alone: people on which only this export has a claim.
-        together: people on which other exports have a claim too.
+        path: folder of the audience's ledger.
+        alone: number of people with a claim of this export only.
+        together: number of people with claims of this export and of others.
         others: the other exports that use the audience.
-        renames: the export that takes over has not used the audience before.
+        renames: whether the export that gets the claims has not used the audience before, so that it gets the position
+            of the released export.
     """
 
     path: StoragePath
@@ -65,7 +67,7 @@ def audience(root: StoragePath, name: str) -> StoragePath:
 
     Args:
         root: the state path.
-        name: as the user gave it; a name is that of the audience's last run.
+        name: the user's text. A name is compared with that of the audience's last run.
 
     Raises:
         FatalError: no audience matches, or more than one does.
@@ -137,7 +139,7 @@ def release(
     """Release the export while no run writes the audience; return the effect.
 
     Args:
-        path: of the audience's ledger.
+        path: folder of the audience's ledger.
         request: the export, and what happens to its claims.
         clock: returns epoch seconds.
         sleep: sleeps for seconds.

@@ -1,7 +1,8 @@
 """Checks people at the vendor immediately before their removal: their present contacts, and their opt-outs.
 
-A contact id of the past proves nothing: a colleague may have given the contact another person's address, or merged
-another person's contact into it. So a removal by id uses only ids that the vendor has just returned for the address.
+A stored contact id may be another person's by now: a user of the account may have given the contact another address, or
+merged another person's contact into it. So a removal by id uses only ids that the vendor has just returned for the
+address.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ class RemovalChecks:
         sql: Engine,
         open_batches: Callable[[], Iterator[Pending]],
     ) -> None:
-        """Keep what the checks need; nothing is read before the first batch.
+        """Store the arguments. Nothing is read from the vendor before the first batch.
 
         Args:
             context: the run.
-            removal: how the vendor removes people.
-            audience: to remove people from.
+            removal: the vendor's removal operations.
+            audience: the audience to remove people from.
             sql: holds the members and opt-outs that the vendor returns.
             open_batches: returns the removals without a result.
         """
@@ -55,7 +56,7 @@ class RemovalChecks:
         """Yield batches without the people who are not to be removed, and record the reasons as their results.
 
         Args:
-            pending: batches to send, and batches that are jobs already, which pass through.
+            pending: batches to send, and pairs of a batch and its job id, which are yielded unchanged.
             recorder: records the people who are not removed.
         """
         for batch in pending:
@@ -64,9 +65,9 @@ class RemovalChecks:
                 continue
             self._read()
             if rejected := self._rejected(batch, is_new=not batch.attempt and batch.id not in recorder.unanswered):
-                taken = {row.index for row in rejected}
-                rest = tuple(index for index in range(len(batch)) if index not in taken)
-                yield from recorder.record_reply(batch, BatchResult(rejected=rejected, retry=rest))
+                rejected_indexes = {row.index for row in rejected}
+                others = tuple(index for index in range(len(batch)) if index not in rejected_indexes)
+                yield from recorder.record_reply(batch, BatchResult(rejected=rejected, retry=others))
             else:
                 yield batch
 
@@ -81,7 +82,7 @@ class RemovalChecks:
         return record_and_check
 
     def before_sending(self, batches: list[Batch]) -> None:
-        """Note the present contact ids of the people in batches that are sent now. Reads again if those are old."""
+        """Store the present contact ids of the people in batches that are sent now. Read them again if they are old."""
         if not batches or not self._removal.by_id:
             return
         self._read()
@@ -92,7 +93,7 @@ class RemovalChecks:
             ]
 
     def remove(self, batch: Batch) -> Operation[BatchReply]:
-        """Return the operation that removes a batch's people. By id, it removes only contacts noted before."""
+        """Return the operation that removes a batch's people. By id, it removes only the stored contacts."""
         if not self._removal.by_id:
             return self._removal.remove(self._audience, batch)
         ids = self._ids[batch.id]

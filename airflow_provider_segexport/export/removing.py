@@ -25,10 +25,10 @@ READS = frozenset({"GET", "HEAD"})
 
 
 def removal_of(context: ExportContext) -> Removal:
-    """Return how this vendor removes people.
+    """Return the vendor's removal operations.
 
     Raises:
-        InvalidArgument: it cannot.
+        InvalidArgument: the vendor cannot remove people.
     """
     if context.vendor.removal is None:
         raise InvalidArgument(f"{context.vendor.title} cannot remove people. To fix: set `mode='upsert'`.")
@@ -41,12 +41,12 @@ def find(context: ExportContext, sql: Engine, version: int, bit: int, content: R
     Args:
         context: the export.
         sql: holds the segment and the ledger.
-        version: of the ledger; 0 for none.
-        bit: this export's in the ledger's sharers.
-        content: SQL of a row's hash if other exports have used the audience too; else None.
+        version: version of the ledger; 0 for none.
+        bit: this export's bit in `sharers_mask`.
+        content: SQL of a row's hash if other exports have used the audience, too; None otherwise.
 
     Returns:
-        How many people would be removed, without those that other exports claim.
+        The number of people to remove, without people that other exports claim.
 
     Raises:
         InvalidArgument: the mode is `mirror`, and the vendor cannot remove people.
@@ -77,7 +77,7 @@ def freeze(context: ExportContext, sql: Engine, planned: Plan, *, keep: str) -> 
         context: the export.
         sql: holds the leavers.
         planned: the plan without removals.
-        keep: name of the guard because of which no removal is sent; empty if none tripped.
+        keep: name of the tripped guard that skips all removals; empty if there is none.
 
     Returns:
         The plan with its removals.
@@ -102,9 +102,9 @@ def send_removals(
 
     Args:
         context: the run.
-        planned: its plan.
-        audience: to remove people from.
-        recorder: of the run's removals.
+        planned: the run's plan.
+        audience: the audience to remove people from.
+        recorder: the recorder of the run's removals.
 
     Returns:
         The jobs to wait for; None if every batch has a result.
@@ -142,8 +142,8 @@ def _with_intent(
 ) -> Operation[BatchReply]:
     """Return the operation, with the intent on disk right before the first request that may remove a person.
 
-    A person who is already gone counts as removed by this export if an earlier attempt has recorded the intent. A read
-    before it proves nothing: another client may have deleted the person.
+    A person who is already gone counts as removed by this export if an earlier attempt has recorded the intent. So the
+    intent is not written before calls that only read: another client may have deleted the person.
     """
     try:
         step = next(operation)
@@ -163,8 +163,8 @@ def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:
 
     Args:
         context: the run.
-        planned: its plan.
-        audience: the people were removed from.
+        planned: the run's plan.
+        audience: the audience that the people were removed from.
     """
     folder, removal, batches = context.environment.run_folder.removals, removal_of(context), planned.removal_batches
     still_there = 0

@@ -37,7 +37,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import read_as
 
 RUN = "segexport/repair"
-"""The name in the lease and in the ledger's version."""
+"""The name of a repair in the lease and in the ledger's version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Diagnosis:
     """The unreadable files of one audience.
 
     Attributes:
-        path: of the audience's ledger.
+        path: folder of the audience's ledger.
         state: why the audience's state cannot be read; None if it can.
-        versions: versions of the ledger that cannot be read, the newest first, down to the first that can.
+        versions: unreadable versions of the ledger that are newer than `good`, the newest first.
         good: the newest version that can be read; 0 if there is none.
-        older: versions below that one that cannot be read. Only an undo and an erasure read them.
+        older: unreadable versions that are older than `good`. Only an undo and an erasure read them.
         run: run folder of an unfinished run that cannot be read; empty if there is none.
-        why: the cause.
-        rows_known: the plan of that run and its rows can be read, so the journal or a result is damaged.
+        why: why that run folder cannot be read; empty if there is none.
+        rows_known: whether the plan of that run and its rows can be read, so that only a journal or result is damaged.
         doubts: run folders of superseded runs that cannot be read, each with the cause.
     """
 
@@ -81,7 +81,7 @@ def look(path: StoragePath, resolve: PathResolver) -> Diagnosis:
     """Find the unreadable files; change nothing.
 
     Args:
-        path: of the audience's ledger.
+        path: folder of the audience's ledger.
         resolve: opens a path in the storage.
     """
     state = why = None
@@ -155,7 +155,7 @@ def _read_audience(folder: RunFolder) -> None:
 
 
 def unreadable_runs(folders: Iterable[RunFolder]) -> list[tuple[RunFolder, str]]:
-    """Unfinished run folders that cannot be read, each with the cause; the next attempt of their task fails."""
+    """Return the unfinished run folders that cannot be read, each with the cause. Their task's next attempt fails."""
     return [(folder, why) for folder in folders if not _is_finished(folder) and (why := _unreadable(folder))]
 
 
@@ -171,9 +171,9 @@ def set_run_aside(folder: RunFolder, why: str, now: float, *, is_open: bool = Fa
 
     Args:
         folder: the damaged run folder.
-        why: its damage, for the report.
+        why: the damage, for the report.
         now: epoch seconds.
-        is_open: the audience's next run recovers it.
+        is_open: whether the audience's next run recovers the run.
     """
     try:
         _read_audience(folder)
@@ -187,7 +187,7 @@ def set_run_aside(folder: RunFolder, why: str, now: float, *, is_open: bool = Fa
     folder.write_summary({**report, "run_folder": str(folder.path)})
 
 
-def repair(  # noqa: PLR0913 - what it reads, and what tests replace
+def repair(  # noqa: PLR0913 - its input, and functions that tests replace
     path: StoragePath,
     resolve: PathResolver,
     *,
@@ -196,10 +196,10 @@ def repair(  # noqa: PLR0913 - what it reads, and what tests replace
     alive: Callable[[str], bool | None] = lambda _: None,
     runs: Iterable[RunFolder] = (),
 ) -> Diagnosis:
-    """Set aside the unreadable files while no run writes the audience; return what was found.
+    """Set aside the unreadable files while no run writes the audience; return the diagnosis.
 
     Args:
-        path: of the audience's ledger.
+        path: folder of the audience's ledger.
         resolve: opens a path in the storage.
         runs: all run folders. If the audience's state is damaged, the unfinished run is looked up among them, so that
             the next run waits for its jobs and writes its results into the ledger.
@@ -227,7 +227,7 @@ def repair(  # noqa: PLR0913 - what it reads, and what tests replace
 def _repair(
     diagnosis: Diagnosis, resolve: PathResolver, ledger: Ledger, unfinished: RunFolder | None, now: float
 ) -> None:
-    """Repair in steps that may be repeated, because a killed repair starts again."""
+    """Repair in steps that may be repeated, because a repair that was killed starts again."""
     path = diagnosis.path
     top = max(diagnosis.versions, default=diagnosis.good)
     if diagnosis.good and diagnosis.is_content_lost:
@@ -268,7 +268,7 @@ def _is_salvaged(folder: RunFolder, ledger: Ledger, now: float) -> bool:
 def _set_aside_runs(
     runs: Iterable[tuple[str, str]], resolve: PathResolver, ledger: Ledger, now: float
 ) -> Iterator[str]:
-    """Set runs aside, given as folder and cause; yield those whose experiment is not undone."""
+    """Set runs aside, given as pairs of folder and cause; yield the folders whose experiment is not undone."""
     for name, why in runs:
         folder = RunFolder(resolve(name))
         count_as_sent(ledger, folder, now)
@@ -278,7 +278,7 @@ def _set_aside_runs(
 
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:
-    """Write the readable version again as the newest, with the vendor's content of each person as unknown."""
+    """Write the readable version as the newest version, in which the delivered content of each person is unknown."""
     facts = {**ledger.facts(good), "by": RUN}
     facts.pop("reverted_version", None)
     with engine() as sql:
@@ -287,7 +287,7 @@ def _forget_content(ledger: Ledger, good: int, top: int) -> None:
 
 
 def _set_aside(file: StoragePath) -> None:
-    """Rename a damaged file, or what else has its name, to a name that no program reads."""
+    """Rename a damaged file, or a folder or link in its place, to a name that no program reads."""
     local = as_local_path(file)
     if local is not None:
         move_aside(local, f"damaged-{file.name}")

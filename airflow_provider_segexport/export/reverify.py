@@ -1,4 +1,4 @@
-"""Rechecks an old plan before it is sent, so that people who have left the audience since then are not brought back.
+"""Checks an old plan again before it is sent, so that people who have left the audience since are not added again.
 
 A plan may wait for a retry, for an approval or for the vendor's next day of calls.
 """
@@ -25,13 +25,13 @@ Answer = BatchReply | BatchRejected
 def reverify_resends(
     context: ExportContext, audience: Audience, planned_at: float, record_reply: Callable[[Batch, Answer], list[Batch]]
 ) -> Callable[[Batch, Answer], list[Batch]]:
-    """Wrap `record_reply` so that batches to send again, if the plan is old by then, lose the people who have left.
+    """Return `record_reply` with a check: if the plan is old, batches to send again lose the people who have left.
 
     Args:
         context: the run.
-        audience: to read back.
+        audience: the audience to read back.
         planned_at: when planning began, epoch seconds.
-        record_reply: records a response, and returns the batches to send instead.
+        record_reply: records a response, and returns the batches to send next.
     """
 
     def record_and_recheck(batch: Batch, answer: Answer) -> list[Batch]:
@@ -55,18 +55,18 @@ def drop_leavers(
     pending: Iterator[Pending],
     record_reply: Callable[[Batch, Answer], list[Batch]],
 ) -> Iterator[Pending]:
-    """Drop people who have left the audience on their own, and record that as their result.
+    """Drop people who have left the audience on their own, and record this as their result.
 
-    The audience is read back when the first batch is taken that has not been sent.
+    The audience is read back before the first batch to send is yielded.
 
     Args:
         context: the run.
-        audience: to read back.
-        pending: batches to send, and batches that are jobs already, which pass through.
-        record_reply: records the result of a batch with leavers, and returns the batches to send instead.
+        audience: the audience to read back.
+        pending: batches to send, and pairs of a batch and its job id, which are yielded unchanged.
+        record_reply: records the result of a batch with leavers, and returns the batches to send next.
 
     Yields:
-        The batches, or what is left of them.
+        The batches, without the people who have left.
     """
     ledger = context.ledger(audience)
     with engine() as sql:
@@ -91,9 +91,9 @@ def split_result(batch: Batch, indexes: Sequence[int], reason: Reason, message: 
 
     Args:
         batch: the batch.
-        indexes: of the rejected rows, from 0.
-        reason: of the rejection.
-        message: shown in the rejects.
+        indexes: indexes of the rejected rows, from 0.
+        reason: the reason of the rejection.
+        message: the message in the rejects.
     """
     rejected = tuple(RowRejection(index, reason, "", message) for index in indexes)
     return BatchResult(rejected=rejected, retry=tuple(sorted(set(range(len(batch))) - set(indexes))))

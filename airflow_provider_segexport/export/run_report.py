@@ -1,4 +1,4 @@
-"""Reads what one run did, or has done so far: `run folder -> report`."""
+"""Reads the report of one run, or the progress of a run that has not ended: `run folder -> report`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 
 
 def read_report(folder: StoragePath) -> dict[str, Any]:
-    """Return a run's report with its `outcome`; of a run without a report, what plan and journal show.
+    """Return a run's report with its `outcome`; for a run without a report, the figures of its plan and journal.
 
     Raises:
         DamagedState: report or plan have changed since they were written, or another version wrote them.
@@ -30,7 +30,7 @@ def read_report(folder: StoragePath) -> dict[str, Any]:
 
 
 def _so_far(run: RunFolder, planned: Plan, facts: PlanFacts) -> dict[str, Any]:
-    """Return what a run has done that has not ended. Another process may write its journal now."""
+    """Return the progress of a run that has not ended. Another process may be writing its journal."""
     entries = run.journal.states().values()
     counts = planned.counts_so_far(*upserted_rows(entries))
     with_result = sum(entry.is_planned and entry.state in {State.SETTLED, State.SPLIT} for entry in entries)

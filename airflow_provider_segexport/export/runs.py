@@ -50,10 +50,10 @@ class RunEntry:
     """One run in the list.
 
     Attributes:
-        id: the hash of its folder's path.
+        id: the hash of the run folder's path.
         run: `dag/task/run/map index`, or the name of a call outside a task.
         outcome: `finished`, `stopped`, `superseded`; of a run that has not ended `open`, or `unreadable`.
-        is_open: the audience's state names the run as one whose end is not recorded.
+        is_open: whether the audience's state names the run as not ended.
         started_at, ended_at: epoch seconds; 0 if unknown.
     """
 
@@ -117,7 +117,7 @@ def recent(
     Args:
         ledgers: the audiences' ledgers.
         resolve: turns a run folder's path into a storage path.
-        limit: number of runs at most.
+        limit: maximum number of runs.
         tick: called after each audience.
         unread_folders: gets the ledgers that cannot be read; None: the first one raises its error.
     """
@@ -146,7 +146,7 @@ def names_of(ledger: StoragePath, unread: UnreadFolders | None = None) -> tuple[
     """Return an audience's ledger, the names of its recorded runs, and its state; an empty one if it is damaged.
 
     Args:
-        ledger: of the audience.
+        ledger: folder of the audience's ledger.
         unread: gets the ledger if its history cannot be listed; None: that raises its error.
     """
     state = AudienceState()
@@ -179,7 +179,7 @@ def _recorded(ledger: StoragePath, name: str, open_runs: Mapping[str, RunEntry])
 
 
 def _open_run(ledger: StoragePath, state: AudienceState, resolve: PathResolver) -> RunEntry:
-    """Return the run that an audience's state names as open. It is read in this thread, which may ask Airflow."""
+    """Return the run that an audience's state names as open. Only for the main thread: `resolve` may call Airflow."""
     entry = RunEntry(
         history.hash_of(state.open_run_folder),
         state.run,

@@ -25,10 +25,10 @@ def salvage(folder: RunFolder) -> bool:
     """Replace the journals of a run by the entries that can be read.
 
     Args:
-        folder: the run folder. Its rows count as possibly sent already, by the ledger.
+        folder: the run folder. Its rows count as possibly sent in the ledger already.
 
     Returns:
-        False if the plan or its rows cannot be read, so that there is nothing to recover.
+        False if the plan or its rows cannot be read, so that the run cannot be recovered.
     """
     try:
         frozen = rows_of(folder)
@@ -59,7 +59,7 @@ def _salvage_upserts(folder: RunFolder, planned: Plan, facts: PlanFacts) -> None
 
 
 def _with_results(folder: RunFolder) -> dict[str, Entry]:
-    """Return the entries that can be read, without those whose results of single rows cannot."""
+    """Return the entries that can be read, except those of batches whose results of single rows cannot be read."""
     damaged = {file.name.removesuffix(".parquet").removesuffix(ATTRIBUTED) for file in _damaged_results(folder)}
     return {name: entry for name, entry in folder.journal.states().items() if name not in damaged}
 

@@ -39,8 +39,8 @@ def write_version(folder: StoragePath, config: ExportConfig, checked: Preflight)
 def has_changed(folder: StoragePath, config: ExportConfig, resolve: PathResolver) -> bool:
     """Return whether the segment or a suppression list has other files than when a plan was made, or replaced ones.
 
-    A table counts as changed, because its current snapshot may be another one, unless `as_of` names the snapshot. Files
-    that cannot be listed count as unchanged: the plan does not need them any more.
+    A table counts as changed unless `as_of` selects the snapshot, because its current snapshot may be another one.
+    Files that cannot be listed count as unchanged, because the plan does not need them any more.
 
     Args:
         folder: the run folder with the plan.
@@ -68,7 +68,7 @@ def has_changed(folder: StoragePath, config: ExportConfig, resolve: PathResolver
 
 
 def _versions(files: Iterable[tuple[StoragePath, str]]) -> dict[str, dict[str, str]]:
-    """Return the properties of each file that change when it is replaced, by the file's name."""
+    """Return by the file's name the properties of each file that change when it is replaced."""
     versions: dict[str, dict[str, str]] = {}
     for path, name in files:
         versions[name] = {}

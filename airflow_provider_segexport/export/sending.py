@@ -1,4 +1,4 @@
-"""Sends the planned batches that have no result yet; looks first for the jobs of calls that had no response."""
+"""Sends the planned batches without a result, after looking up the jobs of calls that got no response."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def recorder(
 
     Args:
         context: the run.
-        planned: its plan.
+        planned: the run's plan.
         folder: the part of the run folder that holds the batches; its kind says whether they are removals.
-        read_back: the vendor does not confirm removals, so their results count only after a read-back.
+        read_back: whether results count only after the audience is read back, because the vendor confirms no removal.
     """
     kind = folder.kind
     total = len(planned.batches if kind is BatchKind.UPSERT else planned.removal_batches)
@@ -66,10 +66,10 @@ def send_all(
 
     Args:
         context: the run.
-        planned: its plan.
+        planned: the run's plan.
         planned_at: when planning began, epoch seconds.
-        audience: to send to.
-        recorder: of the run's upserts.
+        audience: the audience to send to.
+        recorder: the recorder of the run's upserts.
 
     Returns:
         The jobs to wait for; None if every batch has a result.
@@ -81,7 +81,7 @@ def send_all(
     record_reply = reverify_resends(context, audience, planned_at, recorder.record_reply)
 
     def call(batch: Batch) -> Operation[BatchReply]:
-        folder.journal.sync(batch.id)  # the intent is on disk before the call leaves
+        folder.journal.sync(batch.id)  # the intent is stored before the call is sent
         return _call(context, audience, batch)
 
     calls = callbacks(context, vendor, audience, call, recorder, record_reply=record_reply)
@@ -102,11 +102,11 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
 
     Args:
         context: the run.
-        operations: polls and collects the jobs.
-        audience: to send to.
-        call: returns the operation that carries a batch.
-        recorder: journals the batches.
-        record_reply: records the response to a batch, and returns the batches to send instead of it.
+        operations: the vendor's operations that poll jobs and collect their results.
+        audience: the audience to send to.
+        call: returns the operation that sends a batch.
+        recorder: records the batches before they are sent.
+        record_reply: records the reply to a batch, and returns the batches to send next.
     """
     responses = PollResponseCache(context.send, context.vendor.embedded_job_reads)
 
@@ -124,7 +124,7 @@ def callbacks(  # noqa: PLR0913 - the send loop needs each
 
 
 def _first_rows(recorder: record.BatchRecorder) -> int | None:
-    """Return how many rows may be open until the guard on rejected rows has enough results; None for no limit."""
+    """Return how many rows may have no result until the guard on rejected rows can measure; None for no limit."""
     settled = recorder.settled_before + recorder.accepted + recorder.rejected
     if recorder.check_rejected is None or settled >= MIN_SETTLED_ROWS:
         return None
@@ -132,7 +132,7 @@ def _first_rows(recorder: record.BatchRecorder) -> int | None:
 
 
 def _call(context: ExportContext, audience: Audience, batch: Batch) -> Operation[BatchReply]:
-    """Return the operation that carries a batch of upserts, or of people to resubscribe."""
+    """Return the operation that sends a batch of upserts, or of people to resubscribe."""
     if batch.kind is BatchKind.REVIVE and context.vendor.resubscribe_removed is not None:
         return context.vendor.resubscribe_removed(audience, batch)
     return context.vendor.upsert(audience, batch)
@@ -151,14 +151,15 @@ def run_send_loop(
         context: the run.
         in_flight: the batches to send.
         calls: sends, polls and records.
-        limits: of the vendor's imports or removals.
+        limits: the limits of the vendor's imports or removals.
         recorder: stops the loop if too many rows are rejected.
 
     Returns:
-        The jobs to wait for, half of them if batches are left to send; None if every batch has a result.
+        The running jobs; None if every batch has a result. If batches are still to be sent, the run resumes when half
+        of the jobs have ended.
 
     Raises:
-        SegexportError: of the call that failed.
+        SegexportError: the error of the call that failed.
     """
     folder = recorder.folder
     try:
@@ -177,23 +178,23 @@ def adopt_lost_jobs(context: ExportContext, planned: Plan, audience: Audience, r
 
     Args:
         context: the run.
-        planned: its plan.
-        audience: whose jobs are listed.
-        recorder: journals the jobs as submitted.
+        planned: the run's plan.
+        audience: the audience whose jobs are listed.
+        recorder: records the jobs as submitted.
     """
-    lookup, folder = context.vendor.find_lost_jobs, context.environment.run_folder
+    find_lost_jobs, folder = context.vendor.find_lost_jobs, context.environment.run_folder
     states = folder.journal.states()
-    unknown = {name: entry for name, entry in states.items() if entry.state is State.SENDING}
-    if lookup is None or not unknown:
+    unanswered = {name: entry for name, entry in states.items() if entry.state is State.SENDING}
+    if find_lost_jobs is None or not unanswered:
         return
     pending = record.remaining(folder, planned.batches)
-    batches = [batch for batch in pending if isinstance(batch, Batch) and batch.id in unknown]
+    batches = [batch for batch in pending if isinstance(batch, Batch) and batch.id in unanswered]
     if not batches:
         return
     journaled = frozenset(entry.job_id for entry in states.values() if entry.job_id)
-    since = min(entry.written_at for entry in unknown.values())
+    since = min(entry.written_at for entry in unanswered.values())
     try:
-        jobs = context.run_operation(lookup(audience, batches, since, journaled))
+        jobs = context.run_operation(find_lost_jobs(audience, batches, since, journaled))
     except Superseded:
         raise
     except SegexportError as error:

@@ -32,9 +32,9 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
 
     Args:
         context: the undo; `config.undo.version` names the version, None the newest that added or removed people.
-        audience: as the vendor describes it.
-        ledger: of the audience.
-        state: of the audience.
+        audience: the audience, as the vendor describes it.
+        ledger: the audience's ledger.
+        state: the audience's state.
 
     Raises:
         FatalError: the version cannot be undone.
@@ -44,7 +44,7 @@ def prepare(context: ExportContext, audience: Audience, ledger: Ledger, state: A
     with uploads(folder.path), engine() as sql:
         version = context.config.undo.version if context.config.undo else None
         target = undo_target.find(sql, ledger, state, context.config.export_name, version)
-        people = undo_target.stage(sql, target)
+        people = undo_target.create_tables(sql, target)
         encoded = row_sql(context.vendor.item_template(MappedFields(("email",)), audience))
         upserts = plan.upsert_sql(encoded, against_ledger=False)
         planned = plan.write_plan_rows(sql, upserts, context.vendor.limits, folder.path, CleanResult(people))

@@ -20,11 +20,11 @@ class UndoTarget:
     """The run that is reverted.
 
     Attributes:
-        version: the last version that it wrote.
-        first: the first version that it wrote. It is another one if an attempt broke off.
-        export: the export whose run wrote it.
+        version: the last version that the run wrote.
+        first: the first version that the run wrote. It differs from `version` if an attempt broke off.
+        export: name of the run's export.
         sharer_bit: that export's bit in `sharers_mask`.
-        before: the facts of that export before the version; empty if there were none.
+        before: the facts of that export before `first`; empty if there were none.
     """
 
     version: int
@@ -76,14 +76,14 @@ class _Versions:
         return version
 
     def _of_same_run(self, version: int) -> tuple[int, int]:
-        """Return the first and the last stored version of a version's run. The one before the first is stored."""
+        """Return the first and the last version of a version's run, so that the version before the first is stored."""
         first = version
         while self._is_continued(first - 1) and (first == 2 or first - 2 in self.facts):  # noqa: PLR2004
             first -= 1
         return first, self.last_of_run(version)
 
     def _is_continued(self, version: int) -> bool:
-        """Return whether an attempt that broke off wrote a version, and the next one has its run's other results."""
+        """Return whether an attempt that broke off wrote a version, and the same run wrote the next version."""
         facts, following = self.facts.get(version, {}), self.facts.get(version + 1, {})
         return (
             bool(following) and facts.get("by") not in {None, facts.get("run")} and facts["by"] == following.get("by")
@@ -95,9 +95,9 @@ def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, request
 
     Args:
         sql: gets the tables.
-        ledger: of the audience.
-        state: of the audience.
-        export: only versions of this export; any export's if it is empty.
+        ledger: the audience's ledger.
+        state: the audience's state.
+        export: name of the export whose versions are considered; empty for any export.
         requested_version: the version to revert; None means the newest that added or removed people.
 
     Raises:
@@ -149,7 +149,7 @@ def _requested(versions: _Versions, export: str, version: int) -> UndoTarget:
 
 
 def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
-    """Return the newest version that changed who is a member; if none did, the newest of all."""
+    """Return the newest version that added or removed people; if there is none, the newest version of an export."""
     candidates = [
         version
         for version, facts in sorted(versions.facts.items(), reverse=True)
@@ -229,12 +229,12 @@ def _find_people(sql: Engine, versions: _Versions, target: UndoTarget) -> None:
     )
 
 
-def stage(sql: Engine, target: UndoTarget) -> int:
+def create_tables(sql: Engine, target: UndoTarget) -> int:
     """Create the tables of a plan that reverts the version; return the number of people to add again.
 
-    A person on which another export has a claim stays in the audience, and so does a person who was a member before any
-    export. A person which another export has barred is not added; this export's own bar is lifted. A person that an
-    earlier attempt of this undo was about to remove or to add is sent again.
+    A person with a claim of another export stays in the audience, and so does a person who was a member before any
+    export. A person that another export has barred is not added; this export's own bar is lifted. A person that an
+    earlier attempt of this undo has sent without getting a response is sent again.
     """
     removals.create_tables(sql)
     removals.add_leavers(

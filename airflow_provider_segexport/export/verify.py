@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 MEANINGS = drift.KINDS | {"not_ours": "people in the audience that the ledger does not have as members; only counted"}
 """Meaning of each kind of people in a report."""
 
-OF_ONE_RUN = (REVERTED_VERSION, "partial", "export_name")
-"""Facts of a ledger's version that say what its own run did."""
+FACTS_OF_ONE_RUN = (REVERTED_VERSION, "partial", "export_name")
+"""Facts of a ledger's version that describe the run that wrote it, and are not copied to the next version."""
 
 
 def verify(context: ExportContext) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _verify(context: ExportContext, target: Target) -> dict[str, Any]:
 
 @contextmanager
 def _holding_lease(context: ExportContext, ledger: Ledger) -> Iterator[Ledger]:
-    """Hold the audience's lease; without any export of the audience there is nothing to hold."""
+    """Hold the audience's lease. An audience without any export has no lease."""
     environment = context.environment
     if not ledger.version() and AudienceState.of(ledger.path) == AudienceState():
         yield ledger
@@ -94,14 +94,14 @@ def _holding_lease(context: ExportContext, ledger: Ledger) -> Iterator[Ledger]:
 def _conclude(
     context: ExportContext, target: Target, sql: Engine, progress: Progress, ledger: Ledger
 ) -> dict[str, Any]:
-    """Compare with the ledger's newest version, write the files, and change the ledger if there is something to learn.
+    """Compare with the ledger's newest version, write the files, and write new facts into the ledger.
 
     Args:
         context: the verification.
-        target: what is compared.
-        sql: holds what was read.
-        progress: of the finished reading.
-        ledger: fenced by the lease.
+        target: audience, ledger and segment to compare.
+        sql: holds the people that were read.
+        progress: the progress of the finished reading.
+        ledger: the ledger, fenced by the lease.
 
     Returns:
         The report's entries on the comparison.
@@ -133,9 +133,9 @@ def _conclude(
 
 
 def _load_unsettled(context: ExportContext, sql: Engine, ledger: Ledger) -> str:
-    """Create `unsettled_people`: those of runs whose results are not in the ledger. Return the run that has not ended.
+    """Create `unsettled_people`, the people of runs whose results are not in the ledger; return the open run.
 
-    The run is empty if none is open, or if the open run stopped before its first call.
+    The returned name is empty if no run is open, or if the open run stopped before its first call.
     """
     sql.run("create or replace table unsettled_people (email varchar)")
     state = AudienceState.of(ledger.path)
@@ -170,7 +170,7 @@ def _append_emails(sql: Engine, part: RunFolder) -> None:
 def _learn(context: ExportContext, sql: Engine, ledger: Ledger, *, may_write: bool) -> dict[str, Any]:
     """Write opt-outs and, with `repair`, missing people into the ledger's next version, if there are any.
 
-    Beside a run that has not ended nothing is written, because a new version would make that run discard its plan.
+    If a run has not ended, nothing is written, because a new version would make that run discard its plan.
     """
     settings = context.config.verify or Verify()
     entries = {"repair": settings.repair, "repaired": 0, "optouts_learnt": 0}
@@ -181,7 +181,7 @@ def _learn(context: ExportContext, sql: Engine, ledger: Ledger, *, may_write: bo
     if not may_write and (resend or learnt):
         log.warning("Leaving the ledger unchanged, because a run of the audience has not ended")
     elif resend or learnt:
-        facts = {name: value for name, value in ledger.facts(version).items() if name not in OF_ONE_RUN}
+        facts = {name: value for name, value in ledger.facts(version).items() if name not in FACTS_OF_ONE_RUN}
         version = ledger.commit(sql.stream(rows), version, {**facts, "by": context.config.run})
         entries["optouts_learnt"] = learnt
     if may_write and settings.repair:

@@ -10,7 +10,7 @@ from airflow_provider_segexport.export.estimate import quota_seconds
 from airflow_provider_segexport.model import Audience
 
 EXPORT_CALLS = 10
-"""Calls that an export of a list takes, with its polls; for the estimate."""
+"""Estimated calls for exporting a list at the vendor, with its polls, where members are not read in pages."""
 
 
 def estimate_reading(context: ExportContext, audience: Audience, members: int) -> dict[str, Any]:
@@ -18,12 +18,13 @@ def estimate_reading(context: ExportContext, audience: Audience, members: int) -
 
     Args:
         context: the verification.
-        audience: as the vendor describes it.
-        members: people that the ledger has as members.
+        audience: the audience, as the vendor describes it.
+        members: number of people that the ledger has as members.
 
     Returns:
-        `reads_all`: whether the audience is read. `people`, `calls`, `estimated_minutes` at the vendor's quotas, and
-        `calls_whole` of reading the audience. Pages of opt-outs come on top, because no vendor reports their number.
+        `reads_all`, whether the whole audience is read; `people` and `calls`; `calls_whole`, the calls of reading the
+        whole audience; `estimated_minutes` at the vendor's quotas. Calls for opt-outs are not included, because no
+        vendor reports their number.
     """
     settings, page_size = context.config.verify or Verify(), context.vendor.verification.page_size
     people = max(audience.member_count or 0, members)

@@ -38,11 +38,11 @@ MAX_READING_AGE_S = 48 * 3600.0
 """Seconds since the last progress after which a reading begins again. The longest wait for a quota is a day."""
 
 MAX_LOOK_UPS = 500
-"""Absent people that are read one by one at most, because a list may lag, and a page may skip a person when another
-person leaves. With more of them, something else is wrong."""
+"""Maximum absent people that are read one by one, because a list may lag, and a page may skip a person when another
+person leaves. More absent people have another cause."""
 
 RECORDS_PER_STEP = 100
-"""People that are read one by one between two writes of the progress."""
+"""Number of people that are read one by one between two writes of the progress."""
 
 SEGMENT_FILE = "segment.parquet"
 
@@ -67,7 +67,7 @@ def open_reading(context: ExportContext, target: Target, sql: Engine) -> tuple[P
 
     Args:
         context: the verification.
-        target: what to compare.
+        target: audience, ledger and segment to compare.
         sql: gets the people that are compared.
     """
     folder, clock = context.environment.run_folder.path, context.environment.clock
@@ -100,13 +100,13 @@ def open_reading(context: ExportContext, target: Target, sql: Engine) -> tuple[P
 
 
 def read(context: ExportContext, target: Target, sql: Engine, progress: Progress) -> Progress:
-    """Read what was not read yet; return the progress.
+    """Read the remaining members, opt-outs and records; return the progress.
 
     Args:
         context: the verification.
-        target: what to compare.
+        target: audience, ledger and segment to compare.
         sql: gets the people to read.
-        progress: of the reading so far.
+        progress: the progress of the reading so far.
 
     Raises:
         RetryableError: a quota is used up or the vendor cannot be reached. The progress is stored.
@@ -132,7 +132,7 @@ def read(context: ExportContext, target: Target, sql: Engine, progress: Progress
 
 
 def _without_records(progress: Progress) -> Progress:
-    """Return the progress as it was before single people were read, because they are chosen by what was read before."""
+    """Return the progress without records, because the people to read one by one are chosen without them."""
     return replace(progress, sections={kind: part for kind, part in progress.sections.items() if kind != RECORDS})
 
 
@@ -170,7 +170,7 @@ def _row(person: Member | OptOut) -> Sequence[Any]:
 def _stored_on_error(context: ExportContext, writer: PartWriter, *, resumed_at: str) -> Iterator[None]:
     """Store what was read if an error ends the reading.
 
-    If a stored marker is not accepted any more, the reading is discarded, so that the next try begins again.
+    If the vendor does not accept a stored marker any more, the reading is discarded, so that the next try begins again.
     """
     try:
         yield
@@ -226,7 +226,7 @@ def _record_row(
 
 
 def _key(context: ExportContext, target: Target) -> str:
-    """Return a hash of everything that decides what is read; `repair` only decides what happens afterwards."""
+    """Return a hash of the settings that decide what is read. `repair` has no effect on that, so it is left out."""
     config, settings = context.config, context.config.verify or Verify()
     content = [
         context.vendor.name,

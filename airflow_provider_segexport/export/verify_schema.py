@@ -12,7 +12,7 @@ from airflow_provider_segexport.http.client import Traffic
 
 
 class PeopleCounts(TypedDict):
-    """People by kind. All except `not_ours` add up to the people that the ledger has as members, perhaps.
+    """People by kind. All except `not_ours` add up to the people who are or may be members according to the ledger.
 
     Attributes:
         in_sync: members by the ledger that the vendor has as mailable members.
@@ -43,7 +43,7 @@ class ValueCounts(TypedDict):
 
     Attributes:
         compared: people whose content the ledger has as delivered, and whose record was read.
-        different: people with at least one value that is another at the vendor.
+        different: people with at least one value that differs at the vendor.
         by_field: people by the vendor's key of the field whose value differs.
     """
 
@@ -115,7 +115,7 @@ class VerifyReport(TypedDict):
         segment: how the segment and the ledger differ; null without a segment.
         drift: path of `drift.parquet` and its number of rows.
         optouts: path of `optouts.parquet` and its number of rows.
-        optouts_learnt: opt-outs that the ledger did not know.
+        optouts_learnt: opt-outs that were new to the ledger.
         repair: whether missing people were to be sent again.
         repaired: missing people that the next run sends again.
         open_run: a run of the audience that has not ended; empty if there is none. The ledger is then not changed.

@@ -25,14 +25,14 @@ from airflow_provider_segexport.storage.sealing import verify
 STATES = {
     "member": "in the audience, added by an export",
     "removed": "not in the audience, removed by an export",
-    "removing": "being removed by a run that died",
+    "removing": "removed or added again by a call without a response, so it may be in the audience",
     "left": "not in the audience: left it, and not by an export",
     "not_added": "never delivered",
 }
 """Text by a ledger row's state."""
 
 MAX_RUNS = KEPT_RUNS
-"""An audience's newest runs whose rejects are searched: so many keep their reports whatever their age."""
+"""Number of an audience's newest runs whose rejects are searched. Their reports are stored, whatever their age."""
 
 
 REJECTS_TEXTS = ("outcome", "reason", "field", "file", "vendor_code", "vendor_message")
@@ -63,11 +63,12 @@ class PersonRecord:
         path: folder of the audience's ledger.
         ledger: the person's row in the newest version, by column; None if there is none.
         versions: stored versions of the ledger with a row of the person.
-        missed: rows of the newest runs that were not delivered, newest run first.
-        runs: number of runs that were searched.
-        unread: runs whose rejects are gone or damaged.
+        missed: the person's rows that the newest runs did not deliver, newest run first.
+        runs: number of runs whose rejects were searched.
+        unread: names of runs whose rejects are missing or damaged.
         damaged: stored versions that cannot be read. If the newest is among them, `ledger` is None.
-        unreadable: why the disk or the store did not give the files; empty if it did.
+        newest: number of the newest version; 0 if there is none.
+        unreadable: why the files cannot be read from the disk or the store; empty if they can.
     """
 
     vendor: str
@@ -105,13 +106,12 @@ def explain(
         root: state root.
         person: to look up.
         resolve: turns a run folder's path into a storage path.
-        max_runs: newest runs of each audience whose rejects are searched.
-
+        max_runs: number of newest runs of each audience whose rejects are searched.
     """
     for path in ledger_paths(root):
         try:
             yield _record(path, person, resolve, max_runs)
-        except OSError as error:  # one audience; those of the others are shown
+        except OSError as error:  # the other audiences are yielded
             names = (path.parent.parent.name, path.parent.name, path.name)
             yield PersonRecord(*names, "", "", path, None, unreadable=reason_text(error))
 
@@ -120,10 +120,10 @@ def _record(path: StoragePath, person: Person, resolve: PathResolver, max_runs: 
     """Return the records of the person in one audience.
 
     Args:
-        path: of its ledger.
-        person: to look up.
+        path: folder of the audience's ledger.
+        person: the person to look up.
         resolve: turns a run folder's path into a storage path.
-        max_runs: newest runs whose rejects are searched.
+        max_runs: number of newest runs whose rejects are searched.
     """
     ledger, about = Ledger(path), latest(path) or {}
     versions = ledger.versions()
@@ -218,7 +218,7 @@ def undelivered(
         recorded_runs: oldest first, with `run`, `as_of` and `run_folder`.
         person: to look up.
         resolve: turns a run folder's path into a storage path.
-        max_runs: newest runs that are searched.
+        max_runs: number of newest runs that are searched.
     """
     rows: list[UndeliveredRow] = []
     unread: list[str] = []

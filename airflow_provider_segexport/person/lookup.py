@@ -39,14 +39,14 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A search of one audience.
+    """The result of searching one audience.
 
     Attributes:
         row: the person's row in the ledger, by column; None if there is none.
-        missed: rows that the newest run did not deliver.
-        searched: the audience was searched; False if the time was over.
-        readable: the ledger could be read.
-        rejects_read: the rejects of the newest run could be read; they are removed with old run folders.
+        missed: the person's rows that the newest run did not deliver.
+        searched: whether the audience was searched; False if `SEARCH_S` had passed.
+        readable: whether the ledger could be read.
+        rejects_read: whether the rejects of the newest run could be read. They are removed with old run folders.
     """
 
     row: Mapping[str, Any] | None = None

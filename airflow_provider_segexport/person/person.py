@@ -43,7 +43,7 @@ class Person:
 
     @property
     def mark(self) -> str:
-        """SHA-256 of the address, as in suppression lists; readers who know the address can recognise it."""
+        """SHA-256 of the address, as in suppression lists. A reader who knows the address can recognise it."""
         return hashlib.sha256(self.email.encode()).hexdigest()
 
     def rows(self, emails: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

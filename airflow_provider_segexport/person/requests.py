@@ -24,18 +24,19 @@ SEPARATORS = re.compile(r'[\s\x00-\x1f,;|"<>()]+')
 """Characters between the cells of a line, or between two addresses."""
 
 MAX_NUMBERS = 10
-"""Line numbers in an error."""
+"""Maximum line numbers in an error."""
 
 
 def read_people(path: StoragePath) -> list[Person]:
     """Return the people of a file, each once: Parquet with a text column `email`, or UTF-8 with one address a line.
 
-    Blank lines and nulls are left out. A line with an address and something else is refused: it would count as the
-    address of another person, of which there is no record, and the person would stay.
+    Blank lines and nulls are ignored. A line with an address and other text is refused. Otherwise it would count as the
+    address of another person without any record, and the person would not be erased.
 
     Raises:
-        InvalidArgument: the file cannot be read, or not as addresses. The error has line numbers and no address.
-        RetryableError: its disk or store failed.
+        InvalidArgument: the file cannot be read, or a line is not exactly one address. The error has line numbers and
+            no address.
+        RetryableError: the disk or store failed.
     """
     texts = list(_texts(path, _content(path)))
     refused = [number for number, text in enumerate(texts, 1) if trimmed(text) and not is_one_address(text)]
@@ -51,7 +52,7 @@ def read_people(path: StoragePath) -> list[Person]:
 
 
 def is_one_address(text: str) -> bool:
-    """Return whether a text may be an address, and is not one beside something else."""
+    """Return whether a text may be an address without any other text."""
     if validate(text).email is not None:
         return True
     return "@" in text and "\0" not in text and not any(validate(part).email for part in SEPARATORS.split(text))

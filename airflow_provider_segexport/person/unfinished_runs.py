@@ -1,4 +1,4 @@
-"""Runs that may continue beside an erasure: they are marked, so that their results do not count as proof.
+"""Marks an erased person in runs that may continue, so that their results for the person do not count.
 
 <run folder>/erased/<sha256>      see `storage/erased.py`
 """
@@ -21,7 +21,7 @@ def unfinished_folders(path: StoragePath) -> list[str]:
     """Return the run folders of an audience that its history does not name yet, because their runs have not ended.
 
     Args:
-        path: of the ledger.
+        path: folder of the audience's ledger.
     """
     try:
         state = AudienceState.read(path)
@@ -51,8 +51,8 @@ def mark(path: StoragePath, person: Person, resolve: PathResolver) -> None:
     """Mark the person in the unfinished runs of an audience, which may continue as soon as its lease is released.
 
     Args:
-        path: of the ledger.
-        person: to erase.
+        path: folder of the audience's ledger.
+        person: the person to erase.
         resolve: turns a run folder's path into a storage path.
     """
     for folder in filter(None, (resolved(resolve, name) for name in unfinished_folders(path))):

@@ -31,7 +31,7 @@ POLL_DELAYS_S = (0.5, 1.0, 2.0, 5.0, *([10.0] * 30))
 """Seconds before each poll of a removal job, five minutes in all."""
 
 MAX_CALLS = 3
-"""Calls for one person, where the vendor asks for the call again."""
+"""Maximum calls for one person, if the vendor asks to send a call again."""
 
 
 class RunOperation(Protocol):
@@ -91,7 +91,7 @@ class VendorRemover:
         raise RetryableError("The vendor has not ended the removal within five minutes. To fix: erase again later.")
 
     def _contact_ids(self, removal: Removal, email: str) -> list[str]:
-        """Return the member's present contact ids. The ledger's may be another person's by now."""
+        """Return the member's present contact ids. The id in the ledger may be another person's by now."""
         members: list[Member] = []
         if removal.resolve_ids is not None:
             self.run(removal.resolve_ids(self.audience, [email], members.extend))

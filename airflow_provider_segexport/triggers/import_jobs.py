@@ -1,4 +1,4 @@
-"""Waits for import jobs at a vendor: `job ids -> enough of them have ended`."""
+"""Waits until enough import jobs at a vendor have ended: `job ids -> event`."""
 
 from __future__ import annotations
 

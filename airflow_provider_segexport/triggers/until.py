@@ -35,9 +35,9 @@ class UntilTrigger(BaseTrigger):
         """Sleep until the time, and fire."""
         await asyncio.sleep(MIN_WAIT_S)
         logged_at = time.time()
-        while (left := self.moment - time.time()) > 0:
+        while (remaining_s := self.moment - time.time()) > 0:
             if time.time() - logged_at >= HEARTBEAT_S:
-                self.log.info("Waiting (left_s=%.0f)", left)
+                self.log.info("Waiting (left_s=%.0f)", remaining_s)
                 logged_at = time.time()
-            await asyncio.sleep(min(left, SLEEP_SLICE_S))
+            await asyncio.sleep(min(remaining_s, SLEEP_SLICE_S))
         yield TriggerEvent({"status": RUN_AGAIN})
