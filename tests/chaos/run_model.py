@@ -165,4 +165,6 @@ def entry_without_response(entry: Entry | None, request: RunRequest, after: Beli
     if after.removal is not None:  # the export gave up its claim, and no other export holds the person
         return removed_entry(old, "removing")
     state = "removing" if old.state in {"removed", "removing"} else "member"
-    return replace(old, state=state, last=None, contents=frozenset(), holders=old.holders | {request.export})
+    existed = after.entry.existed if after.entry is not None else old.existed  # read before the first call
+    holders = old.holders | {request.export}
+    return replace(old, state=state, last=None, contents=frozenset(), holders=holders, existed=existed)
