@@ -115,6 +115,11 @@ def look(path: StoragePath, request: Release) -> ReleaseEffect:
             f"The run {state.run!r} has not ended, so the ledger does not know yet what it did. To fix: let it end, "
             "or start an export to this audience, which brings the ledger up to date first."
         )
+    if state.doubts:
+        raise FatalError(
+            "A run of this audience was superseded and has not confirmed its stop, so the ledger may not know yet what "
+            "it did. To fix: start an export to this audience, a day after that run was superseded, then release."
+        )
     ledger = Ledger(path)
     alone = together = 0
     if version := ledger.version():

@@ -9,8 +9,9 @@ from vendors.harness import VendorHarness, people
 from vendors.takeovers import RUNS_OUT_S, ledger_of
 from vendors.test_verify import verify
 
-from airflow_provider_segexport.errors import DamagedState, Superseded
+from airflow_provider_segexport.errors import DamagedState, FatalError, Superseded
 from airflow_provider_segexport.export import doubts, finish, repair
+from airflow_provider_segexport.export.release import Release, look
 from airflow_provider_segexport.fencing import Unfenced
 from airflow_provider_segexport.storage.audience_state import AudienceState, Doubt, fencing_token_of
 from airflow_provider_segexport.storage.lease import Lease
@@ -62,7 +63,10 @@ def test_rows_that_a_superseded_run_may_have_touched_are_sent_again(account: Ven
         account.day(3, people(5), first=dict.fromkeys(people(5), "Third"))
 
     journalled_late(account, day_3)
-    assert AudienceState.of(ledger_of(account).path).doubts
+    state = AudienceState.of(ledger_of(account).path)
+    assert state.doubts
+    with pytest.raises(FatalError, match="has not confirmed its stop"):
+        look(ledger_of(account).path, Release(state.owner))
     report = account.day(4, people(5), first=dict.fromkeys(people(5), "Third"))
     assert 2 <= report["counts"]["delivered"] <= 4  # a batch of two was under way, and perhaps a second one
     assert sum(report["counts"][name] for name in ("delivered", "unchanged")) == 5
