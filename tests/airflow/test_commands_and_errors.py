@@ -119,12 +119,12 @@ def test_an_erasure_that_is_interrupted_leaves_a_receipt_of_what_it_did(exported
     """It is not complete, and a second erasure goes on."""
     from airflow_provider_segexport.person import erase
 
-    def interrupt(_deps, _person, receipt):
+    def interrupt(_root, _resolve, _person, receipt, _now):
         if not receipt.dry_run:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(erase, "_erase_from_runs", interrupt)
+        patched.setattr(erase, "erase_from_runs", interrupt)
         code, text = command("erase", ADDRESS, "--requested-by", "desk", "--yes")
     assert (code, "Interrupted." in text) == (130, True)
     [receipt] = (Path(str(state_path())) / "erasures").iterdir()

@@ -220,8 +220,9 @@ def test_a_renewed_token_is_stored_even_if_the_first_tries_fail(variables, caplo
     assert "Retrying to store the login" in caplog.text
 
 
-def test_two_tasks_that_rotate_at_once_end_with_one_sign_in(stage):
+def test_two_tasks_that_rotate_at_once_end_with_one_sign_in(real_time):
     """One renews, the other waits for the claim and uses what it brought."""
+    stage = real_time
     conn_id = stage.connection("constant_contact")
     with DAG("rotates", schedule=None) as dag:
 
