@@ -146,7 +146,8 @@ class BatchRecorder:
         deleted = [row.index for row in result.rejected if row.reason is Reason.DELETED]
         returning = self.returning() if deleted else frozenset()
         indexes = tuple(index for index in deleted if batch.rows[index] in returning)
-        other_rejected = tuple(row for row in result.rejected if row.index not in set(indexes))
+        revived = frozenset(indexes)
+        other_rejected = tuple(row for row in result.rejected if row.index not in revived)
         return replace(result, rejected=other_rejected), indexes
 
     def _count(self, accepted: int, result: BatchResult) -> None:
