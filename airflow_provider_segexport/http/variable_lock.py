@@ -103,9 +103,22 @@ class VariableLock:
                 self.sleep(self.write_visibility_s)
                 if self._holder(key) == claim_id:
                     return
-            if self.clock() > gives_up_at:
-                raise RetryableError(f"Another machine has held {key} for {self.timeout_s:.0f} s.")
-            self.sleep(self.write_visibility_s)
+            self._wait("machine", key, gives_up_at)
+
+    def _wait(self, holder: str, key: str, gives_up_at: float) -> None:
+        """Wait before the next look at a lock that another holds.
+
+        Args:
+            holder: the kind of the other one, for the error.
+            key: of the lock.
+            gives_up_at: epoch seconds.
+
+        Raises:
+            RetryableError: the time is over.
+        """
+        if self.clock() > gives_up_at:
+            raise RetryableError(f"Another {holder} has held {key} for {self.timeout_s:.0f} s.")
+        self.sleep(self.write_visibility_s)
 
     def _holder(self, key: str) -> str | None:
         """Return the id of the claim on a key; None if it has expired or cannot be read."""
@@ -124,9 +137,7 @@ class VariableLock:
         gives_up_at = self.clock() + self.timeout_s
         with open_private(self.locks / f"{name}.lock", "w") as file:
             while not _locked(file):
-                if self.clock() > gives_up_at:
-                    raise RetryableError(f"Another process of this machine has held {key} for {self.timeout_s:.0f} s.")
-                self.sleep(self.write_visibility_s)
+                self._wait("process of this machine", key, gives_up_at)
             yield
 
 
