@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.json_values import text
@@ -11,7 +12,7 @@ from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.receipt import RESTORE, Finding, Receipt, unreadable
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage.errors import reason_text
-from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, resolved, run_history
+from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, recorded_runs, resolved
 from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, PathResolver, StoragePath, modified_at
 from airflow_provider_segexport.storage.retention import is_same, may_resume, task_folder_of
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -36,21 +37,23 @@ def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, re
     def leave(path: StoragePath, error: OSError) -> None:
         receipt.left.append(unreadable(path, reason_text(error)))
 
-    recorded, awaited = _recorded_folders(root, leave)
-    folders = {str(root / "runs"): root / "runs"}
+    recorded, awaited = _recorded_folders(root, leave, receipt)
+    runs = {str(run.path): run for run in files.run_folders(root / "runs", leave)}
+    elsewhere: dict[str, Callable[[], Iterator[RunFolder]]] = {}
     for name in recorded:
-        folder = resolved(resolve, name)
+        folder = resolved(resolve, name) if "\0" not in name else None
         if folder is None:
-            receipt.left.append(f"{name}: this machine has no store for this run folder. {RESTORE}")
-        elif not str(folder).startswith(f"{root / 'runs'}/"):
-            is_of_task = folder.name.isdecimal() and folder.parent.name.isdecimal()
-            folder = task_folder_of(folder) if is_of_task else folder
-            folders[str(folder)] = folder
-    seen: set[str] = set()
-    for run in (run for folder in folders.values() for run in files.run_folders(folder, leave)):
-        if str(run.path) in seen:
-            continue
-        seen.add(str(run.path))
+            receipt.left.append(f"{name!r}: this machine has no store for this run folder. {RESTORE}")
+        elif str(folder) not in runs:
+            task = task_folder_of(folder) if folder.name.isdecimal() and folder.parent.name.isdecimal() else None
+            reader = partial(files.run_at, folder) if task is None else partial(files.runs_of_task, task)
+            elsewhere[str(task or folder)] = reader
+    for name, read_runs in elsewhere.items():
+        try:
+            runs |= {str(run.path): run for run in read_runs()}
+        except OSError as error:
+            receipt.left.append(unreadable(name, reason_text(error)))
+    for run in runs.values():
         try:
             _erase_from_run(root, run, person, receipt, awaited)
             remove_leftovers(run.path, receipt, now)
@@ -58,18 +61,24 @@ def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, re
             leave(run.path, error)
 
 
-def _recorded_folders(root: StoragePath, on_error: OnError) -> tuple[list[str], set[str]]:
+def _recorded_folders(root: StoragePath, on_error: OnError, receipt: Receipt) -> tuple[list[str], set[str]]:
     """Return the run folders that the audiences' histories and states name, and those that the next runs read.
 
     Args:
         root: state root.
         on_error: called for a history that cannot be read.
+        receipt: gets the records that are damaged, because each may name a run folder.
     """
     recorded: dict[str, None] = {}
     awaited: set[str] = set()
     for path in ledger_paths(root):
         try:
-            runs = [*recent_runs(path), *run_history(path)]
+            runs = recent_runs(path)
+            for name, run in recorded_runs(path).items():
+                if run is None:
+                    receipt.left.append(f"{path / 'history' / name}: the record of a run cannot be read. {RESTORE}")
+                else:
+                    runs.append(run)
             recorded |= dict.fromkeys(folder for run in runs if (folder := text(run.get("run_folder"))))
             awaited.update(unfinished_runs.unfinished_folders(path))
         except OSError as error:

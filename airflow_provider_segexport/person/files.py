@@ -7,26 +7,33 @@ are not sent, batch results, rejects, leavers and opt-outs. The whole row is rem
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.segment_files.snapshots import FOLDER as SNAPSHOTS
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
+from airflow_provider_segexport.storage.history import list_folders
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.parquet_tables import column_parts, read_table
-from airflow_provider_segexport.storage.paths import StoragePath, list_names, temp_files, uncached
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, list_names, temp_files, uncached
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.sealing import verify
 
 INCOMPLETE_TABLE = re.compile(r"\.(parquet|arrow)\.[0-9a-f]+\.half$")
 """The end of the name of a temporary file that becomes a table."""
+
+RUN_FILES = frozenset({"config.json", "plan.json", "summary.json"})
+"""Files by which a folder is a run folder."""
 
 
 def without(table: pa.Table, person: Person) -> tuple[pa.Table, int]:
@@ -42,7 +49,8 @@ def clean(path: StoragePath, person: Person) -> int:
         DamagedState: the file has changed since it was written. If it were rewritten, its checksum would match again.
     """
     verify(path, bare=True)
-    return _arrow(path, person) if path.name.endswith(".arrow") else _parquet(path, person)
+    with _readable(path):
+        return _arrow(path, person) if path.name.endswith(".arrow") else _parquet(path, person)
 
 
 def count(path: StoragePath, person: Person) -> int:
@@ -52,7 +60,17 @@ def count(path: StoragePath, person: Person) -> int:
         DamagedState: the file has changed since it was written.
     """
     verify(path, bare=True)
-    return sum(pc.sum(person.rows(emails)).as_py() or 0 for emails in _emails(path))
+    with _readable(path):
+        return sum(pc.sum(person.rows(emails)).as_py() or 0 for emails in _emails(path))
+
+
+@contextmanager
+def _readable(path: StoragePath) -> Iterator[None]:
+    """Raise DamagedState if PyArrow cannot read a file, whose end may be that of a table although it is none."""
+    try:
+        yield
+    except pa.ArrowException:
+        raise DamagedState(str(path), "it is no table of this provider") from None
 
 
 def _emails(path: StoragePath) -> Iterator[pa.Array | pa.ChunkedArray]:
@@ -126,14 +144,20 @@ def ledger_files(path: StoragePath) -> list[StoragePath]:
 
 
 def run_folders(
-    path: StoragePath, on_error: Callable[[StoragePath, OSError], None] | None = None
+    path: StoragePath,
+    on_error: Callable[[StoragePath, OSError], None] | None = None,
+    entered: set[str] | None = None,
 ) -> Iterator[RunFolder]:
     """Yield the run folders at any depth: every folder with a configuration, a plan or a summary.
 
     Args:
         path: where to begin.
         on_error: called for a folder that cannot be read, which is left out; None to raise the error.
+        entered: real paths of the folders that were entered before, which are left out, as in a loop of links.
     """
+    entered = set() if entered is None else entered
+    if not _is_new(path, entered):
+        return
     try:
         names = set(list_names(path))
         folders = [path / name for name in sorted(names) if (path / name).is_dir()]
@@ -142,23 +166,52 @@ def run_folders(
             raise
         on_error(path, error)
         return
-    if names & {"config.json", "plan.json", "summary.json"}:
+    if names & RUN_FILES:
         yield RunFolder(path)
         return
     for folder in folders:
-        yield from run_folders(folder, on_error)
+        yield from run_folders(folder, on_error, entered)
 
 
-def tables(path: StoragePath) -> Iterator[StoragePath]:
-    """Yield the tables of a run folder, at any depth, without those of `leftovers`."""
-    for name in list_names(path):
+def runs_of_task(task: StoragePath) -> Iterator[RunFolder]:
+    """Yield the run folders `<task>/<run>/<map index>/<number>` of a task, and no other folder below it."""
+    for run in list_folders(task):
+        for index in filter(str.isdecimal, list_folders(task / run)):
+            for number in filter(str.isdecimal, list_folders(task / run / index)):
+                yield from run_at(task / run / index / number)
+
+
+def run_at(path: StoragePath) -> Iterator[RunFolder]:
+    """Yield the run folder at a path, if it is one."""
+    if RUN_FILES & set(list_folders(path)):
+        yield RunFolder(path)
+
+
+def tables(path: StoragePath, entered: set[str] | None = None) -> Iterator[StoragePath]:
+    """Yield the tables of a run folder, at any depth, without those of `leftovers`.
+
+    Args:
+        path: the folder.
+        entered: as in `run_folders`.
+    """
+    entered = set() if entered is None else entered
+    for name in list_names(path) if _is_new(path, entered) else ():
         child = path / name
         if name == SNAPSHOTS:
             continue
         if name.endswith((".parquet", ".arrow")):
             yield child
         elif child.is_dir():
-            yield from tables(child)
+            yield from tables(child, entered)
+
+
+def _is_new(path: StoragePath, entered: set[str]) -> bool:
+    """Return whether a folder was not entered before, under this name or another, and note it."""
+    local = as_local_path(path)
+    real = os.path.realpath(local) if local is not None else str(path)
+    is_new = real not in entered
+    entered.add(real)
+    return is_new
 
 
 def leftovers(path: StoragePath) -> list[StoragePath]:

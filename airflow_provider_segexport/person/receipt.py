@@ -50,7 +50,7 @@ class Receipt:
         return {**asdict(self), "complete": self.complete}
 
 
-def unreadable(path: StoragePath, reason: str) -> str:
+def unreadable(path: StoragePath | str, reason: str) -> str:
     """Return the message for a file or folder that may contain the person and cannot be opened."""
     return (
         f"{path}: cannot be read or written ({reason}). It may contain the person. To fix: let this user read and "

@@ -102,6 +102,12 @@ def recorded_run(path: StoragePath, name: str) -> dict[str, Any] | None:
     return read_object(path / "history" / name)
 
 
+def recorded_runs(path: StoragePath) -> dict[str, dict[str, Any] | None]:
+    """Return the summary of every recorded run by file name, oldest first; None for one that cannot be read."""
+    names = history_names(path)
+    return dict(zip(names, side_by_side(path, *(partial(recorded_run, path, name) for name in names)), strict=True))
+
+
 def latest(path: StoragePath) -> dict[str, Any] | None:
     """Return the newest state of an audience; None without a run."""
     return newest_state(path, read_object(latest_file(path)))
