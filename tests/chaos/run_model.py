@@ -153,7 +153,8 @@ def after_broken_run(vendor: Vendor, belief: Belief, request: RunRequest) -> Ite
     for after in after_run(vendor, blank, request):
         completed = replace(after, rows=(), removal=None)
         yield completed
-        if completed.contact == blank.contact and completed.entry == blank.entry:
+        is_delivered = any(outcome == "delivered" for outcome, _ in after.rows)  # `full` sends what is unchanged, too
+        if completed.contact == blank.contact and completed.entry == blank.entry and not is_delivered:
             continue
         for contact in {blank.contact, completed.contact}:
             yield Belief(contact, entry_without_response(planned, request, after))
