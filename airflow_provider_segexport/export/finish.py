@@ -127,7 +127,7 @@ def finish(
     if optouts := collect_optouts.written(folder):
         entries["optouts"] = optouts
     summary = report.summarize(counts, reasons, entries)
-    write_state = partial(_write_state, context, facts, ledger, finished=end.finished)
+    write_state = partial(_write_state, context, ledger)
     is_recorded = not (end.dry_run or end.waiting or is_missing(audience))
     record_run = partial(_record_history, ledger, summary) if is_recorded else bool
     # `bool` and `AudienceState` do nothing: they return an empty value.
@@ -139,22 +139,18 @@ def finish(
     return summary
 
 
-def _write_state(context: ExportContext, facts: PlanFacts, ledger: Ledger, *, finished: bool) -> AudienceState:
-    """Record in the audience's state which fields were sent, and that the run has ended unless its jobs may run.
+def _write_state(context: ExportContext, ledger: Ledger) -> AudienceState:
+    """Record in the audience's state that the run has ended, unless its jobs may run.
 
     Args:
         context: the run.
-        facts: of the plan.
         ledger: of the audience, pinned after the run's version was written.
-        finished: whether the run has finished.
 
     Returns:
         The state as it was written.
     """
     folder = context.environment.run_folder
     state = AudienceState.of(ledger.path, ledger.names)
-    if finished:
-        state = state.sent(context.config.export_name, facts.fields)
     if state.open_run_folder == str(folder.path) and not _jobs_left(context, folder):
         state = replace(state, open_run_folder="")
     state.write(ledger.path, ledger.fence, ledger.names)

@@ -165,7 +165,7 @@ class Export:
             draft = undo.prepare(context, audience, ledger, state)
             state = state.began(draft.facts.export_name, draft.facts.restores.get("as_of", ""))
         else:
-            state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+            state = checked.in_state(state, context)
             undo.check_not_mirrored_twice(context, state)
             try:
                 check_not_stale(context, pinned, state)
@@ -178,9 +178,9 @@ class Export:
         self._check_may_start(draft, audience)
         if checked is not None:
             if checked.missing_fields:
-                state = state.resending(checked.missing_fields)
                 state.write(ledger.path, ledger.fence)
                 checked = with_fields(context, checked)
+                state = checked.in_state(state, context)
                 audience, draft = checked.audience, prepare(context, checked, pinned, state)
             state = state.began(config.export_name, config.as_of, config.run, str(config.segment))
         folder = context.environment.run_folder
@@ -204,7 +204,7 @@ class Export:
         state = AudienceState.of(ledger.path)
         if checked is None:
             return self._report_plan(undo.prepare(context, audience, ledger, state), audience)
-        state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+        state = checked.in_state(state, context)
         is_stale = False
         try:
             check_not_stale(context, ledger, state)

@@ -12,6 +12,7 @@ from airflow_provider_segexport.errors import GuardTripped, InvalidSegment, Need
 from airflow_provider_segexport.export import consent_rules, estimate, removing
 from airflow_provider_segexport.export.config import ExportContext, Phase
 from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.export.row_sql import mapped_row_sql
 from airflow_provider_segexport.export.segment_version import write_version
 from airflow_provider_segexport.guards import GuardResult
 from airflow_provider_segexport.model import Audience, Reason
@@ -19,14 +20,12 @@ from airflow_provider_segexport.segment_files.memory import memory_for
 from airflow_provider_segexport.stages import (
     clean,
     consent,
-    encode,
     guards,
     load_ledger,
     plan,
     read,
     readback,
     removals,
-    row_hash,
     suppression,
 )
 from airflow_provider_segexport.storage.audience_state import AudienceState
@@ -34,9 +33,8 @@ from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, eng
 from airflow_provider_segexport.storage.erased import marks
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.local_copies import uploads
-from airflow_provider_segexport.storage.plan import ITEM_SUFFIX, Plan, PlanFacts, RowSql
-from airflow_provider_segexport.storage.tables import CLEAN_ROWS, LEDGER_MEMBERS
-from airflow_provider_segexport.vendors.item_template import JsonTemplate
+from airflow_provider_segexport.storage.plan import Plan, PlanFacts
+from airflow_provider_segexport.storage.tables import LEDGER_MEMBERS
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +103,7 @@ def _prepare(
         consent_rules.withhold_opted_out(context, checked.audience, sql)
         _write_existing(context, checked, sql, ledger, version)
         rows, cleaned = consent_rules.prove(context, checked, sql, cleaned)
-        encoded = row_sql(vendor.item_template(checked.mapped, checked.audience), rows)
+        encoded = mapped_row_sql(vendor, checked, state.fields, rows)
         against_ledger = bool(version) and config.mode != "full"
         held_after_rejection = 0
         if against_ledger and ledger.of_export(config.export_name).get("mapping_fingerprint") == checked.fingerprint:
@@ -114,9 +112,7 @@ def _prepare(
             plan.write_returning(
                 sql, environment.run_folder.path / "returning.parquet", marks(ledger.path, ledger.names)
             )
-        stale = state.stale(config.export_name, facts.fields)
-        resent_columns = [column.name for column in checked.mapping.columns if column.label in stale]
-        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger, resend=resent_columns)
+        upserts = plan.upsert_sql(encoded, against_ledger=against_ledger)
         planned = plan.write_plan_rows(sql, upserts, vendor.limits, environment.run_folder.path, cleaned)
         proof_counts = consent_rules.record_proofs(context, checked, sql)
         leaver_count = removing.find(context, sql, version, bit, encoded if state.is_shared else None)
@@ -140,8 +136,7 @@ def _prepare(
 
 def _initial_facts(context: ExportContext, checked: Preflight, state: AudienceState, version: int) -> PlanFacts:
     """Return the plan's facts that are known before a row is read."""
-    config, columns = context.config, checked.mapping.columns
-    is_implicit = context.vendor.implicit_custom_fields
+    config = context.config
     return PlanFacts(
         vendor=context.vendor.name,
         audience=checked.audience,
@@ -155,7 +150,6 @@ def _initial_facts(context: ExportContext, checked: Preflight, state: AudienceSt
         sharer_bit=state.sharer_bit(config.export_name),
         is_shared=state.is_shared,
         mapping_fingerprint=checked.fingerprint,
-        fields={} if is_implicit else {column.label: column.vendor_type for column in columns},
     )
 
 
@@ -197,16 +191,6 @@ def _write_existing(context: ExportContext, checked: Preflight, sql: Engine, led
         context.run_operation(context.vendor.list_members(checked.audience, readback.Pages(sql)))
     removals.find_existing(sql)
     removals.write_existing(sql, context.environment.run_folder.path / "existing.parquet")
-
-
-def row_sql(template: JsonTemplate, rows: str = CLEAN_ROWS) -> RowSql:
-    """Return the SQL of a row's JSON, and of the hash that shows whether the row has changed.
-
-    Args:
-        template: the vendor's.
-        rows: the relation with the columns of the template.
-    """
-    return RowSql(encode.expression(template, ITEM_SUFFIX), row_hash.expression(template), rows)
 
 
 def _measure(  # noqa: PLR0913 - guards measure each

@@ -19,6 +19,8 @@ from airflow_provider_segexport.segment_files.empty_columns import with_empty_co
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.segment_files.snapshots import copy_snapshot, is_table
 from airflow_provider_segexport.stages import date_columns, map_fields, proof, read
+from airflow_provider_segexport.storage import known_fields
+from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import FieldMapping, ResolvedMapping, SegmentFiles
 from airflow_provider_segexport.vendor_field import VendorField
@@ -45,6 +47,18 @@ class Preflight:
     suppression: tuple[tuple[str, tuple[tuple[StoragePath, str], ...]], ...]
     fingerprint: str
     missing_fields: Mapping[str, FieldType] = field(default_factory=dict)
+
+    def in_state(self, state: AudienceState, context: ExportContext) -> AudienceState:
+        """Return the audience's state with the export as a sharer, and with the fields as it finds or creates them.
+
+        Raises:
+            AudienceOwnedByOther: another export owns the audience, and not both exports allow sharing.
+        """
+        state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
+        if context.vendor.implicit_custom_fields:
+            return state
+        types = {column.label: column.vendor_type for column in self.mapping.columns}
+        return replace(state, fields=known_fields.update(state.fields, types, self.missing_fields))
 
 
 def reads_tables(config: ExportConfig) -> bool:

@@ -13,7 +13,8 @@ import json
 from airflow_provider_segexport.errors import AudienceOwnedByOther, InvalidArgument
 from airflow_provider_segexport.export import estimate, removing, undo_target
 from airflow_provider_segexport.export.config import ExportContext, Phase
-from airflow_provider_segexport.export.planning import PlanDraft, row_sql
+from airflow_provider_segexport.export.planning import PlanDraft
+from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.stages import plan, removals
 from airflow_provider_segexport.storage.audience_state import AudienceState

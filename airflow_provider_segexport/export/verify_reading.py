@@ -13,14 +13,15 @@ from typing import Any
 
 from airflow_provider_segexport.errors import FatalError, NeedsMemory, RateLimited, RetryableError, VendorUnavailable
 from airflow_provider_segexport.export.config import ExportContext, Verify
-from airflow_provider_segexport.export.planning import row_sql
 from airflow_provider_segexport.export.preflight import Preflight
+from airflow_provider_segexport.export.row_sql import mapped_row_sql
 from airflow_provider_segexport.export.verify_estimate import estimate_reading
 from airflow_provider_segexport.model import Audience, Member, OptOut
 from airflow_provider_segexport.segment_files.memory import memory_for
 from airflow_provider_segexport.stages import clean, drift, people_to_read
 from airflow_provider_segexport.stages import read as read_stage
 from airflow_provider_segexport.storage import reading
+from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import MEMORY, Engine, engine
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_schema import MEMBER
@@ -261,7 +262,7 @@ def _write_segment(context: ExportContext, target: Target, checked: Preflight, v
         clean.clean(sql, checked.files, checked.mapping)
         _write_known(context, sql, file, segment=VALID_EMAIL_ROWS)
         if file is not None and (context.config.verify or Verify()).sample_values:
-            encoded = row_sql(context.vendor.item_template(checked.mapped, checked.audience))
+            encoded = mapped_row_sql(context.vendor, checked, AudienceState.of(target.ledger.path).fields)
             people_to_read.write_items(sql, folder / SEGMENT_FILE, encoded, file)
 
 

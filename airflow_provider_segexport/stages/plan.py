@@ -13,7 +13,7 @@ import pyarrow as pa
 from airflow_provider_segexport.model import Outcome, Reason
 from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.batching import cut_batches, planned_batch_id
-from airflow_provider_segexport.storage.duckdb_engine import Engine, quoted
+from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
 from airflow_provider_segexport.storage.ledger_schema import ATTEMPTS_DAYS
 from airflow_provider_segexport.storage.paths import StoragePath
@@ -52,19 +52,17 @@ NOT_SENT_SQL = f"""select n.row, k.email, n.outcome, n.reason, n.field
     order by n.row"""
 
 
-def upsert_sql(encoded: RowSql, *, against_ledger: bool, resend: Sequence[str] = ()) -> str:
+def upsert_sql(encoded: RowSql, *, against_ledger: bool) -> str:
     """Return SQL of the rows to send. Rows that the ledger holds unchanged are left out before their JSON is built.
 
     Args:
         encoded: SQL of a row's JSON and hash.
         against_ledger: leave out rows that the ledger holds with the same content.
-        resend: columns whose values the vendor has lost; an unchanged row with a value in one of them is sent, too.
     """
     rows = f"select *, {encoded.hash} as row_hash from {encoded.rows}"
     if against_ledger:
-        lost = "".join(f" or c.{quoted(name)} is not null" for name in resend)
         rows = f"""select c.* from ({rows}) c left join {LEDGER_HASHES} l on l.email = c.email
-            where l.row_hash is distinct from c.row_hash{lost}"""
+            where l.row_hash is distinct from c.row_hash"""
     return f"select row, email, row_hash, {encoded.item} as item from ({rows})"
 
 

@@ -2,15 +2,15 @@
 
 The hash covers each value with a path mark, which says where the value goes, and the constants of every item. Nulls and
 the order of fields do not count. So an unchanged row is recognised without building its JSON, and a newly mapped field
-changes only the rows that have a value for it. The hash is stable over versions and machines, because a stored hash is
-compared months later.
+changes only the rows that have a value for it. So does a field whose values the vendor has lost. The hash is stable
+over versions and machines, because a stored hash is compared months later.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_segexport.storage.duckdb_engine import hashed, literal, quoted
@@ -23,17 +23,25 @@ MARK_BYTES = 4
 """Length of a path mark's digest. An item has a few hundred paths at most, so two marks never coincide in practice."""
 
 
-def expression(item: JsonTemplate) -> str:
-    """Return the hash as SQL."""
-    marked = [f"case when {column} is not null then {mark} end, {column}" for mark, column in sorted(_columns(item))]
+def expression(item: JsonTemplate, generations: Mapping[str, int] | None = None) -> str:
+    """Return the hash as SQL.
+
+    Args:
+        item: the vendor's template.
+        generations: by column, the generation of the vendor's field that it feeds (`AudienceState.with_fields`); a
+            column that is missing has generation 0.
+    """
+    columns = sorted(_columns(item, generations or {}))
+    marked = [f"case when {column} is not null then {mark} end, {column}" for mark, column in columns]
     pieces = ", ".join([literal(_digest(_form(item, constants=True))), *marked])
     return hashed(f"concat({pieces})")
 
 
-def _columns(item: JsonTemplate) -> Iterator[tuple[str, str]]:
+def _columns(item: JsonTemplate, generations: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Yield path mark and column of every value of an item, as SQL."""
     for path, name in _paths(item, ()):
-        yield literal(SEPARATOR + _digest(path)), quoted(name)
+        generation = generations.get(name, 0)
+        yield literal(SEPARATOR + _digest((*path, generation) if generation else path)), quoted(name)
 
 
 def _digest(value: Any) -> str:

@@ -7,7 +7,7 @@ owns the audience.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -16,6 +16,7 @@ import msgspec
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, DamagedState, RetryableError
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
+from airflow_provider_segexport.storage.known_fields import KnownField
 from airflow_provider_segexport.storage.ledger import Ledger, files_of
 from airflow_provider_segexport.storage.local_copies import prefetch
 from airflow_provider_segexport.storage.paths import StoragePath, ensure_folder, listing, remove
@@ -68,9 +69,7 @@ class AudienceState:
         last_runs: by export, the run that it started last, and the segment of that run.
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
         optouts_at: by export, epoch seconds until which it has read the vendor's opt-outs.
-        resend: by export, the fields created at the vendor since it last finished, whose values it sends again.
-        fields: by export, its fields when it last finished, by the vendor's name: the type, and after a space the
-            vendor's id of the field if there is one.
+        fields: by the vendor's name, the fields that exports have fed.
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.
@@ -86,8 +85,7 @@ class AudienceState:
     last_runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_run_folder: str = ""
     optouts_at: Mapping[str, float] = field(default_factory=dict)
-    resend: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fields: Mapping[str, KnownField] = field(default_factory=dict)
     writer_token: str = ""
     doubts: tuple[Doubt, ...] = ()
     version: int = 0
@@ -267,33 +265,9 @@ class AudienceState:
         """Return the state with the time (epoch seconds) until which an export has read the vendor's opt-outs."""
         return replace(self, optouts_at={**self.optouts_at, export: at})
 
-    def resending(self, names: Iterable[str]) -> AudienceState:
-        """Return the state in which every export of the audience sends the values of these fields again."""
-        exports = {*self.sharers, *self.resend}
-        return replace(self, resend={export: sorted({*self.resend.get(export, ()), *names}) for export in exports})
-
-    def stale(self, export: str, fields: Mapping[str, str]) -> frozenset[str]:
-        """Return an export's fields whose values the vendor has lost, because they were recreated or changed type."""
-        before = self.fields.get(export, {})
-        changed = {name for name, now in fields.items() if _is_different_field(before.get(name, now), now)}
-        return frozenset(changed | (fields.keys() & set(self.resend.get(export, ()))))
-
-    def sent(self, export: str, fields: Mapping[str, str]) -> AudienceState:
-        """Return the state after a finished export has sent these fields."""
-        still_to_send = [name for name in self.resend.get(export, ()) if name not in fields]
-        return replace(
-            self, resend={**self.resend, export: still_to_send}, fields={**self.fields, export: dict(fields)}
-        )
-
     def sharer_bit(self, export: str) -> int:
         """Return the bit of `sharers_mask` that says that this export has a claim on a person."""
         return 1 << self.sharers.index(export)
 
 
 FIELDS = frozenset(field.name for field in fields(AudienceState))
-
-
-def _is_different_field(before: str, now: str) -> bool:
-    """Return whether a field's type or vendor id has changed."""
-    (old, _, old_id), (new, _, new_id) = before.partition(" "), now.partition(" ")
-    return old != new or bool(old_id and new_id and old_id != new_id)

@@ -268,7 +268,6 @@ class PlanFacts:
         sharer_bit: this export's bit in the ledger's `sharers_mask`.
         is_shared: other exports use the audience too, or have used it.
         mapping_fingerprint: hash of field mapping and vendor fields.
-        fields: type, and the vendor's id where it has one, by the vendor's field that the export feeds.
         held_after_rejection: rows that are not sent because the vendor rejected them recently.
         consent: profiles by value of the consent column: yes, no, empty, unclear.
         suppression: counts of each suppression list.
@@ -289,7 +288,6 @@ class PlanFacts:
     sharer_bit: int = 1
     is_shared: bool = False
     mapping_fingerprint: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
     held_after_rejection: int = 0
     guards: tuple[GuardResult, ...] = ()
     consent: Mapping[str, int] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from chaos.person_model import Row
 from chaos.steps import Break, Export, FieldChange, Hand, Step, Undo, Verification
 
 from airflow_provider_segexport.stages.drift import next_version
+from airflow_provider_segexport.storage.known_fields import update as known_fields
 
 A, B, C, NO, BAD = Row("A"), Row("B"), Row("C"), Row("A", consent=False), Row("A", bad=True)
 
@@ -107,9 +108,9 @@ PLANTS = {
     ),
     "a field that was made anew stays empty": Plant(
         "dotdigital",
-        "storage.audience_state",
-        "AudienceState.resending",
-        lambda state, _: state,
+        "storage.known_fields",
+        "update",
+        lambda fields, types, created=(): known_fields(fields, types),
         (segment("ann", bob=C, field="create"), FieldChange(), segment("ann", bob=C, field="create")),
     ),
     "two runs write one audience at once": Plant(

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos.planted_bugs import PLANTS, VIP, C, segment
+from chaos.planted_bugs import PLANTS, VIP, B, C, segment
 from chaos.player import Player
 from chaos.product_runs import Disagreement
 from chaos.shrinking import smallest
-from chaos.steps import Break, Erase, Generator, Hand, Release, Sequence, Undo, Verification
+from chaos.steps import Break, Erase, FieldChange, Generator, Hand, Release, Sequence, Undo, Verification
 
 from airflow_provider_segexport.simulator import ManualClock, Simulator
 
@@ -165,6 +165,40 @@ SMALLEST = {
         "campaign_monitor",
         shared=True,
         steps=[segment("bob"), segment(ann=C, field="create", **VIP), segment("bob", ann=C, field="create")],
+    ),
+    "a field that was recreated before a run that does not map it": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[
+            segment(ann=C, field="create", mode="upsert"),
+            FieldChange(remade=True),
+            segment(bob=C, mode="upsert"),
+            segment(ann=C, field="create", mode="upsert"),
+        ],
+    ),
+    "a person who was in no segment when a run recreated the field": Sequence(
+        "campaign_monitor",
+        shared=False,
+        steps=[
+            segment(ann=C, field="create", mode="upsert"),
+            FieldChange(),
+            segment(bob=C, field="create", mode="upsert"),
+            segment(ann=C, field="create", mode="upsert"),
+        ],
+    ),
+    "a full run whose responses were lost has not delivered what was unchanged": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[
+            segment("gus", mode="upsert"),
+            segment("cat", "eve", "fay", "gus", mode="full", trouble=Break("killed", at=12)),
+            segment("gus", cat=B),
+        ],
+    ),
+    "an erasure removes a member who has unsubscribed from everything": Sequence(
+        "constant_contact",
+        shared=False,
+        steps=[segment("ann", mode="upsert"), Hand("ann", "unsubscribe"), Erase("ann")],
     ),
     "a person that no response has shown in the audience has not left it": Sequence(
         "constant_contact",

@@ -119,7 +119,7 @@ def after_erasure(vendor: Vendor, belief: Belief) -> Iterator[Belief]:
     if state not in OURS:
         yield Belief(belief.contact, mark if state in {"removed", "erased"} else None)
         return
-    for contact, outcome in vendor.remove_person(belief.contact):
+    for contact, outcome in vendor.erase_person(belief.contact):
         deleted = state == "removing" and belief.contact is not None and belief.contact.status == "deleted"
         yield Belief(contact, mark if outcome[0] == "removed" or deleted else None)
 

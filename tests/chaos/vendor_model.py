@@ -53,6 +53,10 @@ class Vendor:
         else:
             yield replace(contact, inside=False), ("removed", None)
 
+    def erase_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Yield the contact after an erasure, and its possible outcomes."""
+        yield from self.remove_person(contact)
+
 
 class CampaignMonitor(Vendor):
     """A list. Only Active people are members; the vendor rejects every other person by name."""
@@ -112,6 +116,10 @@ class ConstantContact(Vendor):
             yield contact, ("already_gone", None)
         else:
             yield replace(contact, inside=False), ("removed", None)
+
+    def erase_person(self, contact: Contact | None) -> Iterator[tuple[Contact | None, Outcome]]:
+        """Remove any member: the contact keeps an opt-out, which the list does not hold."""
+        yield from super().remove_person(contact)
 
 
 class Dotdigital(Vendor):

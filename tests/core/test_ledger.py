@@ -12,7 +12,7 @@ import pytest
 from core.factories import PLAIN, TARGET, batch_of, cleaned, shared, written
 
 from airflow_provider_segexport.errors import RetryableError
-from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowRejection
 from airflow_provider_segexport.stages import plan, record, update_ledger
 from airflow_provider_segexport.storage.ledger import STORED_VERSIONS, Ledger

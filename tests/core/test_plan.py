@@ -11,7 +11,7 @@ from core.factories import PLAIN, TARGET, cleaned, limited, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import batch_id, batch_id_of_hashes
 from airflow_provider_segexport.stages import plan
 from airflow_provider_segexport.storage.batching import ENVELOPE_BYTES

@@ -11,7 +11,7 @@ from core.factories import PLAIN, TARGET, batch_of, matching_of
 from upath import UPath
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError
-from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import BatchResult, Reason, RowRejection
 from airflow_provider_segexport.segment_files.parquet_files import find_files
 from airflow_provider_segexport.stages import clean, plan, read, record, update_ledger

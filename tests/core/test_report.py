@@ -9,7 +9,7 @@ import pytest
 from core.factories import PLAIN, TARGET, cleaned, shared, written
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.export.planning import row_sql
+from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowRejection
 from airflow_provider_segexport.stages import plan, record, report
 from airflow_provider_segexport.stages.report import Counts

@@ -165,3 +165,18 @@ def test_an_object_that_depends_on_a_column_outside_a_list():
         '{"a":"Jane","c":"gold"}',
         '{"w":{"b":"1"}}',
     ]
+
+
+def test_a_field_of_another_generation_changes_the_rows_with_a_value_for_it():
+    """The vendor has lost the values of the field, not those of other fields."""
+    table = pa.table({name: pa.array([JANE.get(name), None], pa.string()) for name in COLUMNS})
+    sql = shared()
+    sql.table("items", table)
+    by_generation = [
+        sql.rows(f"select {row_hash.expression(SHAPE, generations)} from items")
+        for generations in ({}, {"b": 0}, {"b": 1}, {"b": 2}, {"c": 1})
+    ]
+    with_values = [rows[0] for rows in by_generation]
+    assert with_values[0] == with_values[1]
+    assert len(set(with_values)) == 4
+    assert len({rows[1] for rows in by_generation}) == 1
