@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.session import VendorSession
@@ -15,6 +15,44 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM)
 """Signals with which Airflow ends a task at its `execution_timeout` (SIGALRM) or when it is killed (SIGTERM), and
 Ctrl-C."""
+
+
+class _Stopping:
+    """The signal handler of one block: it stops the block's session, and calls the handler that was set before.
+
+    Attributes:
+        handlers: the handlers that were set before, by signal.
+        raised: the exceptions that they raised.
+        has_ended: the block has ended, but the handler is still set, or another block's handler calls it.
+    """
+
+    def __init__(self, session: VendorSession) -> None:
+        self.session = session
+        self.handlers: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
+        self.raised: list[BaseException] = []
+        self.has_ended = False
+
+    def set(self) -> None:
+        for number in SIGNALS:
+            if callable(handler := signal.getsignal(number)):
+                self.handlers[number] = handler
+                signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.has_ended:
+            self.session.request_stop()
+        try:
+            self.handlers[signal.Signals(number)](number, frame)
+        except BaseException as error:
+            self.raised.append(error)
+            raise
+
+    def reset(self) -> None:
+        """Restore the earlier handlers, also those of other blocks that ended before this one."""
+        self.has_ended = True
+        for number in self.handlers:
+            while isinstance(handler := signal.getsignal(number), _Stopping) and handler.has_ended:
+                signal.signal(number, handler.handlers[number])
 
 
 @contextmanager
@@ -27,27 +65,17 @@ def stops_at_signals(session: VendorSession) -> Iterator[None]:
     Args:
         session: makes the calls of the block.
     """
-    raised: list[BaseException] = []
-    is_main = threading.current_thread() is threading.main_thread()  # the only thread in which handlers can be set
-    handlers = {number: handler for number in SIGNALS if is_main and callable(handler := signal.getsignal(number))}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        session.request_stop()
-        try:
-            handlers[signal.Signals(number)](number, frame)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    for number in handlers:
-        signal.signal(number, stop)
+    stopping = _Stopping(session)
+    if threading.current_thread() is threading.main_thread():  # the only thread in which handlers can be set
+        stopping.set()
     try:
         yield
     except BaseException:
-        if raised:
-            raise raised[0] from None
+        if stopping.raised:
+            raise stopping.raised[0] from None
         raise
+    else:
+        if stopping.raised:
+            raise stopping.raised[0]
     finally:
-        for number, handler in handlers.items():
-            if signal.getsignal(number) is stop:
-                signal.signal(number, handler)
+        stopping.reset()

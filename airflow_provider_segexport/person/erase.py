@@ -34,12 +34,18 @@ from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
     ensure_folder,
+    list_names,
     write,
 )
 from airflow_provider_segexport.storage.takeover import holding_lease
 
 NOT_IN_AUDIENCE = frozenset({REMOVED, *map(str, GONE)})
 """Outcomes of a removal after which the person is not in the audience, or is not mailed."""
+
+NO_STATE = (
+    "this state path holds no ledger and no run. To fix: set `[segexport] state_path` on this machine to the path "
+    "that exports use, and erase again. If no export has run yet, no record of the person exists."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
         if record.versions or record.damaged:
             _erase_from_audience(deps, person, record, receipt)
         remove_leftovers(record.path, receipt, deps.clock())
+    if not any(list_names(deps.root / name) for name in ("ledgers", "runs")):
+        receipt.left.append(f"{deps.root}: {NO_STATE}")
     erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+import os
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.json_values import text
@@ -13,13 +13,24 @@ from airflow_provider_segexport.person.receipt import RESTORE, Finding, Receipt,
 from airflow_provider_segexport.person.vendor_removal import REMOVED
 from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, recorded_runs, resolved
-from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, PathResolver, StoragePath, modified_at
+from airflow_provider_segexport.storage.paths import (
+    STALE_TEMP_FILE_S,
+    PathResolver,
+    StoragePath,
+    as_local_path,
+    exists,
+    modified_at,
+)
 from airflow_provider_segexport.storage.retention import is_same, may_resume, task_folder_of
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
 OnError = Callable[[StoragePath, OSError], None]
 
 AWAITED_RUN = "keep the folder, which the audience's next run reads; let this run or the next one finish"
+NOT_HERE = (
+    "run reports name this folder, which is not on this machine. Another worker may have it, with the person in it. To "
+    "fix: erase again on a machine with this folder. If it was deleted, create it without content, and erase again."
+)
 RESUMABLE_RUN = "let it finish, or delete the folder; a later try of the run then makes a new plan"
 
 
@@ -38,27 +49,63 @@ def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, re
         receipt.left.append(unreadable(path, reason_text(error)))
 
     recorded, awaited = _recorded_folders(root, leave, receipt)
-    runs = {str(run.path): run for run in files.run_folders(root / "runs", leave)}
-    elsewhere: dict[str, Callable[[], Iterator[RunFolder]]] = {}
-    for name in recorded:
-        folder = resolved(resolve, name) if "\0" not in name else None
-        if folder is None:
-            receipt.left.append(f"{name!r}: this machine has no store for this run folder. {RESTORE}")
-        elif str(folder) not in runs:
-            task = task_folder_of(folder) if folder.name.isdecimal() and folder.parent.name.isdecimal() else None
-            reader = partial(files.run_at, folder) if task is None else partial(files.runs_of_task, task)
-            elsewhere[str(task or folder)] = reader
-    for name, read_runs in elsewhere.items():
-        try:
-            runs |= {str(run.path): run for run in read_runs()}
-        except OSError as error:
-            receipt.left.append(unreadable(name, reason_text(error)))
+    runs = {str(run.path): run for run in files.run_folders(root / "runs", leave, loose=True)}
+    for run in _runs_elsewhere(root, resolve, recorded, runs, receipt):
+        runs[str(run.path)] = run
     for run in runs.values():
         try:
             _erase_from_run(root, run, person, receipt, awaited)
             remove_leftovers(run.path, receipt, now)
         except OSError as error:
             leave(run.path, error)
+
+
+def _runs_elsewhere(
+    root: StoragePath, resolve: PathResolver, recorded: Iterable[str], own_paths: Container[str], receipt: Receipt
+) -> list[RunFolder]:
+    """Return the run folders of the tasks whose runs are not below the state root.
+
+    Args:
+        root: state root.
+        resolve: turns a run folder's path into a storage path.
+        recorded: paths of run folders, as the audiences' records name them.
+        own_paths: paths of run folders that were found below the state root.
+        receipt: gets the folders that cannot be read or are not on this machine.
+    """
+    homes: dict[str, tuple[StoragePath, Callable[[StoragePath], Iterator[RunFolder]]]] = {}
+    for name in recorded:
+        folder = resolved(resolve, name) if "\0" not in name else None
+        if folder is None:
+            receipt.left.append(f"{name!r}: this machine has no store for this run folder. {RESTORE}")
+        elif str(folder) not in own_paths:
+            is_numbered = folder.name.isdecimal() and files.MAP_INDEX.fullmatch(folder.parent.name)
+            home = task_folder_of(folder) if is_numbered else folder
+            homes[str(home)] = home, files.runs_of_task if is_numbered else files.run_at
+    runs: list[RunFolder] = []
+    for home, read_runs in homes.values():
+        try:
+            runs += read_runs(home)
+            if not _is_here(home, root):
+                receipt.left.append(f"{home}: {NOT_HERE}")
+        except OSError as error:
+            receipt.left.append(unreadable(home, reason_text(error)))
+    return runs
+
+
+def _is_here(home: StoragePath, root: StoragePath) -> bool:
+    """Return whether a task's folder is on this machine, also if the state path has another name here than in records.
+
+    `prune` leaves the task's folder. If it is not on this machine, another worker may have it.
+
+    Args:
+        home: folder of a task, as records name it.
+        root: state root.
+    """
+    local = as_local_path(home)
+    if local is None or local.exists():
+        return True
+    dag, runs = home.parent, home.parent.parent
+    return runs == root / "runs" or (runs.name == "runs" and exists(root / "runs" / dag.name / home.name))
 
 
 def _recorded_folders(root: StoragePath, on_error: OnError, receipt: Receipt) -> tuple[list[str], set[str]]:
@@ -120,13 +167,25 @@ def clean(path: StoragePath, person: Person, kind: str, receipt: Receipt) -> Non
         kind: of the finding: `ledger` or `run folder`.
         receipt: gets the finding; of a dry run, only the rows are counted.
     """
+    target = _link_target(path)
     try:
-        rows = files.count(path, person) if receipt.dry_run else files.clean(path, person)
+        rows = files.count(path, person) if receipt.dry_run or target else files.clean(path, person)
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
         return
-    if rows:
+    if rows and target:
+        receipt.left.append(
+            f"{path}: a link to {target}, which contains the person and may be used by others. To fix: move that file "
+            "to the place of the link, then erase again."
+        )
+    elif rows:
         receipt.findings.append(Finding(kind, str(path), rows, "found" if receipt.dry_run else REMOVED))
+
+
+def _link_target(path: StoragePath) -> str:
+    """Return the file that a link leads to; empty if the path is no link. A rewritten link would leave that file."""
+    local = as_local_path(path)
+    return os.path.realpath(local) if local is not None and local.is_symlink() else ""
 
 
 def remove_leftovers(folder: StoragePath, receipt: Receipt, now: float) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.segment_files.snapshots import FOLDER as SNAPSHOTS
 from airflow_provider_segexport.storage.files import ArrowFileWriter, ArrowReader, write_parquet
-from airflow_provider_segexport.storage.history import list_folders
+from airflow_provider_segexport.storage.history import list_folders, list_subfolders
 from airflow_provider_segexport.storage.ledger import FACTS, numbers_of
 from airflow_provider_segexport.storage.ledger_schema import MEMBER, REMOVING, metadata_of
 from airflow_provider_segexport.storage.opening import open_file
@@ -34,6 +34,14 @@ INCOMPLETE_TABLE = re.compile(r"\.(parquet|arrow)\.[0-9a-f]+\.half$")
 
 RUN_FILES = frozenset({"config.json", "plan.json", "summary.json"})
 """Files by which a folder is a run folder."""
+
+TABLE_SUFFIXES = (".parquet", ".arrow")
+
+RUN_CONTENT = re.compile(rf".*(\.parquet|\.arrow|\.half)|{SNAPSHOTS}", re.DOTALL)
+"""Names of files and folders of a run that may hold people."""
+
+MAP_INDEX = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+"""Name of a map index's folder; `hook.export` adds the number of its call, and perhaps the id of its process."""
 
 
 def without(table: pa.Table, person: Person) -> tuple[pa.Table, int]:
@@ -146,6 +154,9 @@ def ledger_files(path: StoragePath) -> list[StoragePath]:
 def run_folders(
     path: StoragePath,
     on_error: Callable[[StoragePath, OSError], None] | None = None,
+    *,
+    loose: bool = False,
+    inside: bool = False,
     entered: set[str] | None = None,
 ) -> Iterator[RunFolder]:
     """Yield the run folders at any depth: every folder with a configuration, a plan or a summary.
@@ -153,30 +164,32 @@ def run_folders(
     Args:
         path: where to begin.
         on_error: called for a folder that cannot be read, which is left out; None to raise the error.
+        loose: also yield other folders with files of a run, such as a run folder that has lost these three.
+        inside: the path is in a run folder, whose tables are part of that run.
         entered: real paths of the folders that were entered before, which are left out, as in a loop of links.
     """
     entered = set() if entered is None else entered
     if not _is_new(path, entered):
         return
     try:
-        names = set(list_names(path))
-        folders = [path / name for name in sorted(names) if (path / name).is_dir()]
+        names = list_names(path)
+        folders = [folder for folder in list_subfolders(path) if folder.name != SNAPSHOTS]
     except OSError as error:
         if on_error is None:
             raise
         on_error(path, error)
         return
-    if names & RUN_FILES:
+    is_run = not RUN_FILES.isdisjoint(names)
+    if is_run or (loose and not inside and any(map(RUN_CONTENT.fullmatch, names))):
         yield RunFolder(path)
-        return
     for folder in folders:
-        yield from run_folders(folder, on_error, entered)
+        yield from run_folders(folder, on_error, loose=loose, inside=inside or is_run, entered=entered)
 
 
 def runs_of_task(task: StoragePath) -> Iterator[RunFolder]:
     """Yield the run folders `<task>/<run>/<map index>/<number>` of a task, and no other folder below it."""
     for run in list_folders(task):
-        for index in filter(str.isdecimal, list_folders(task / run)):
+        for index in filter(MAP_INDEX.fullmatch, list_folders(task / run)):
             for number in filter(str.isdecimal, list_folders(task / run / index)):
                 yield from run_at(task / run / index / number)
 
@@ -188,18 +201,21 @@ def run_at(path: StoragePath) -> Iterator[RunFolder]:
 
 
 def tables(path: StoragePath, entered: set[str] | None = None) -> Iterator[StoragePath]:
-    """Yield the tables of a run folder, at any depth, without those of `leftovers`.
+    """Yield the tables of a run folder, at any depth, without those of `leftovers` and of other run folders in it.
 
     Args:
         path: the folder.
-        entered: as in `run_folders`.
+        entered: real paths of the folders that were entered before; None for the run folder itself.
     """
-    entered = set() if entered is None else entered
-    for name in list_names(path) if _is_new(path, entered) else ():
+    is_top, entered = entered is None, set() if entered is None else entered
+    names = list_names(path) if _is_new(path, entered) else []
+    if not is_top and not RUN_FILES.isdisjoint(names):
+        return
+    for name in names:
         child = path / name
         if name == SNAPSHOTS:
             continue
-        if name.endswith((".parquet", ".arrow")):
+        if name.endswith(TABLE_SUFFIXES):
             yield child
         elif child.is_dir():
             yield from tables(child, entered)

@@ -106,3 +106,80 @@ def test_loops_of_links_are_entered_once(root):
     Path(str(folder / "in")).symlink_to(".")
     assert erase(tools(root), ADA, "Ann").complete
     assert files.count(folder / "rejects.parquet", ADA) == 0
+
+
+def test_a_table_that_is_a_link_is_left_and_named(root, tmp_path):
+    """A new file in place of the link would leave the file that the link leads to."""
+    folder = run(root / "runs" / "dag" / "task" / "r" / "0" / "01")
+    outside = Path(shutil.move(str(folder / "rejects.parquet"), str(tmp_path / "rejects.parquet")))
+    link = Path(str(folder / "rejects.parquet"))
+    link.symlink_to(outside)
+    for dry_run in (True, False):
+        [left] = erase(tools(root), ADA, "Ann", dry_run=dry_run).left
+        assert f"{link}: a link to {outside}, which contains the person" in left
+    assert link.is_symlink()
+    shutil.move(str(outside), str(link))
+    assert erase(tools(root), ADA, "Ann").complete
+
+
+@pytest.mark.parametrize("folder", ["dag/task/r/0/01", "dag/task/r/0.2/01", "dag/copies"])
+def test_tables_in_a_folder_without_files_of_a_run_lose_the_person(root, folder):
+    """Its configuration, plan and report are lost."""
+    folders = [run(root / "runs" / folder), run(root / "runs" / folder / "removals")]
+    for path in folders:
+        (path / "summary.json").unlink()
+    assert erase(tools(root), ADA, "Ann").complete
+    assert [0, 0] == [files.count(path / "rejects.parquet", ADA) for path in folders]
+
+
+def test_a_folder_with_only_a_copy_of_a_table_is_named(root):
+    """The column of addresses may have any name."""
+    copies = ensure_folder(root / "runs" / "dag" / "task" / "r" / "0" / "01" / "snapshots")
+    write(copies / "000.parquet", b"ada@example.com")
+    assert "000.parquet: a process is writing it" in erase(tools(root), ADA, "Ann").left[0]
+
+
+def test_a_stray_file_above_run_folders_makes_no_run_of_them(root):
+    """Each run decides by its own plan, and one that may be resumed keeps its rows."""
+    folder = run(root / "runs" / "dag" / "task" / "r" / "0" / "01")
+    open_run = run(root / "runs" / "dag" / "task" / "s" / "0" / "01")
+    write(open_run / "summary.json", b'{"finished": false}')
+    write(open_run / "plan.json", b"damaged")
+    write(root / "runs" / "dag" / "task" / "config.json", b"{}")
+    [left] = erase(tools(root), ADA, "Ann").left
+    assert left.startswith(f"{open_run}: a run that is not finished")
+    assert files.count(folder / "rejects.parquet", ADA) == 0
+    assert files.count(open_run / "rejects.parquet", ADA) == 1
+
+
+def test_earlier_plans_of_a_second_call_in_a_task_lose_the_person(root, tmp_path):
+    """The history names the last one only."""
+    task = tmp_path / "reports" / "dag" / "task"
+    folders = [run(task / "r" / "0.2" / number) for number in ("01", "02")]
+    recorded(root, folders[1])
+    assert erase(tools(root), ADA, "Ann").complete
+    assert [0, 0] == [files.count(folder / "rejects.parquet", ADA) for folder in folders]
+
+
+def test_a_recorded_folder_that_this_machine_does_not_have_is_named(root, tmp_path):
+    """Another worker may have it. A removed run leaves the task's folder."""
+    recorded(root, tmp_path / "reports" / "dag" / "task" / "r" / "0" / "01")
+    task = tmp_path / "reports" / "dag" / "task"
+    for dry_run in (True, False):
+        [left] = erase(tools(root), ADA, "Ann", dry_run=dry_run).left
+        assert left.startswith(f"{task}: run reports name this folder, which is not on this machine")
+    task.mkdir(parents=True)
+    assert erase(tools(root), ADA, "Ann").complete
+
+
+def test_a_state_path_that_has_another_name_in_records_is_here(root):
+    """A container sees the state path at another place than the host. An old run was removed."""
+    run(root / "runs" / "dag" / "task" / "r" / "0" / "01")
+    recorded(root, "/opt/state/runs/dag/task/q/0/01")
+    assert erase(tools(root), ADA, "Ann").complete
+
+
+def test_an_empty_state_path_is_named(root):
+    """The machine may lack the mount of the state path."""
+    [left] = erase(tools(root), ADA, "Ann").left
+    assert left.startswith(f"{root}: this state path holds no ledger and no run.")

@@ -66,7 +66,8 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     """Its call might add the person again; the next export looks at its journal once more."""
     audience_ledger = ledger(root, {"ada@example.com": "member"})
     dead = taken_by(audience_ledger.path, "dag/task/killed/0", NOW - 1000)
-    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", "runs/killed", dead.writer_token).write(
+    folder = str(root / "runs" / "dag" / "task" / "killed" / "0" / "01")
+    AudienceState(owner="e", sharers=("e",)).opened("dag/task/killed/0", folder, dead.writer_token).write(
         audience_ledger.path
     )
     slept, at_the_vendor = [], []
@@ -78,7 +79,7 @@ def test_an_erasure_waits_for_the_last_call_of_a_run_that_was_killed(root):
     hands = replace(tools(root, take_out), sleep=slept.append, longest_call_s=lambda _: 40.0)
     assert erase(hands, ADA, "test").complete
     assert at_the_vendor == [40.0]
-    assert [("runs/killed", dead.writer_token)] == [
+    assert [(folder, dead.writer_token)] == [
         (doubt.folder, doubt.writer_token) for doubt in AudienceState.of(audience_ledger.path).doubts
     ]
     assert row(audience_ledger, 1, ADA) is None

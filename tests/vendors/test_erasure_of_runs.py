@@ -38,7 +38,8 @@ def erased(account: VendorHarness) -> Receipt:
 
 
 def rows(account: VendorHarness) -> int:
-    return sum(files.count(table, Person.of(GONE)) for table in files.tables(local_path(str(account.home / "runs"))))
+    runs = files.run_folders(local_path(str(account.home / "runs")))
+    return sum(files.count(table, Person.of(GONE)) for run in runs for table in files.tables(run.path))
 
 
 def test_the_folder_of_a_killed_run_keeps_the_person_while_the_next_run_needs_it(task, monkeypatch):
