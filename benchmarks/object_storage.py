@@ -1,8 +1,9 @@
 """Compares exports whose state is in object storage with exports whose state is in a folder.
 
-Usage: python benchmarks/object_storage.py [--rounds 1] [--trace] [--write NAME]. The store is moto's S3 server with 40
-ms before each request (`store.py`), the vendor is the simulator. Prints seconds and store requests by kind; with
-`--trace` every request; with `--write` also writes results/NAME.json.
+Usage: python benchmarks/object_storage.py [--rounds 1] [--vendor NAME] [--store-only] [--trace] [--write NAME]
+
+The store is moto's S3 server with 40 ms before each request (`store.py`), and the vendor is the simulator. The script
+prints seconds and store requests by kind, and with `--trace` every request. `--write` also writes results/NAME.json.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from processes import BENCHMARKS, DATA, HOME, measure_task, read_json, server
 from store import BUCKET
 
 DELAY_S = 0.04
-"""Before each request: between regions, or a store under load. In one region S3 answers small requests in 10-30 ms."""
+"""Seconds before each request. Assumed for a store in another region, or under load."""
 
 DAYS = ("2026-11-01T00:00:00+00:00", "2026-11-02T00:00:00+00:00")
 CHANGED_EVERY = 50
-"""Two rows in a hundred change between the snapshots."""
+"""One row in this many changes between the snapshots: 2 %."""
 
 BUCKET_PATH = re.compile(r"^/bench/")
 KINDS = (

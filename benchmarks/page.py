@@ -170,5 +170,5 @@ to run it. The [decisions](decisions) record which changes helped and which did 
 - **The server** is a sink in another process. It answers in the vendors' formats and does nothing else. Rate limits are
   measured against the simulator.
 - **The segment** has sixteen columns, of which ten are exported. 1 % of its rows repeat an address, 0.5 % hold an
-  invalid address, 0.3 % are empty, and 0.2 % have an international domain.
+  invalid address, 0.3 % have no address, and 0.2 % have an international domain.
 """

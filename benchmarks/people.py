@@ -1,7 +1,7 @@
 """Generates segments: the same arguments give the same rows on every machine.
 
-Each part of 100,000 rows has its own seed, so a large file needs little memory. The second snapshot differs from the
-first in every hundredth row.
+Each part of 100,000 rows has its own seed, so a large file needs little memory. By default, the second snapshot differs
+from the first in every hundredth row.
 """
 
 from __future__ import annotations
@@ -103,9 +103,10 @@ def _part(start: int, rows: int, draw: np.random.Generator, snapshot: int, chang
 
 
 def _emails(number: np.ndarray, draw: np.random.Generator) -> pa.Array:
-    """Mostly plain; one in a hundred repeats an earlier address, 0.5 % are bad, 0.3 % missing, 0.2 % international.
+    """Return addresses, most of them plain.
 
-    Every tenth is written with capitals, and one in two hundred has blanks around it.
+    1 % repeat an earlier address, 0.5 % are invalid, 0.3 % are null, 0.2 % have an international domain, and 0.5 % have
+    blanks around them. One in ten begins with a capital letter.
     """
     rows = len(number)
     kind = draw.random(rows)

@@ -57,7 +57,7 @@ def growth(axes: Any, result: dict[str, Any]) -> None:
 
 def largest_common_size(result: dict[str, Any]) -> str:
     """Return the size at which all vendors were measured."""
-    return next(size for size in ROWS if len(result.get(f"export_{size}", {}).get("by_vendor", {})) > 1)
+    return next(size for size in reversed(ROWS) if len(result.get(f"export_{size}", {}).get("by_vendor", {})) > 1)
 
 
 def main() -> None:

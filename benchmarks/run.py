@@ -22,7 +22,18 @@ import quota
 from connections import FIELD_MAPPING
 from figures import BASE_VENDOR, NO_PHONES, PEERS_PYTHON, VENDORS, Runs, figures, machine, phone_figures, quota_figures
 from people import write, write_phones
-from processes import BENCHMARKS, CHECKOUT, DATA, HOME, environment, measure_process, measure_task, read_json, server
+from processes import (
+    BENCHMARKS,
+    CHECKOUT,
+    DATA,
+    HOME,
+    TIMEOUT_S,
+    environment,
+    measure_process,
+    measure_task,
+    read_json,
+    server,
+)
 
 PEERS = {"floor": "floor.py", "drt": "drt_project.py", "dlt": "dlt_reverse.py", "pandas_loop": "pandas_loop.py"}
 NEEDS_NO_FOLDER = ("floor", "pandas_loop")
@@ -105,7 +116,7 @@ class Bench:
             self.export(f"phones_{size}/{kind}", BASE_VENDOR, size, **options)
 
     def peer(self, name: str, size: str, *, latency_s: float = 0.0) -> None:
-        """Measure a peer with the same file and the same server.
+        """Measure a peer with the same file and the same server, after the export of that size.
 
         The floor runs in this checkout's environment, which has the same DuckDB and requests as an export.
         """
@@ -114,7 +125,11 @@ class Bench:
             command = [str(BENCHMARKS / "peers" / PEERS[name]), self.segment(size), sink]
             python = Path(sys.executable) if name == "floor" else PEERS_PYTHON
             result = measure_process(command + ([] if name in NEEDS_NO_FOLDER else [home]), python=python)
-            self.record(f"{case}_{size}/{name}", {**result, "sink": read_json(f"{sink}/_sink")})
+            received = read_json(f"{sink}/_sink")
+        sent = self.runs[f"export_{size}/{BASE_VENDOR}"][-1]["sink"]["rows"]
+        if received["rows"] != sent:
+            raise SystemExit(f"{name} sent {received['rows']} rows, and the export sent {sent}.")
+        self.record(f"{case}_{size}/{name}", {**result, "sink": received})
 
     def latency(self, size: str) -> None:
         """Measure exports whose calls take time, beside the floor and the pandas script."""
@@ -135,6 +150,7 @@ class Bench:
                 text=True,
                 check=True,
                 env=environment() | {"AIRFLOW_HOME": str(HOME / "airflow")},
+                timeout=TIMEOUT_S,
             )
             self.record(f"import/{name}", {"cpu_s": float(done.stdout.split()[-1])})
 
@@ -196,6 +212,8 @@ def main() -> int:
         bench.quotas()
         write_result({**read_result(name), **quota_figures(bench.runs)}, name)
         return 0
+    if name == "latest" and not PEERS_PYTHON.exists():
+        raise SystemExit("The peers are not installed, and the plot needs matplotlib. To fix: run `make bench`.")
     for number in range(rounds):
         print(f"Round {number + 1} of {rounds}")
         bench.round(number)
@@ -234,6 +252,7 @@ def write_result(result: dict[str, Any], name: str) -> None:
                 str(RESULTS / f"{name}.svg"),
             ],
             check=True,
+            timeout=TIMEOUT_S,
         )
     if name == "latest":
         shutil.copy(RESULTS / "latest.svg", CHECKOUT / "docs" / "performance.svg")

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from people import write
-from processes import BENCHMARKS, DATA, HOME, TIMEOUT_S, environment, read_json, server
+from processes import BENCHMARKS, DATA, HOME, TIMEOUT_S, process_group, read_json, server
 
 VENDOR = "omnisend"
 BATCH_ROWS = 20
@@ -45,13 +44,21 @@ STORES = {
     "postgresql": os.environ.get("SEGEXPORT_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test"),
 }
 ACCEPTED, REFUSED = 201, 429
+CONNECT_TIMEOUT_S = 5
+
+
+class StoreUnavailable(Exception):
+    """The store's server cannot be used on this machine."""
 
 
 @contextmanager
 def open_store(name: str, folder: str) -> Iterator[str]:
-    """Yield the value of `rate_limit_store`; raise OSError if the store's server cannot be used.
+    """Yield the value of `rate_limit_store`.
 
     PostgreSQL gets a schema of its own, which is dropped afterwards. Redis removes its keys by their expiry.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached.
     """
     url = STORES[name]
     if name == "file":
@@ -60,10 +67,10 @@ def open_store(name: str, folder: str) -> Iterator[str]:
         import redis  # noqa: PLC0415 - only with its server
 
         try:
-            with redis.Redis.from_url(url) as client:
+            with redis.Redis.from_url(url, socket_timeout=CONNECT_TIMEOUT_S) as client:
                 client.ping()
         except redis.RedisError as error:
-            raise OSError(str(error)) from error
+            raise StoreUnavailable(str(error)) from error
         yield url
     else:
         import psycopg  # noqa: PLC0415 - only with its server
@@ -71,14 +78,14 @@ def open_store(name: str, folder: str) -> Iterator[str]:
 
         schema = f"segexport_bench_{os.getpid()}"
         try:
-            with psycopg.connect(url, connect_timeout=5) as connection:
+            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
                 connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
         except psycopg.Error as error:
-            raise OSError(str(error)) from error
+            raise StoreUnavailable(str(error)) from error
         try:
             yield f"{url}?options=-csearch_path%3D{schema}"
         finally:
-            with psycopg.connect(url) as connection:
+            with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
                 connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
 
 
@@ -94,20 +101,13 @@ def run_tasks(case: dict[str, Any], numbers: list[int], *, workers: int, slots: 
     reading, writing = os.pipe()
     os.write(writing, bytes(numbers))
     os.close(writing)
-    with tempfile.TemporaryDirectory(dir=case["home"]) as results:
+    with tempfile.TemporaryDirectory(dir=case["home"]) as results, ExitStack() as stack:
         arguments = json.dumps(case | {"queue": reading, "slots": slots, "results": results})
         command = [sys.executable, str(BENCHMARKS / "shared_quota_worker.py"), arguments]
-        processes = [
-            subprocess.Popen(command, env=environment(), pass_fds=[reading])  # noqa: S603 - our own script
-            for _ in range(workers)
-        ]
+        processes = [stack.enter_context(process_group(command, pass_fds=[reading])) for _ in range(workers)]
         os.close(reading)
-        try:
-            codes = [process.wait(TIMEOUT_S) for process in processes]
-        finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.terminate()
+        until = time.monotonic() + TIMEOUT_S
+        codes = [process.wait(max(0.0, until - time.monotonic())) for process in processes]
         if any(codes):
             raise SystemExit(f"A worker failed: exit codes {codes}.")
         return [json.loads(path.read_text()) for path in sorted(Path(results).iterdir())]
@@ -186,7 +186,7 @@ def figures(tasks: list[dict[str, Any]], calls: list[dict[str, Any]], calls_a_mi
 
 
 def main() -> int:
-    """Measure each store that can be used, and print its figures."""
+    """Measure each store that can be used, and print its figures; return 1 if there is none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
     parser.add_argument("--tasks", type=int, default=100)
@@ -201,10 +201,12 @@ def main() -> int:
     for name in options.stores:
         try:
             rounds.append(measure(name, options))
-        except OSError as error:
+        except StoreUnavailable as error:
             print(f"skipping {name}: {error}")
             continue
         print(json.dumps(rounds[-1]), flush=True)
+    if not rounds:
+        return 1
     if options.write:
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         result = {"made_at": made_at, "options": vars(options), "rounds": rounds}

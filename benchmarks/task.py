@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -167,7 +168,10 @@ def fork(case: dict[str, Any]) -> dict[str, Any]:
                 report = run(case) if case.get("vendor") else {}
             os.write(writing, json.dumps(report).encode())
             code = 0
+        except BaseException:  # noqa: BLE001 - the process ends here
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     os.close(writing)
     samples: list[tuple[float, float, float]] = []

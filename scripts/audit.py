@@ -2,8 +2,8 @@
 
 Usage: python scripts/audit.py PIP_AUDIT REQUIREMENTS...
 
-Exits with 1 if a pinned version has a known vulnerability. If the database cannot be reached, the script prints
-NOT AUDITED and exits with 0, because the licences can still be checked.
+Exits with 1 if a pinned version has a known vulnerability. If pip-audit gives no result, usually because the database
+cannot be reached, the script prints NOT AUDITED and exits with 0, so that `make audit` still checks the licences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _report(tool: str, name: str) -> list[dict[str, Any]] | None:
-    """Return pip-audit's result for each dependency; None if the database cannot be reached."""
+    """Return pip-audit's result for each dependency; None if it gives none."""
     command = [tool, *OPTIONS, "--requirement", name]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
@@ -42,7 +42,7 @@ def _report(tool: str, name: str) -> list[dict[str, Any]] | None:
         dependencies: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
         last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
-        print(f"NOT AUDITED: {name}: the vulnerability database cannot be reached ({last[:200]}).")
+        print(f"NOT AUDITED: {name}: pip-audit gave no result, as if its database cannot be reached ({last[:200]}).")
         return None
     return dependencies
 

@@ -110,8 +110,11 @@ def find_faults(stage: Stage, reports: list[dict[str, Any]]) -> list[str]:
     proven = {summary["audience"]: summary for summary in reports if summary.get("consent_proof")}
     for summary in proven.values():
         faults += find_proof_faults(stage, summary)
-    for path in HOME.glob("state/ledgers/*/*/*/latest.json"):
-        latest = json.loads(path.read_text())
+    states = [json.loads(path.read_text()) for path in sorted(HOME.glob("state/latest/*/*/*.json"))]
+    audiences = {(summary["vendor"], summary["audience"]) for summary in reports}
+    if len(states) != len(audiences):
+        faults.append(f"audiences with a report: {len(audiences)}; with a newest state: {len(states)}")
+    for latest in states:
         members = count_members(stage, latest["vendor"], latest["audience"])
         if members != latest["members"]:
             name = f"{latest['audience_name']} at {latest['vendor']}"

@@ -1,4 +1,4 @@
-"""Starts the demo's simulator, and makes Airflow's configuration and opted-out people for it."""
+"""Runs the demo's simulator, makes Airflow's configuration for it, and unsubscribes some people at the vendors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import base64
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,16 +89,31 @@ class Stage:
         return variables
 
 
-def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
-    """Start the simulator on a free loopback port."""
+START_S = 60.0
+"""Seconds in which the simulator must start. It takes one or two."""
+
+
+@contextmanager
+def simulator() -> Iterator[Stage]:
+    """Run the simulator on a free loopback port until the end of the block."""
     command = [sys.executable, "-m", "airflow_provider_segexport.simulator", "--port", "0", "--seed", "1"]
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(  # noqa: S603 - our own module
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    first_line = process.stdout.readline() if process.stdout else ""
-    if "ready on " not in first_line:
-        raise SystemExit(f"The simulator did not start: {first_line!r}")
-    stage = Stage(first_line.split("ready on ")[1].strip(), {})
+    ) as process:
+        try:
+            output = process.stdout
+            first_line = output.readline() if output and select.select([output], [], [], START_S)[0] else ""
+            if "ready on " not in first_line:
+                raise SystemExit(f"The simulator did not start: {first_line!r}")
+            stage = Stage(first_line.split("ready on ")[1].strip(), {})
+            configure(stage)
+            yield stage
+        finally:
+            process.kill()
+
+
+def configure(stage: Stage) -> None:
+    """Read the simulated accounts, and set short times and high rate limits."""
     stage.vendors = stage.get("/_sim")["vendors"]
     fast_jobs = {"job_seconds": 0.1, "job_seconds_per_row": 0.0}
     settings = {
@@ -117,7 +135,6 @@ def start_simulator() -> tuple[subprocess.Popen[str], Stage]:
         "dotdigital": {**{f"{tier}_per_minute": CALLS_PER_MINUTE for tier in ("low", "medium", "high")}, **fast_jobs},
     }
     stage.post("/_sim/reset", {"log_body_bytes": 0, "vendors": settings})
-    return process, stage
 
 
 def seed_opt_outs(stage: Stage) -> None:

@@ -80,6 +80,13 @@ def stage(folder: Path) -> None:
             shutil.copyfile(path, target)
 
 
+def remove_site(folder: Path) -> None:
+    """Delete an earlier build; exit if the folder has other files and no build of Sphinx."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / ".buildinfo").exists():
+        raise SystemExit(f"{folder} is not empty, and not a site. To fix: name another folder, or delete it.")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> int:
     """Build the site; warnings of Sphinx are errors."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,7 +96,7 @@ def main() -> int:
         stage(Path(folder))
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", f"{home}/trees"]
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "AIRFLOW_HOME": home, "PYTHONWARNINGS": "ignore"}
-        shutil.rmtree(output, ignore_errors=True)
+        remove_site(output)
         built = subprocess.run(  # noqa: S603 - Sphinx, from this environment
             [*command, folder, str(output)], env=environment, check=False
         )

@@ -2,8 +2,8 @@
 
 Usage: python scripts/licences.py SBOM_VENV CLEAN_VENV OUTPUT_FOLDER
 
-Writes `sbom.cdx.json` (CycloneDX, by cyclonedx-py) and `licences.csv`; fails if a dependency's licence
-is missing or not in the list below.
+Writes `sbom.cdx.json` (CycloneDX, by cyclonedx-py) and `licences.csv`. Exits with 1 if a dependency has no licence, or
+one that is not in `ACCEPTED`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ ACCEPTED = {
     "Zlib",
     "ZPL-2.1",
 }
-"""Licences that require no more than attribution, or (MPL) the publication of changes to their own files."""
+"""Licences that do not apply to a program which imports the package. MPL requires the publication of changes to the
+package's own files."""
 
 SPDX_BY_TEXT = {
     "apache": "Apache-2.0",
@@ -62,7 +63,7 @@ BY_HAND = {
     "protobuf": "BSD-3-Clause",  # its metadata has "3-Clause BSD License"; the file LICENSE in its wheel is that text
     "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later",  # its README: "You can use it under either"
 }
-"""Licences that the bill of materials lacks, or lists without the choice between them; read 2026-11."""
+"""Licences that the bill of materials lacks, or lists without saying that a user may choose; read 2026-11."""
 
 
 def licences(component: dict[str, Any]) -> list[str]:

@@ -2,8 +2,9 @@
 
 Usage: python scripts/matrix.py [--rows 3.2-3.11,3.3-3.13] [pytest arguments]
 
-The oldest row has the oldest allowed version of every dependency (requirements/floor.txt), the others the versions of
-development (requirements/dev.txt). Environments are stored in .matrix.
+The rows of Airflow 3.2 have the oldest allowed version of every dependency (requirements/floor.txt), those of Airflow
+3.3 the versions of development (requirements/dev.txt). Environments are stored in .matrix. Without `--rows`, a row is
+skipped if this machine lacks its Python; a row in `--rows` then fails.
 """
 
 from __future__ import annotations
@@ -85,16 +86,20 @@ def _run(*command: str | Path) -> None:
 
 
 def main() -> int:
-    """Run every row; return 0 if none failed."""
+    """Run every row; return 0 if none failed, and 1 if one failed or no row ran."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="", help="such as 3.2-3.11,3.3-3.13; by default all")
     arguments, pytest_arguments = parser.parse_known_args()
-    rows = [Row(airflow, python) for airflow in AIRFLOWS for python in PYTHONS]
-    rows = [row for row in rows if not arguments.rows or row.name in arguments.rows.split(",")]
+    rows = {row.name: row for row in (Row(airflow, python) for airflow in AIRFLOWS for python in PYTHONS)}
+    names = arguments.rows.split(",") if arguments.rows else list(rows)
+    if unknown := set(names) - set(rows):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are: {', '.join(rows)}")
     available, lines, failed = pythons(), [], False
-    for row in rows:
+    for row in (rows[name] for name in names):
         if row.python not in available:
-            lines.append(f"Airflow {row.airflow}  Python {row.python}  skipped: this machine has no such Python")
+            status = "FAILED" if arguments.rows else "skipped"
+            lines.append(f"Airflow {row.airflow}  Python {row.python}  {status}: this machine has no such Python")
+            failed = failed or bool(arguments.rows)
             continue
         started = time.monotonic()
         python = environment(row, available[row.python])
@@ -116,7 +121,7 @@ def main() -> int:
         lines.append(f"Airflow {row.airflow}  Python {row.python}  {status}: {last} ({seconds:.0f} s)")
         print(lines[-1], flush=True)
     print("\n".join(["", *lines]))
-    return 1 if failed else 0
+    return 1 if failed or not any(row.python in available for row in rows.values()) else 0
 
 
 if __name__ == "__main__":

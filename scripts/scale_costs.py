@@ -1,25 +1,27 @@
-"""Prices of the resources that a simulated day uses, from published price lists as an example."""
+"""Example prices of the resources that a simulated day uses, from published price lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VCPU_HOUR_USD, GIB_HOUR_USD = 0.04048, 0.004445
-"""AWS Fargate, us-east-1, Linux/x86: cloudburn.io/blog/aws-fargate-pricing, 2026-04-01, AWS's prices of 2026-03."""
+"""USD an hour on AWS Fargate, us-east-1, Linux/x86: cloudburn.io/blog/aws-fargate-pricing, 2026-04-01, with the
+prices of 2026-03."""
 
 MIN_BILLED_S = 60.0
 """Shortest time in seconds for which Fargate bills a pod."""
 
 PUT_USD, GB_MONTH_USD = 0.005 / 1000, 0.023
-"""S3 Standard, us-east-1: devnotes.tech, "Understanding AWS S3 Pricing", without a date, read 2026-11-28."""
+"""USD for a PUT and for a GB-month, S3 Standard, us-east-1: devnotes.tech, "Understanding AWS S3 Pricing", undated,
+read 2026-11-28."""
 
 REQUESTS_A_RUN, REQUESTS_A_CALL = 74.0, 1.2
-"""Requests to the state's store, from benchmarks/results/object_storage.md: 54 others, 14 of the lease and 6 of the
-journal in each run; 1.1 of the lease and 0.1 of the journal for each import."""
+"""Requests to the store of the state, from benchmarks/results/object_storage.md (Omnisend with 2 % changed): in each
+run 6 of the journal, 14 of the lease and 54 others; for each import 1.1 of the lease and 0.1 of the journal."""
 
 LEDGER_GB, PLAN_GB, DAYS_KEPT = 0.25, 0.15, 14
-"""GB of one audience of a million people: five versions of the ledger, and the plan of a run that sends everything. Run
-folders are kept for this number of days."""
+"""Estimated GB of one audience of a million people: five versions of the ledger, and the plan of a run that sends
+everything. Run folders are kept for this number of days; the default of `keep_runs_days` is 30."""
 
 
 @dataclass(frozen=True, slots=True)

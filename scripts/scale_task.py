@@ -14,13 +14,14 @@ DAY_S = 86_400.0
 PROFILES = 1_000_000
 
 LATENCY_S = {"campaign_monitor": 1.0, "constant_contact": 1.0, "dotdigital": 2.0, "omnisend": 0.5}
-"""Assumed seconds of a call by vendor."""
+"""Assumed seconds of an import call by vendor. docs/scale.md says so."""
 
 ASSUMED_RATE = {"dotdigital": 35 / 60}
 """Calls per second if the vendor publishes no limit for imports: dotdigital's lowest package."""
 
 OTHER_CALLS = {"campaign_monitor": 1.0, "constant_contact": 1.1, "dotdigital": 1.0, "omnisend": 1.01}
-"""Calls for each import that count towards the quota, with polls of jobs if the vendor counts them."""
+"""Calls that count towards the quota for each import, the import included. From the table *Quotas* of
+docs/performance.md, rounded up at Constant Contact, where an export of fewer imports makes relatively more polls."""
 
 
 @cache

@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,12 +25,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ui_processes import HOST, Processes, port
+from ui_processes import HOST, Processes, exit_on_signals, port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = CHECKOUT / ".ui"
 USER = "admin"
+MAX_RUNS = 100
+"""Maximum runs in one response of Airflow's API."""
+
 READY_S = 180.0
+"""Seconds in which the simulator, Airflow and the DAGs must each be ready."""
+
+PREPARE_S = 600.0
+"""Seconds in which Airflow's database must be created. It takes less than a minute on an idle machine."""
+
+EXPORTS_S, DAY_EXPORTS_S = 600.0, 100.0
+"""Seconds in which the days of the start must be exported, and the additional seconds for each day."""
+
 DAGS = ("unification_refresh", "segment_exports")
 
 
@@ -74,7 +84,7 @@ class Api:
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the runs of a DAG."""
-        runs: list[dict[str, Any]] = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
+        runs: list[dict[str, Any]] = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit={MAX_RUNS}")["dag_runs"]
         return runs
 
     def dags(self) -> set[str]:
@@ -163,7 +173,12 @@ class Ui:
         prepare = [sys.executable, str(CHECKOUT / "scripts" / "ui_prepare.py"), self.simulator]
         with (self.home / "prepare.log").open("wb") as log:
             done = subprocess.run(  # noqa: S603 - our own script
-                prepare, check=False, stdout=log, stderr=log, env={**os.environ, **self.processes.environment}
+                prepare,
+                check=False,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.processes.environment},
+                timeout=PREPARE_S,
             )
         if done.returncode:
             raise SystemExit(f"Airflow's database could not be made; see {self.home / 'prepare.log'}.")
@@ -202,7 +217,7 @@ class Ui:
     def _holds(condition: Any) -> bool:
         try:
             return bool(condition())
-        except urllib.error.URLError:
+        except OSError:  # no connection, an error status, or no response in time
             return False
 
     def run_days(self, days: int) -> None:
@@ -216,20 +231,22 @@ class Ui:
             self.api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def days_exported(self, days: int) -> bool:
-        """Return whether so many days have been exported."""
+        """Return whether the runs of so many days have ended."""
         runs = self.api.runs(DAGS[1])
         return len(runs) >= days and all(run["state"] in {"success", "failed"} for run in runs)
+
+    def wait_for_exports(self, days: int) -> str:
+        """Wait until the runs of some days have ended, and return a sentence about their result."""
+        limit_s = EXPORTS_S + DAY_EXPORTS_S * days
+        self.wait(lambda: self.days_exported(days), "the exports are not done", seconds=limit_s)
+        failed = sum(run["state"] == "failed" for run in self.api.runs(DAGS[1]))
+        return f"Done, but failed DAG runs: {failed}." if failed else "Done: every audience has its history."
 
 
 @contextlib.contextmanager
 def stopping(ui: Ui) -> Iterator[None]:
     """Stop all processes at the end of the block, also after a signal."""
-
-    def leave(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+    exit_on_signals()
     try:
         yield
     except KeyboardInterrupt:
@@ -249,6 +266,8 @@ def main() -> int:
     parser.add_argument("--profiles", type=int, default=2000, help="profiles to generate for each day")
     parser.add_argument("--days", type=int, default=3, help="days to refresh and export at the start")
     arguments = parser.parse_args()
+    if not 1 <= arguments.days <= MAX_RUNS:
+        parser.error(f"--days must be from 1 to {MAX_RUNS}")
     ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles)
     with stopping(ui):
         print("Starting Airflow and the simulated vendors; this takes about a minute.", flush=True)
@@ -259,8 +278,7 @@ def main() -> int:
         print(f"  exports    {ui.url}/plugin/segment_exports   (Browse > Segment exports)")
         print(f"  simulator  {ui.simulator}/_sim\n")
         print(f"{arguments.days} days are being refreshed and exported now. Ctrl-C stops everything.", flush=True)
-        ui.wait(lambda: ui.days_exported(arguments.days), "the exports are not done", seconds=900)
-        print("Done: every audience has its history.", flush=True)
+        print(ui.wait_for_exports(arguments.days), flush=True)
         ui.wait(lambda: False, "", seconds=float("inf"))
     return 0
 

@@ -12,10 +12,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HOST = "127.0.0.1"
 STOP_S = 15.0
 """Seconds after SIGTERM until a process is killed."""
+
+
+def exit_on_signals() -> None:
+    """Turn SIGTERM and SIGHUP into `SystemExit`, so that the processes are stopped."""
+
+    def leave(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
 
 
 def port(wanted: int = 0) -> int:
