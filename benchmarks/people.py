@@ -1,4 +1,4 @@
-"""Generates segments: the same arguments give the same rows on every machine.
+"""Generates segments: the same arguments and the same version of NumPy give the same rows on every machine.
 
 Each part of 100,000 rows has its own seed, so a large file needs little memory. By default, the second snapshot differs
 from the first in every hundredth row.

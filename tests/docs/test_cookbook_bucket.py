@@ -15,6 +15,8 @@ from airflow.sdk.io import store
 from docs.recipes import PAGE, frame
 from s3 import new_bucket, s3_client, s3_server
 
+from airflow_provider_segexport.segment_files.table_folders import LOG_FOLDERS, SIGN_FILES
+
 pytestmark = pytest.mark.airflow
 
 
@@ -114,7 +116,7 @@ def test_state_and_segments_in_s3_with_a_role(stage, recipe, role_server, monkey
     second = stage.run(dag, logical_date=datetime(2026, 1, 3, tzinfo=UTC))
     assert ("success", []) == (second.state, second.errors)
     assert 1 == second.summary()["removals"]["removed"]
-    signs = (".hoodie", "_delta_log", "metadata", "snapshot")
+    signs = (*LOG_FOLDERS, *SIGN_FILES)
     above = {("s3:GetObject", f"arn:aws:s3:::company-lake/{name}", True) for name in signs}
     assert set(policy.refused) <= above  # whether the folder above the segment is a table: the answer may be no access
     assert {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"} == policy.allowed
