@@ -233,21 +233,21 @@ class Export:
         return finish(self._context, draft.plan, draft.facts, audience, end)
 
     def _check_plan_current(self, planned: Plan, facts: PlanFacts, ledger: Ledger) -> None:
-        """Discard a frozen plan if another run has written the audience since the plan was made.
+        """Discard a frozen plan if another run has written the audience, or begun to, since the plan was made.
 
         Raises:
             StaleSnapshot: the other run's snapshot was newer.
             RetryableError: the next try makes a new plan.
         """
         context, is_undo = self._context, self._context.config.undo is not None
+        run, folder = context.config.run, str(context.environment.run_folder.path)
+        state = AudienceState.of(ledger.path)
+        is_alone = state.open_run_folder in {"", folder}  # rows of another open run may not be in the ledger yet
         try:
             if not is_undo:
-                check_not_stale(context, ledger, AudienceState.of(ledger.path))
-            if ledger.version() == facts.ledger_version or ledger.facts().get("by") == context.config.run:
-                state = AudienceState.of(ledger.path)
-                folder = str(context.environment.run_folder.path)
-                state = state.opened(state.run, folder, context.fence.writer_token, is_planned=True)
-                state.write(ledger.path, ledger.fence)
+                check_not_stale(context, ledger, state)
+            if is_alone and (ledger.version() == facts.ledger_version or ledger.facts().get("by") == run):
+                state.opened(run, folder, context.fence.writer_token, is_planned=True).write(ledger.path, ledger.fence)
                 return
         except StaleSnapshot as stale:
             abandon(context, planned, facts, facts.audience, stale)

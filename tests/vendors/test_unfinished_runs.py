@@ -7,7 +7,7 @@ import re
 import pytest
 from vendors.harness import VendorHarness, people
 
-from airflow_provider_segexport.errors import SegexportError, StaleSnapshot, VendorUnavailable
+from airflow_provider_segexport.errors import RetryableError, SegexportError, StaleSnapshot, VendorUnavailable
 from airflow_provider_segexport.export.config import PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
 from airflow_provider_segexport.http.client import RetryLimits
@@ -185,3 +185,20 @@ def test_a_person_put_in_by_the_dead_run_is_unchanged_for_the_next(account: Vend
     die(account, 1, people(3))
     report = account.day(2, people(3))
     assert (report["counts"]["unchanged"], report["counts"]["delivered"]) == (3, 0)
+
+
+def test_a_retry_does_not_forget_another_run_that_broke_off_since(account: VendorHarness):
+    """Its plan is discarded, and the new plan recovers the other export's run, whose people are removed later."""
+    daily, vip = ({"export_name": name, "allow_shared_audience": True} for name in ("daily", "vip"))
+    account.day(1, people(1), name="first", **daily)
+    account.fault(status=503)
+    with pytest.raises(VendorUnavailable):
+        account.day(2, people(2), environment=account.environment("day-2", patience=RetryLimits(attempts=1)), **daily)
+    die(account, 2, ["new@example.com"], name="other", **vip)
+    with pytest.raises(RetryableError, match="The next try makes a new plan"):
+        account.day(2, people(2), **daily)
+    account.day(2, people(2), **daily)
+    account.sim.clock.advance(2 * JOB_S)
+    assert account.active() == {*people(2), "new@example.com"}
+    account.day(3, people(1), **vip)
+    assert account.active() == set(people(2))
