@@ -1,5 +1,5 @@
 # The cluster's image, built from this checkout: `docker compose build`.
-# Targets: `airflow` (every Airflow process, and the simulator) and `store` (an S3 server for trying things out).
+# Targets: `airflow` (all processes of Airflow, and the simulator) and `store` (an S3 server for trials).
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim-bookworm AS build
@@ -31,7 +31,7 @@ USER 50000
 CMD ["moto_server", "-H", "0.0.0.0", "-p", "9000"]
 
 FROM python:${PYTHON}-slim-bookworm AS airflow
-# A named volume takes over owner and mode of the folder that it covers.
+# A new named volume gets owner and mode of the folder at which it is mounted.
 RUN useradd --uid 50000 --gid 0 --create-home --home-dir /opt/airflow airflow \
  && install -d -o airflow -g root -m 0770 /opt/airflow/logs /keys \
  && install -d -o airflow -g root -m 0755 /keys-postgres

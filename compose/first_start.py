@@ -1,8 +1,9 @@
-"""Sets up a new cluster: database, bucket, connections and the exports' audiences. It can run repeatedly.
+"""Sets up a cluster: database, bucket, connections and the Variable with the audiences. It can run repeatedly.
 
 Usage: python first_start.py KEYS STORE_URL BUCKET SIMULATOR_URL
 
-The connections point to the simulator. Create connections to real vendors in Airflow's form or secrets backend.
+The connections to the vendors point to the simulator, and each run restores them. Create connections to real vendors
+under other ids, in Airflow's form or in a secrets backend. An existing connection `object_store` stays as it is.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def main() -> None:
     store = object_store(keys, store_url)
     make_bucket(store, bucket)
     connections, audiences = simulator_connections(simulator_url)
-    import_objects("connections", {"object_store": store, **connections}, "--overwrite")
+    import_objects("connections", {"object_store": store})  # an existing one may point to a bucket of the user's own
+    import_objects("connections", connections, "--overwrite")
     import_objects("variables", {"segexport_audiences": audiences})
 
 

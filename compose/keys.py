@@ -1,4 +1,4 @@
-"""Creates the cluster's missing keys; existing keys are not changed.
+"""Creates the missing keys of the cluster, and leaves existing ones as they are.
 
 Usage: python keys.py FOLDER DATABASE_FOLDER DATABASE_ADDRESS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -196,3 +197,20 @@ def test_the_database_password_is_in_what_airflow_reads(tmp_path):
         made["keys/result_backend"],
     ]
     assert {"admin"} == set(json.loads(made["keys/passwords.json"]))
+
+
+def test_a_new_start_keeps_the_users_object_store(monkeypatch, tmp_path):
+    """The connections to the simulator are restored; `object_store` may point to another bucket by now."""
+    monkeypatch.syspath_prepend(str(REPO / "compose"))
+    first_start = importlib.import_module("first_start")
+    make_keys(tmp_path)
+    imported: dict[str, tuple[str, ...]] = {}
+    monkeypatch.setattr(first_start, "airflow", lambda *_: None)
+    monkeypatch.setattr(first_start, "make_bucket", lambda *_: None)
+    monkeypatch.setattr(first_start, "simulator_connections", lambda url: ({"omnisend_default": {}}, {}))
+    monkeypatch.setattr(
+        first_start, "import_objects", lambda kind, content, *more: imported.update(dict.fromkeys(content, more))
+    )
+    monkeypatch.setattr(sys, "argv", ["first_start.py", str(tmp_path / "keys"), "http://store", "b", "http://sim"])
+    first_start.main()
+    assert {"object_store": (), "omnisend_default": ("--overwrite",), "segexport_audiences": ()} == imported
