@@ -80,16 +80,17 @@ def scoped_rates_text(limits: Limits) -> str:
 def limits(vendor: Vendor) -> list[tuple[str, str]]:
     """Return names and values of a vendor's limits."""
     declared = vendor.limits
+    reported = "as the responses report" if vendor.remaining_quota else "no limit published"
     return [
         ("profiles a call", f"{declared.batch_rows:,}"),
         ("bytes a call", f"{declared.batch_bytes:,}"),
         ("calls at a time", str(declared.max_concurrency)),
-        ("import jobs at a time", f"{declared.max_jobs:,}" if declared.max_jobs else "answers at once"),
-        ("calls an account", rates_text(declared.rates) or "from the vendor's responses"),
-        ("of these", scoped_rates_text(declared) or "-"),
+        ("import jobs at a time", f"{declared.max_jobs:,}" if declared.max_jobs else "no jobs"),
+        ("calls of an account", rates_text(declared.rates) or reported),
+        ("calls to single endpoints", scoped_rates_text(declared) or "-"),
         ("leavers a call", f"{leavers(vendor).batch_rows:,}"),
-        ("leavers go by", "contact id" if vendor.removal and vendor.removal.by_id else "address"),
-        ("removal jobs at a time", f"{leavers(vendor).max_jobs:,}" if leavers(vendor).max_jobs else "answers at once"),
+        ("leavers are removed by", "contact id" if vendor.removal and vendor.removal.by_id else "address"),
+        ("removal jobs at a time", f"{leavers(vendor).max_jobs:,}" if leavers(vendor).max_jobs else "no jobs"),
         ("removals are", "confirmed by the response" if vendor.removal and vendor.removal.confirms else "read back"),
         ("seconds until a call times out", f"{declared.timeout_s:g}"),
         ("custom fields a profile", str(vendor.max_custom_fields or "-")),

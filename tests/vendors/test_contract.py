@@ -201,7 +201,7 @@ def test_custom_fields_that_the_account_lacks(account):
 def jobs(account):
     """An account at a vendor that works in jobs."""
     if not account.vendor.limits.max_jobs:
-        pytest.skip("this vendor answers at once")
+        pytest.skip("this vendor has no jobs")
     return account
 
 
