@@ -147,8 +147,11 @@ def _load_results(engine: Engine, folder: RunFolder, names: PlanBatches, *, in_f
         from upsert_results u anti join rejected_rows r on r.email = u.email where u.reason is null"""
     )
     _load_batch_results(engine, folder.removals, names.removal_batches, "removal_results", in_flight=in_flight)
+    is_open = f"reason in ({listed(next_version.REMOVAL_UNKNOWN)})"
     engine.run(
-        "create or replace table removed_now as select email, row_hash from removal_results where reason is null"
+        f"""create or replace table removed_now as
+        select email, if({is_open}, null, row_hash) as row_hash from removal_results
+        where reason is null or {is_open}"""
     )
     engine.run(
         f"""create or replace table already_gone as

@@ -46,8 +46,8 @@ SCHEMA = pa.schema(
 - `state`:
   - `member`: an export has added the person to the audience.
   - `removed`: an export has removed the person.
-  - `removing`: a run sent a removal or a new addition and got no response. The person may be in the audience;
-    if not, the export removed them.
+  - `removing`: a run sent a removal or a new addition and got no response, or has not seen the removal in time. The
+    person may be in the audience; if not, the export removed them.
   - `left`: the person is not in the audience, and no export removed them. An import must not bring them back.
   - `not_added`: nothing was ever delivered.
 - `row_hash`: of the content that was delivered last; null if it is unknown.

@@ -30,6 +30,9 @@ PERSON_REJECTED = OPTED_OUT | {Reason.DELETED, Reason.PENDING_CONFIRMATION, Reas
 RESULT_UNKNOWN = frozenset({Reason.NO_RESULT, Reason.JOB_FAILED})
 """Reasons that leave open whether the vendor has accepted a row, so its person may be in the audience."""
 
+REMOVAL_UNKNOWN = RESULT_UNKNOWN | {Reason.STILL_IN_AUDIENCE}
+"""Reasons that leave open whether the vendor removes a person: it may do so after the last read-back."""
+
 UNCONFIRMED = f"(l.state = '{MEMBER}' and l.added_at is null)"
 """SQL condition: an earlier run sent the person, and no response has reported the result."""
 

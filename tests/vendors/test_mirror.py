@@ -6,8 +6,9 @@ import pytest
 from vendors.harness import VendorHarness, people
 
 from airflow_provider_segexport.errors import AudienceOwnedByOther, FatalError, GuardTripped, StaleSnapshot
-from airflow_provider_segexport.export import pipeline
+from airflow_provider_segexport.export import pipeline, removing
 from airflow_provider_segexport.export.config import Guard
+from airflow_provider_segexport.model import Member
 from airflow_provider_segexport.stages import update_ledger
 
 DAMAGE = ("unsubscribed", "suppressed", "account_deleted", "resubscribed", "consent_upgraded", "mails")
@@ -208,6 +209,27 @@ def test_a_sharer_holds_the_people_of_its_segment_although_they_were_rejected(si
         "removed": 1,
         "already_gone": 1,
     }
+
+
+@pytest.mark.parametrize("name", ["constant_contact", "dotdigital", "omnisend"])
+def test_a_person_whose_removal_was_not_seen_in_time_is_sent_again(
+    sim, tmp_path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    """The vendor removes them after the last read-back. The next day they are in the segment with the same values."""
+    account = VendorHarness(sim, name, tmp_path)
+    account.day(1, people(2))
+
+    def list_too_early(_vendor, _audience, _emails, on_page):
+        on_page([Member("p1@example.com", "1")])
+        yield from ()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removing, "members_among", list_too_early)
+        assert removals(account.day(2, people(1))) == {"planned": 1, "rejected": 1}
+    assert account.active() == set(people(1))
+    assert account.ledger()["p1@example.com"]["state"] == "removing"
+    assert account.day(3, people(2))["counts"]["delivered"] == 1
+    assert account.active() == set(people(2))
 
 
 def test_undo_takes_back_the_last_run(calm: VendorHarness):
