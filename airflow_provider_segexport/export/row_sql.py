@@ -24,9 +24,8 @@ def mapped_row_sql(
         fields: of the audience's state, with those of this mapping.
         rows: the relation with the mapped columns.
     """
-    generations = {
-        column.name: fields[column.label].generation for column in checked.mapping.columns if column.label in fields
-    }
+    names = {column.name: column.label.lower() for column in checked.mapping.columns}
+    generations = {column: fields[name].generation for column, name in names.items() if name in fields}
     return row_sql(vendor.item_template(checked.mapped, checked.audience), rows, generations)
 
 

@@ -69,7 +69,7 @@ class AudienceState:
         last_runs: by export, the run that it started last, and the segment of that run.
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
         optouts_at: by export, epoch seconds until which it has read the vendor's opt-outs.
-        fields: by the vendor's name, the fields that exports have fed.
+        fields: by lower-case name, the fields that exports have fed.
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.

@@ -28,19 +28,20 @@ class KnownField:
 def update(
     fields: Mapping[str, KnownField], types: Mapping[str, str], created: Collection[str] = ()
 ) -> dict[str, KnownField]:
-    """Return the fields of an audience, with those of one export as they are at the vendor now.
+    """Return the fields of an audience by lower-case name, with those of one export as they are at the vendor now.
 
     A field whose values the vendor has lost gets its next generation. The generation is part of a row's hash, so every
-    export sends each value of the field again, also to a person who comes back to its segment later.
+    export sends each value of the field again, also to a person who comes back to its segment later. A vendor ignores
+    the case of a field's name, so two exports may write it in two ways.
 
     Args:
-        fields: by the vendor's name, the fields that exports have fed before.
-        types: by the vendor's name, `KnownField.type` of the export's fields now.
+        fields: by lower-case name, the fields that exports have fed before.
+        types: by name, `KnownField.type` of the export's fields now.
         created: names of the fields that the run creates.
     """
     updated = dict(fields)
     for name, type_now in types.items():
-        before = updated.get(name, KnownField(type_now))
+        before = updated.get(name.lower(), KnownField(type_now))
         is_lost = name in created or before.is_other(type_now)
-        updated[name] = KnownField(type_now, before.generation + is_lost)
+        updated[name.lower()] = KnownField(type_now, before.generation + is_lost)
     return updated

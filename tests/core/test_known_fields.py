@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_segexport.storage.known_fields import KnownField, update
 
-FIELDS = {"SHOP": KnownField("text 7", 1)}
+FIELDS = {"shop": KnownField("text 7", 1)}
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ FIELDS = {"SHOP": KnownField("text 7", 1)}
     ],
 )
 def test_the_generation_of_a_field(type_now: str, created: tuple[str, ...], generation: int):
-    assert update(FIELDS, {"SHOP": type_now}, created) == {"SHOP": KnownField(type_now, generation)}
+    assert update(FIELDS, {"SHOP": type_now}, created) == {"shop": KnownField(type_now, generation)}
 
 
 def test_a_field_that_a_run_does_not_map_stays_known():
     """A later run that maps it again sees that it was recreated in between."""
-    between = update(FIELDS, {"CITY": "text 9"})
-    assert between == {**FIELDS, "CITY": KnownField("text 9")}
-    assert update(between, {"SHOP": "text 8"})["SHOP"].generation == 2
+    between = update(FIELDS, {"city": "text 9"})
+    assert between == {**FIELDS, "city": KnownField("text 9")}
+    assert update(between, {"shop": "text 8"})["shop"].generation == 2
 
 
 def test_a_field_that_a_run_creates_has_one_generation_before_and_after_the_vendor_names_it():
     """The plan before the field is created, and that after it, compare rows by the same hash."""
-    planned = update({}, {"SHOP": "text"}, ("SHOP",))
-    assert update(planned, {"SHOP": "text 7"}) == {"SHOP": KnownField("text 7", 1)}
+    planned = update({}, {"shop": "text"}, ("shop",))
+    assert update(planned, {"shop": "text 7"}) == {"shop": KnownField("text 7", 1)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from vendors.custom_fields import delete_field, make_field
@@ -89,6 +91,22 @@ def test_values_of_a_field_that_was_made_again_go_out_again(account: VendorHarne
     assert (report["counts"]["delivered"], report["counts"]["unchanged"]) == (2, 2)
     again = with_field(account, 5, people(4), shop=["Oslo", "Oslo", None, None])
     assert again["counts"]["unchanged"] == 4
+
+
+def test_a_sharer_that_writes_the_field_in_another_case_sends_its_values_again(account: VendorHarness):
+    """A vendor ignores the case of a field's name: the field that one export has recreated is the other's field."""
+    name = account.row.custom[1]
+
+    def export(number: int, by: str, field: str, emails: list[str]) -> dict[str, Any]:
+        shop = {"columns": {"shop": ["Oslo"] * len(emails)}, "custom_fields": {field: "shop"}}
+        options = {"create_custom_fields": True, "allow_shared_audience": True, "mode": "upsert"}
+        return account.day(number, emails, name=f"{by}-{number}", export_name=by, **shop, **options)
+
+    export(3, "tests.export", name, people(2))
+    export(3, "vip", name.swapcase(), ["vip@example.com"])
+    delete_field(account)
+    export(4, "tests.export", name, people(2))
+    assert export(4, "vip", name.swapcase(), ["vip@example.com"])["counts"]["delivered"] == 1
 
 
 def test_values_wait_for_the_run_that_comes_to_its_end(account: VendorHarness, monkeypatch):
