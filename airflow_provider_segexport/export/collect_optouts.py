@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_segexport.errors import SegexportError
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import OPTED_OUT, Audience, Reason
 from airflow_provider_segexport.stages import readback
@@ -15,10 +17,13 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_schema import MAYBE_MEMBER
 from airflow_provider_segexport.storage.local_copies import is_written, readable
 from airflow_provider_segexport.storage.opening import open_file
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.tables import LISTED_OPTOUTS
+
+log = logging.getLogger(__name__)
 
 SCHEMA = pa.schema(
     [
@@ -31,6 +36,8 @@ SCHEMA = pa.schema(
 )
 OVERLAP_S = 2 * 86_400.0
 """Seconds before the last reading that are read again, because vendors filter lists by day in their own time zones."""
+
+NO_PEOPLE = "(select '' as email, '' as state, null::timestamptz as added_at where false)"
 
 
 def collect(context: ExportContext, audience: Audience) -> int:
@@ -47,10 +54,8 @@ def collect(context: ExportContext, audience: Audience) -> int:
         sql.run("create or replace table known_emails (email varchar)")
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
             _create_known_emails(sql, context, ledger)
-            since = max(0.0, AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0) - OVERLAP_S)
-            if sql.single_row("select count(*) from run_emails anti join ledger_emails using (email)") != (0,):
-                since = 0.0  # people that this run adds first may have opted out at any time before
-            context.run_operation(context.vendor.list_optouts(audience, since, pages))
+            read_at = AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0)
+            context.run_operation(context.vendor.list_optouts(audience, _since(sql, read_at, started), pages))
         reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         not_sent = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
         sources = [[path] for path in not_sent if is_written(path)]
@@ -67,10 +72,23 @@ def collect(context: ExportContext, audience: Audience) -> int:
                 union all select l.email, l.reason, l.since, 'list' from {LISTED_OPTOUTS} l
                 semi join known_emails k on k.email = l.email)
             group by email order by email"""
-        count = write_parquet(folder.path / "optouts.parquet", sql.stream(rows), SCHEMA)
-    if context.config.fetch_optouts:
-        AudienceState.of(ledger.path).read_optouts(context.config.export_name, started).write(ledger.path, ledger.fence)
-    return count
+        return write_parquet(folder.path / "optouts.parquet", sql.stream(rows), SCHEMA)
+
+
+def note_reading(context: ExportContext, ledger: Ledger, at: float) -> None:
+    """Record in the audience's state that the vendor's lists were read, after the report that names the opt-outs.
+
+    If it cannot be recorded, the next run reads more of the lists.
+
+    Args:
+        context: the run.
+        ledger: the audience's ledger.
+        at: when the run ended, epoch seconds; people that the run has added were added before.
+    """
+    try:
+        AudienceState.of(ledger.path).read_optouts(context.config.export_name, at).write(ledger.path, ledger.fence)
+    except (OSError, SegexportError) as error:
+        log.warning("Recording when opt-outs were read failed (error=%s)", type(error).__name__)
 
 
 def written(folder: RunFolder) -> dict[str, Any] | None:
@@ -82,12 +100,34 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
         return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 
+def _since(sql: Engine, read_at: float, now: float) -> float:
+    """Return the epoch seconds since which opt-outs are read; 0 if a person may have opted out at any time before.
+
+    That is a person that this run sends, or that the ledger holds as a member, and that no export had added at the last
+    reading.
+
+    Args:
+        sql: holds `run_emails` and `ledger_people`.
+        read_at: when this export read the lists last; 0 if it has not.
+        now: epoch seconds. If the last reading is later, a clock was wrong.
+    """
+    if not 0 < read_at <= now:
+        return 0.0
+    added_before = f"select email from ledger_people where added_at <= make_timestamptz({int(read_at * 1e6)})"
+    people = f"select email from run_emails union all select email from ledger_people where state in {MAYBE_MEMBER}"
+    count = sql.single_row(f"select count(*) from ({people}) anti join ({added_before}) using (email)")[0]
+    return 0.0 if count else max(0.0, read_at - OVERLAP_S)
+
+
 def _create_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) -> None:
-    """Create `known_emails`, the people of the ledger and of this run. Only opt-outs of these people are written."""
+    """Create `ledger_people(email, state, added_at)`, `run_emails`, and `known_emails`, the people of both.
+
+    Only opt-outs of these people are written.
+    """
     ledger = ledger.pinned()
     version = ledger.version()
-    in_ledger = f"select email from {sql.scan([ledger.file(version)])}" if version else "select '' as email where false"
-    sql.run(f"create or replace view ledger_emails as {in_ledger}")
+    rows = sql.scan([ledger.file(version)]) if version else NO_PEOPLE
+    sql.run(f"create or replace view ledger_people as select email, state, added_at from {rows}")
     schema = pa.schema([("email", pa.string())])
     reader = context.environment.run_folder.upserts(["email"])
     try:
@@ -95,5 +135,5 @@ def _create_known_emails(sql: Engine, context: ExportContext, ledger: Ledger) ->
     finally:
         reader.close()
     sql.run(
-        "create or replace table known_emails as select email from ledger_emails union select email from run_emails"
+        "create or replace table known_emails as select email from ledger_people union select email from run_emails"
     )

@@ -133,7 +133,9 @@ def finish(
     # `bool` and `AudienceState` do nothing: they return an empty value.
     state, _ = side_by_side(ledger.path, write_state if is_committed else AudienceState, record_run)
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
-    folder.write_summary(summary)  # the run's last write: after a finished report a retry starts a new plan
+    folder.write_summary(summary)  # after a finished report a retry starts a new plan
+    if is_committed and end.finished and context.config.fetch_optouts:
+        collect_optouts.note_reading(context, ledger, entries["ended_at"])
     if end.finished and not _jobs_left(context, folder):
         doubts.drop_rows(state, folder)
     return summary

@@ -68,7 +68,7 @@ class AudienceState:
         run: the run that started last.
         last_runs: by export, the run that it started last, and the segment of that run.
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
-        optouts_at: by export, epoch seconds until which it has read the vendor's opt-outs.
+        optouts_at: by export, epoch seconds at which its last run ended that has read the vendor's opt-outs.
         fields: by lower-case name, the fields that exports have fed.
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
@@ -262,7 +262,7 @@ class AudienceState:
         return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token, is_planned=is_planned)
 
     def read_optouts(self, export: str, at: float) -> AudienceState:
-        """Return the state with the time (epoch seconds) until which an export has read the vendor's opt-outs."""
+        """Return the state with the end (epoch seconds) of an export's run that has read the vendor's opt-outs."""
         return replace(self, optouts_at={**self.optouts_at, export: at})
 
     def sharer_bit(self, export: str) -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from vendors.harness import VendorHarness, people
 
+from airflow_provider_segexport.errors import VendorUnavailable
+from airflow_provider_segexport.export.config import Phase
+
+DAY_S = 86_400
 P2 = "p2@example.com"
 
 
@@ -59,3 +65,63 @@ def test_an_unsubscribed_person_that_an_undo_was_to_remove_is_written(account: V
     if account.row.checks_leavers:
         assert account.members().get(P2) == before
         assert account.ledger().get(P2, {}).get("state") in {None, "left"}
+
+
+def test_a_retry_after_the_lists_were_read_writes_the_same_opt_outs(account: VendorHarness):
+    """The first try is interrupted between the reading and the report."""
+    if account.vendor.list_optouts is None:
+        pytest.skip("this vendor lists no opt-outs")
+    account.day(1, people(2), fetch_optouts=True)
+    account.sim.clock.advance(DAY_S)
+    account.sim.seed(account.name, [{"email": "p1@example.com", "status": account.row.opted_out}], account.audience)
+    account.sim.clock.advance(9 * DAY_S)
+
+    def interrupts(phase: Phase) -> None:
+        if phase is Phase.REPORT:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        account.day(11, people(2), fetch_optouts=True, environment=account.environment("day-11", on_phase=interrupts))
+    account.sim.clock.advance(300)
+    assert written(account.day(11, people(2), fetch_optouts=True)) == {"p1@example.com": "unsubscribed"}
+    account.sim.clock.advance(DAY_S)
+    assert written(account.day(12, people(2), fetch_optouts=True)) == {}
+
+
+def without_the_lists(account: VendorHarness) -> None:
+    account.day(11, people(3), name="other", export_name="other", allow_shared_audience=True)
+
+
+def broken_off(account: VendorHarness) -> None:
+    """Send `P2`, and fail when the lists are read."""
+
+    def is_down(*_):
+        raise VendorUnavailable("The vendor is down.")
+
+    vendor, account.vendor = account.vendor, replace(account.vendor, list_optouts=is_down)
+    with pytest.raises(VendorUnavailable):
+        account.day(12, people(3), fetch_optouts=True, allow_shared_audience=True)
+    account.vendor = vendor
+
+
+@pytest.mark.parametrize("adds", [without_the_lists, broken_off])
+def test_an_opt_out_of_a_person_that_another_try_or_run_has_added_is_written(
+    dotdigital: VendorHarness, adds: Callable[[VendorHarness], None]
+):
+    """Only the lists name the person, who opted out long before the lists were read last."""
+    dotdigital.sim.seed("dotdigital", [{"email": P2, "status": "hardBounced"}], dotdigital.audience)
+    dotdigital.sim.clock.advance(30 * DAY_S)
+    dotdigital.day(1, people(2), fetch_optouts=True, allow_shared_audience=True)
+    dotdigital.sim.clock.advance(10 * DAY_S)
+    adds(dotdigital)
+    assert written(dotdigital.day(12, people(3), fetch_optouts=True, allow_shared_audience=True)) == {P2: "bounced"}
+
+
+def test_a_clock_that_was_ahead_hides_no_opt_out(dotdigital: VendorHarness):
+    """The run that read the lists believed that it was ten days later."""
+    right = dotdigital.sim.clock.now()
+    dotdigital.sim.clock.advance(10 * DAY_S)
+    dotdigital.day(1, people(2), fetch_optouts=True)
+    dotdigital.sim.clock.advance(right - dotdigital.sim.clock.now() + DAY_S)
+    dotdigital.sim.seed("dotdigital", [{"email": "p1@example.com", "status": "unsubscribed"}], dotdigital.audience)
+    assert written(dotdigital.day(2, people(2), fetch_optouts=True)) == {"p1@example.com": "unsubscribed"}
