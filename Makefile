@@ -97,7 +97,7 @@ ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl
 	@$(UV) pip install --quiet --compile-bytecode --python .bench/venv/bin/python --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
-bench: .bench/.ready  ## speed, memory, quotas, beside peers: QUICK=1 for a minute's worth
+bench: .bench/.ready  ## speed, memory, quotas, compared with other programs: QUICK=1 for a short run
 	@$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 bench-quota: setup  ## a hundred export tasks on ten worker processes share one account's quota, in each store (20 minutes)

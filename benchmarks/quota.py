@@ -71,7 +71,7 @@ CASES = {
     ),
     "dotdigital": Case(
         per_second=150 / 60,
-        description="150 calls a minute (the tier of bulk calls; polls are free)",
+        description="150 calls a minute (from the vendor's sample headers; polls are free)",
         calls=500,
         batch_rows=100,
         speed=5.0,

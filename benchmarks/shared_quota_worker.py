@@ -21,10 +21,10 @@ from connections import environment
 from task import prepare_task_runner, run
 
 ROOMS = ("export", "stages", "storage", "http", "ratelimit", "vendors", "hooks", "operators")
-"""Rooms of the package that a worker loads once: a hundred imports would measure the machine, not the quota."""
+"""Packages that a worker imports once, because a hundred imports would measure the machine and not the quota."""
 
 MAX_TRIES = 5
-"""As with `retries=4` in a DAG: an export that asks for a retry resumes."""
+"""Attempts of a task, as with `retries=4` in a DAG. Each attempt resumes the export."""
 
 
 def run_task(case: dict[str, Any], number: int) -> None:

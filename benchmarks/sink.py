@@ -1,4 +1,4 @@
-"""Minimal responses of the four vendors, with little CPU of their own: the benchmark measures the client's CPU.
+"""A server with minimal responses in the formats of the four vendors. It uses little CPU.
 
 The sink stores no people. It accepts each import, counts its rows by a marker in the body, and reports its job as
 ended. dotdigital's report lists the addresses of the body. `GET /_sink` returns the counters, `DELETE /_sink` resets
@@ -32,7 +32,7 @@ ROW_MARKS = {
 
 TAG_EXPERIMENT = b'"segexport check '
 TAG = re.compile(rb'"tags":\["([^"]+)","([^"]+)"\]')
-"""The tags of the person that an export tries out whether Omnisend merges tags on: here it does."""
+"""Matches the tags of the person that an export uses to test whether Omnisend merges tags. The sink merges them."""
 
 Answer = tuple[int, Any]
 

@@ -22,7 +22,7 @@ KEYS = {"key": "made-up", "secret": "made-up"}
 
 
 class SlowStore:
-    """Moto's S3. Requests wait side by side, and are then carried out one by one."""
+    """Moto's S3 with a delay. The delays of requests overlap; the requests are carried out one after the other."""
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s

@@ -26,10 +26,10 @@ CALLS_PER_MINUTE = 20_000
 """Calls per minute of the demo's accounts, in the simulator and in the connections: more than the published quotas,
 because Omnisend's 400 calls per minute would make the demo take minutes. `make sim` has the published quotas."""
 OPTED_OUT = 25
-"""Number of people of the first segment who have unsubscribed at the vendor."""
+"""Number of people of the first segment who are unsubscribed at each vendor of `OPT_OUTS_AT`."""
 
 OPT_OUTS_AT = ("campaign_monitor", "constant_contact", "omnisend")
-"""Vendors with such people."""
+"""Vendors at which people of the first segment are unsubscribed."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The same export with drt: DuckDB reads and cleans, a template writes the bodies, a thousand rows per call.
 
-Usage: python drt_project.py SEGMENT SERVER HOME: writes the project into HOME and becomes `drt run`.
+Usage: python drt_project.py SEGMENT SERVER HOME. It writes the project into HOME, and replaces itself by `drt run`.
 """
 
 from __future__ import annotations
