@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_EASTERN = timezone(timedelta(hours=-5))
 MANUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
@@ -64,6 +65,17 @@ def iso(moment: float) -> str:
     """Format seconds since the epoch as `2026-01-01T00:00:00.000Z`."""
     stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return stamp.removesuffix("+00:00") + "Z"
+
+
+def iso_seconds(moment: float) -> str:
+    """Format seconds since the epoch as `2026-01-01T00:00:00Z`."""
+    return iso(moment)[:19] + "Z"
+
+
+@lru_cache(maxsize=4096)
+def local_iso(moment: float) -> str:
+    """Format seconds since the epoch as `2025-12-31T19:00:00-05:00`, the time of an account in the east of the USA."""
+    return datetime.fromtimestamp(moment, _EASTERN).isoformat(timespec="seconds")
 
 
 def http_date(moment: float) -> str:

@@ -11,6 +11,10 @@ class BodyError(Exception):
     """The request body cannot be parsed, or is not an object."""
 
 
+def _not_json(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
+
+
 @dataclass(slots=True)
 class Call:
     """One request to a vendor.
@@ -33,9 +37,9 @@ class Call:
     facts: dict[str, int] = field(default_factory=dict)
 
     def json(self) -> object:
-        """Parse the body; raise `BodyError` if it is not JSON."""
+        """Parse the body; raise `BodyError` if it is not JSON in UTF-8, which has no `NaN` (RFC 8259)."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body.decode(), parse_constant=_not_json)
         except ValueError as exc:
             raise BodyError(str(exc)) from exc
 
@@ -45,6 +49,12 @@ class Call:
         if not isinstance(value, dict):
             raise BodyError(f"expected an object, got {type(value).__name__}")
         return value
+
+    @property
+    def has_other_type(self) -> bool:
+        """Whether there is a body that the `Content-Type` header does not declare as JSON."""
+        media_type = self.headers.get("content-type", "").partition(";")[0]
+        return bool(self.body) and media_type.strip().lower() != "application/json"
 
     def form(self) -> dict[str, str]:
         """Parse a form body; undecodable bytes are replaced."""

@@ -100,11 +100,11 @@ def test_authorisation_code_is_exchanged_once(cm):
 
 
 def test_missing_scope_is_401_code_60(sim, cm):
-    """A token without ManageLists cannot read custom fields, though it reads the list."""
+    """A token without ManageLists can read neither a list nor its custom fields."""
     sim.configure({"campaign_monitor": {"scopes": ["ImportSubscribers"]}})
     token = cm.described["credentials"]["oauth"]["access_token"]
     assert code(bearer(cm, token, f"/lists/{cm.list}/customfields.json")) == (401, 60)
-    assert bearer(cm, token, f"/lists/{cm.list}.json").status_code == 200
+    assert code(bearer(cm, token, f"/lists/{cm.list}.json")) == (401, 60)
 
 
 def test_clients_and_lists(cm):
@@ -137,6 +137,7 @@ def test_list_creation_and_deletion(sim, cm):
     assert cm("GET", f"/lists/{made.json()}.json").json()["UnsubscribeSetting"] == "OnlyThisList"
     assert code(cm("POST", f"/lists/{cm.client}.json", body)) == (400, 250)
     assert code(cm("POST", f"/lists/{cm.client}.json", {"Title": " "})) == (400, 251)
+    assert code(cm("POST", f"/lists/{cm.client}.json", {"Title": "New", "UnsubscribeSetting": "x"})) == (400, 261)
     cm.load("ada@example.com")
     assert cm("DELETE", f"/lists/{cm.list}.json").status_code == 200
     assert code(cm("GET", f"/lists/{cm.list}.json")) == (401, 101)
@@ -175,7 +176,8 @@ def test_custom_field_creation(cm):
     assert code(cm("POST", path, body)) == (400, 255)
     assert code(cm("POST", path, {"FieldName": "", "DataType": "Text"})) == (400, 254)
     assert code(cm("POST", path, {"FieldName": "X", "DataType": "String"})) == (400, 259)
-    assert code(cm("POST", path, {"FieldName": "X", "DataType": "MultiSelectOne"})) == (400, 256)
+    assert code(cm("POST", path, {"FieldName": "X", "DataType": "MultiSelectOne"})) == (400, 257)
+    assert code(cm("POST", path, {"FieldName": "X", "DataType": "Text", "Options": ["a"]})) == (400, 256)
     fields = cm("GET", f"/lists/{cm.list}/customfields.json").json()
     assert fields[-1]["VisibleInPreferenceCenter"] is False
     other = cm("GET", f"/lists/{cm.other_list}/customfields.json").json()
@@ -183,10 +185,10 @@ def test_custom_field_creation(cm):
 
 
 def test_custom_field_deletion_wants_brackets(cm):
-    """The key in the path is bracketed; without brackets it is 253."""
+    """The key in the path is bracketed; without brackets, or unknown, it is 253."""
     path = f"/lists/{cm.list}/customfields"
     assert code(cm("DELETE", f"{path}/City.json")) == (400, 253)
-    assert code(cm("DELETE", f"{path}/%5BShoe%5D.json")) == (400, 254)
+    assert code(cm("DELETE", f"{path}/%5BShoe%5D.json")) == (400, 253)
     assert cm("DELETE", f"{path}/%5BCity%5D.json").status_code == 200
     assert len(cm("GET", f"{path}.json").json()) == 7
 
@@ -237,6 +239,8 @@ def test_date_filters_by_change_of_state(sim, cm):
     today = cm("GET", PING).json()["SystemDate"][:10]
     page = cm("GET", f"/lists/{cm.list}/active.json", params={"date": today}).json()
     assert [row["EmailAddress"] for row in page["Results"]] == ["new@example.com"]
+    page = cm("GET", f"/lists/{cm.list}/active.json", params={"date": f"{today} 23:59"}).json()
+    assert page["Results"] == []
 
 
 def test_one_person(cm):
@@ -251,6 +255,8 @@ def test_one_person(cm):
         {"Key": "Interests", "Value": "Travel"},
     ]
     assert code(cm("GET", path, params={"email": "x@example.com"})) == (400, 203)
+    assert code(cm("GET", path, params={"email": "x@example"})) == (400, 1)
+    assert code(cm("GET", path)) == (400, 1)
 
 
 def test_lists_for_an_address(cm):

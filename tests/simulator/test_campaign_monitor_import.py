@@ -110,6 +110,24 @@ def test_people_who_left_are_not_added(sim, cm, status, code):
         assert (person["status"], person["fields"]) == (status.capitalize(), {})
 
 
+@pytest.mark.parametrize("status", ["active", "deleted", "unsubscribed"])
+def test_suppression_list_takes_precedence_over_the_state_in_the_list(sim, cm, status):
+    """A person of the list who is on the client's suppression list fails with 204, in whatever state."""
+    sim.seed("campaign_monitor", [{"email": "gone@example.com", "status": status}], cm.list)
+    cm("POST", f"/clients/{cm.client}/suppress.json", {"EmailAddresses": ["gone@example.com"]})
+    assert failures(cm.load(row("gone@example.com", City="Rome"))) == {"gone@example.com": 204}
+    assert member(sim, cm, "gone@example.com")["fields"] == {}
+
+
+def test_mobile_numbers(cm):
+    """A mobile number has the form of E.164: 220, or 221 if the address is invalid too."""
+    rows = [
+        {"EmailAddress": email, "MobileNumber": number, "ConsentToTrack": "No"}
+        for email, number in (("ada@example.com", "+15417543010"), ("bob@example.com", "1234"), ("cy@example", "1234"))
+    ]
+    assert failures(cm.load(*rows)) == {"bob@example.com": 220, "cy@example": 221}
+
+
 @pytest.mark.parametrize("status", ["deleted", "unsubscribed", "suppressed"])
 def test_resubscribe_brings_people_back_and_is_seen(sim, cm, status):
     """Resubscribe re-activates also those who opted out; history and log show the damage."""

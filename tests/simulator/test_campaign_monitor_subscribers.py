@@ -39,8 +39,9 @@ def test_update_of_one_person(sim, cm):
     taken = cm("PUT", path, row("bob@example.com"), params={"email": "ada.l@example.com"})
     assert taken.json()["Code"] == 201
     bad = cm("PUT", path, row("nobody"), params={"email": "ada.l@example.com"})
-    assert bad.json()["Code"] == 1
+    assert bad.json()["Code"] == 211
     assert cm("PUT", path, row("x@example.com"), params={"email": "x@example.com"}).json()["Code"] == 203
+    assert cm("PUT", path, row("x@example.com"), params={"email": "x@example"}).json()["Code"] == 1
 
 
 def test_delete_takes_a_person_out_of_this_list_only(sim, cm):

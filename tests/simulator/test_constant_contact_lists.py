@@ -176,7 +176,9 @@ def test_reading_goes_on_after_a_change(cc):
     assert rest == ["p3@example.com", "p4@example.com"]
 
 
-@pytest.mark.parametrize("query", ["limit=501", "limit=0", "status=none", "lists=x", "cursor=x", "include=x", "tags=x"])
+@pytest.mark.parametrize(
+    "query", ["limit=501", "limit=0", "status=none", "status=implicit", "lists=x", "cursor=x", "include=x", "tags=x"]
+)
 def test_a_wrong_query_is_400(cc, query):
     """Values out of range, unknown filters and a broken cursor are refused."""
     assert cc("GET", f"/contacts?{query}").status_code == 400

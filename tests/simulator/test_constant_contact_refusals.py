@@ -135,6 +135,22 @@ def test_select_fields(cc):
     assert (report["status"]["error_count"], cc.people().keys()) == (4, {"a@example.com"})
 
 
+def test_decimal_places(cc):
+    """A field for decimals needs their number, and takes no more of them."""
+    body = {"label": "Rate", "type": "number", "metadata": {"integer": False}}
+    assert cc("POST", "/contact_custom_fields", body).status_code == 400
+    metadata = {"integer": False, "decimal_places": 2}
+    assert cc("POST", "/contact_custom_fields", {**body, "metadata": metadata}).status_code == 201
+    report = cc.load({"email": "a@example.com", "cf:Rate": "1.25"}, {"email": "b@example.com", "cf:Rate": "1.255"})
+    assert (report["status"]["error_count"], cc.people().keys()) == (1, {"a@example.com"})
+
+
+def test_dates_of_the_first_version_are_texts(cc):
+    """A date field of version 1 keeps any text."""
+    cc("POST", "/contact_custom_fields", {"label": "Old", "type": "date", "version": 1})
+    assert cc.load({"email": "a@example.com", "cf:Old": "in May"})["status"]["error_count"] == 0
+
+
 def test_bad_values_may_be_passed_over(sim, cc):
     """Whether a value of a wrong type fails its row is a setting."""
     sim.configure({"constant_contact": {"bad_value": "ignore"}})
@@ -206,7 +222,10 @@ def test_everybody_who_is_active(cc):
 
 
 def test_bodies_that_are_none(cc):
-    """A body that is no JSON, a form without boundary or without a file answer 400."""
+    """A body that is no JSON, a form without boundary or without a file answer 400, another media type 415."""
+    for path in ("/contacts", "/contact_custom_fields"):
+        assert cc("POST", path, data="{}").status_code == 415
+    cc.session.headers["Content-Type"] = "application/json"
     for path in ("/activities/contacts_json_import", "/activities/contact_exports"):
         assert cc("POST", path, data="{").status_code == 400
     cc.session.headers["Content-Type"] = "multipart/form-data"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from simulator.dotdigital_people import codes, member
 
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -159,10 +160,18 @@ def test_body_without_contacts(dd, body):
 
 
 def test_body_that_is_no_json(dd):
-    """A body that cannot be parsed is 400 contacts:badJson."""
-    for data in ("{", "[]"):
-        reply = dd("PUT", "/contacts/v3/import", data=data)
+    """A body that cannot be parsed is 400 contacts:badJson; NaN is not JSON, nor is another encoding than UTF-8."""
+    not_a_number = '{"contacts": [{"matchIdentifier": "email", "dataFields": {"ORDERS": NaN}}]}'
+    for data in ("{", "[]", not_a_number, "{}".encode("utf-16")):
+        reply = dd("PUT", "/contacts/v3/import", data=data, headers=JSON)
         assert (reply.status_code, reply.json()["errorCode"]) == (400, "contacts:badJson")
+
+
+def test_body_of_another_media_type(dd):
+    """A body is read only if the Content-Type header says that it is JSON."""
+    assert dd("PUT", "/contacts/v3/import", data="{}", check=False).status_code == 415
+    ids = f"/v2/address-books/{dd.book}/contacts/delete"
+    assert dd("POST", ids, data="[1]", headers={"Content-Type": "text/plain"}, check=False).status_code == 415
 
 
 def test_body_beyond_the_cap(sim, dd):
@@ -207,6 +216,8 @@ def test_unknown_data_fields_may_fail_the_request(sim, dd):
         ("ORDERS", "3.5", True),
         ("ORDERS", "many", False),
         ("ORDERS", True, False),
+        ("ORDERS", "nan", False),
+        ("ORDERS", "1_000", False),
         ("VIP", True, True),
         ("VIP", "no", True),
         ("VIP", "perhaps", False),

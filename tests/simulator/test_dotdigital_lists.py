@@ -86,7 +86,7 @@ def test_removal_from_a_list_is_a_job(sim, dd):
     assert entry["notes"] == ["1 id not in the list"]
 
 
-@pytest.mark.parametrize("body", [{"ids": [1]}, ["1"], [], [1, 2, 3]])
+@pytest.mark.parametrize("body", [{"ids": [1]}, ["1"], [], [1, 2, 3], [2**31]])
 def test_removal_wants_a_bare_array_of_ids(sim, dd, body):
     """Anything else, and more ids than a configured maximum, is refused."""
     sim.configure({"dotdigital": {"max_delete_ids": 2}})

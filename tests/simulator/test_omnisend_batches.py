@@ -35,6 +35,19 @@ def test_a_batch(om):
     assert {row["responseCode"] for row in om.load("ada@example.com")["responses"]} == {200}
 
 
+def test_times_are_in_whole_seconds(om):
+    """Batches and contacts have times without fractions, as the OpenAPI's examples have; statuses have them."""
+    om.sim.clock.advance(0.25)
+    batch_id = om.start("ada@example.com").json()["batchID"]
+    om.sim.clock.advance(10)
+    shown = om("GET", f"/batches/{batch_id}").json()
+    contact = om("GET", "/contacts?email=ada@example.com").json()["contacts"][0]
+    times = [shown[name] for name in ("createdAt", "startedAt", "endedAt")] + [contact["createdAt"]]
+    assert {len(text) for text in times} == {len("2026-01-01T00:00:00Z")}
+    assert "." in contact["statuses"][0]["statusChangedAt"]
+    om.sim.clock.advance(0.75)
+
+
 def test_items_fail_one_by_one(om):
     """A bad value fails its item with a problem; the others are done."""
     shown = om.load(

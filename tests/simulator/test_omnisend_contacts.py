@@ -203,7 +203,9 @@ def test_wrong_channels(om, change, field):
 
 def test_wrong_bodies(om):
     """A body that is no object, properties that are none and a PATCH without an address answer 400."""
-    assert om("POST", "/contacts", data="{").status_code == 400
+    json_type = {"Content-Type": "application/json"}
+    assert om("POST", "/contacts", data="{", headers=json_type).status_code == 400
+    assert om("POST", "/contacts", data="{}").status_code == 415
     assert codes(om("POST", "/contacts", person("a@example.com", customProperties=[]))) == {
         "customProperties": "invalid_type"
     }

@@ -96,7 +96,7 @@ def test_partial_success_is_a_success():
 
 
 @pytest.mark.parametrize("operation", [vendor.removals.remove, vendor.resubscribe.resubscribe_removed])
-@pytest.mark.parametrize(("code", "kind"), [(101, AudienceNotFound), (102, InvalidConnection), (1, BatchRejected)])
+@pytest.mark.parametrize(("code", "kind"), [(101, AudienceNotFound), (102, InvalidConnection), (5, BatchRejected)])
 def test_a_call_about_one_person_that_concerns_all(operation, code, kind):
     """A list that is gone is no fault of its people, also if the vendor answers 400."""
     with pytest.raises(kind):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow_provider_segexport.simulator.wire import RefusedError, Reply
 
-# Error registry of the v3.3 pages, read 2026-08; the wording of 101 is from createsend-ruby#44.
+# Error registry of the v3.3 pages, read 2026-11; the wording of 101 is from createsend-ruby#44.
 MESSAGES = {
     1: "Invalid Email Address",
     5: "Invalid Date",
-    60: "You do not have the required permission",
+    60: "You do not have the required permission to access this resource",
     100: "Invalid API Key",
     101: "Invalid ListID",
     102: "Invalid ClientID",
@@ -16,7 +16,7 @@ MESSAGES = {
     121: "Expired OAuth Token",
     122: "Revoked OAuth Token",
     176: "Email address not in suppression list",
-    201: "Email Address Already Exists",
+    201: "Already subscribed",
     203: "Subscriber Not In List",
     204: "In Suppression List",
     205: "Is Deleted",
@@ -25,16 +25,21 @@ MESSAGES = {
     208: "Is Unconfirmed",
     209: ("Too many subscribers in this batch. You can only add 1000 subscribers in one call"),
     210: "Subscriber Import had some failures",
-    212: "No subscribers were submitted",
-    214: "ConsentToTrack is required",
-    215: "ConsentToTrack is invalid",
-    250: "List title must be unique within a client",
-    251: "List title is empty",
-    253: "Keys must be surrounded with [ ]",
-    254: "Invalid custom field name",
-    255: "Custom field name already exists",
-    256: "Custom field options are required",
-    259: "Invalid custom field type",
+    211: "Invalid New Email Address",
+    212: "No subscribers were provided in this batch",
+    214: "Please provide a consent to track value",
+    215: "Please provide a valid consent to track value",
+    220: "Invalid mobile number",
+    221: "Invalid email address and mobile number",
+    250: "Duplicate list title",
+    251: "List Title Empty",
+    253: "Invalid Key. Keys must be surrounded with [ ]",
+    254: "Invalid Field Name",
+    255: "The Field Name already exists in this list",
+    256: "Options defined for Text or Number Field",
+    257: "No options defined for Multi-Valued field",
+    259: "Data type is incorrect",
+    261: "Invalid List Unsubscribe Setting",
     400: (
         "Failed to deserialize your request. Please check the documentation and try again. Fields in error: subscriber"
     ),

@@ -26,6 +26,7 @@ _STATE_CODES = {"Deleted": 205, "Unsubscribed": 206, "Bounced": 207, "Unconfirme
 _DATE = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
 _DATE_RANGE = ("1900/01/01", "2076/06/06")
 _CLEARED_DATE = "0000-00-00"
+_MOBILE = re.compile(r"\+[1-9]\d{6,14}")  # E.164: error registry, codes 220 and 221
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ class Importer:
 
     def apply(self, row: Row) -> int:
         """Apply one row; return 0, or the error code of a rejected row."""
-        email = row.get("EmailAddress")
+        email, mobile = row.get("EmailAddress"), row.get("MobileNumber")
+        has_bad_mobile = isinstance(mobile, str) and mobile != "" and not _MOBILE.fullmatch(mobile)
         if not isinstance(email, str) or not is_email(email):
-            return 1
+            return 221 if has_bad_mobile else 1
+        if has_bad_mobile:
+            return 220
         code = self._consent(row.get("ConsentToTrack"))
         existing = self._list.subscribers.get(self._account.key(email))
         code = code or self._status_code(email.lower(), existing) or self._field_code(row)
@@ -105,11 +109,11 @@ class Importer:
 
     def _status_code(self, key: str, existing: Subscriber | None) -> int:
         resubscribes = self._flags.resubscribe or self._account.settings.inactive_rows == "add"
-        if resubscribes or (existing and existing.state == "Active"):
+        if resubscribes:
             return 0
-        if existing:
-            return _STATE_CODES[existing.state]
-        return 204 if key in self._account.client.suppressed else 0
+        if key in self._account.client.suppressed:  # takes precedence over the state in the list: error registry
+            return 204
+        return _STATE_CODES.get(existing.state, 0) if existing else 0
 
     def _field_code(self, row: Row) -> int:
         """Return the error code of a row with an unknown field or a decimal number, if the settings reject these."""

@@ -90,11 +90,13 @@ def create(account: Account, call: Call) -> Reply:
         raise refused(251)
     if any(mailing_list.title == title for mailing_list in account.client.lists.values()):
         raise refused(250)
+    setting = body.get("UnsubscribeSetting") or "AllClientLists"
+    if setting not in ("AllClientLists", "OnlyThisList"):
+        raise refused(261)
     new_list = MailingList(account.ids.hex(32), title, confirmed_opt_in=body.get("ConfirmedOptIn") is True)
     new_list.unsubscribe_page = str(body.get("UnsubscribePage") or "")
     new_list.confirmation_page = str(body.get("ConfirmationSuccessPage") or "")
-    if body.get("UnsubscribeSetting") == "OnlyThisList":
-        new_list.unsubscribe_setting = "OnlyThisList"
+    new_list.unsubscribe_setting = str(setting)
     account.client.lists[new_list.id] = new_list
     return Reply.json(new_list.id, 201)
 
@@ -139,8 +141,8 @@ def create_field(_account: Account, source: MailingList, call: Call) -> Reply:
         raise refused(254)
     if kind not in KINDS:
         raise refused(259)
-    if not isinstance(options, list) or (kind.startswith("MultiSelect") and not options):
-        raise refused(256)
+    if not isinstance(options, list) or bool(options) != kind.startswith("MultiSelect"):
+        raise refused(256 if options else 257)
     visible = body.get("VisibleInPreferenceCenter") is not False
     field = CustomField(name, kind, tuple(map(str, options)), visible)
     if field.bare.lower() in {bare.lower() for bare in source.fields}:
@@ -155,7 +157,7 @@ def delete_field(_account: Account, source: MailingList, call: Call) -> Reply:
     if not (key.startswith("[") and key.endswith("]")):
         raise refused(253)
     if key[1:-1] not in source.fields:
-        raise refused(254)
+        raise refused(253)
     source.drop_field(key[1:-1])
     call.count("fields_deleted")
     return Reply()

@@ -84,8 +84,9 @@ class Reader:
     def _since(self, text: str) -> float:
         if not text:
             return -math.inf
+        forms = "%Y-%m-%d", "%Y-%m-%d %H:%M"  # conventions page, read 2026-11
         try:
-            local = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+            local = datetime.strptime(text, forms[" " in text]).replace(tzinfo=UTC)
         except ValueError:
             raise refused(5) from None
         return local.timestamp() - self._account.settings.utc_offset_minutes * 60

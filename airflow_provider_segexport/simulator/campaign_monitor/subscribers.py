@@ -27,14 +27,21 @@ def body_of(call: Call) -> Row:
         raise refused(400) from None
 
 
+def check_address(email: str) -> None:
+    """Reject the call with 1 for an address that is missing or invalid (error registry, area subscribers)."""
+    if not is_email(email):
+        raise refused(1)
+
+
 def present(account: Account, source: MailingList, email: str) -> Subscriber:
-    """Return the person with this address; reject the call with 203 if there is none.
+    """Return the person with this address; reject the call with 1 for an invalid address, 203 if there is none.
 
     Args:
         account: the vendor's account.
         source: the list.
         email: the address.
     """
+    check_address(email)
     subscriber = source.subscribers.get(account.key(email))
     if subscriber is None or subscriber.state == "Deleted":
         raise refused(203)
@@ -167,7 +174,7 @@ def update(account: Account, target: MailingList, call: Call) -> Reply:
     wanted = row.get("EmailAddress")
     if isinstance(wanted, str) and wanted.lower() != person.email.lower():
         if not is_email(wanted):
-            raise refused(1)
+            raise refused(211)
         if wanted.lower() in target.subscribers:
             raise refused(201)
         del target.subscribers[person.email.lower()]

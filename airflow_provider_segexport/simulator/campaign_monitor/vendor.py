@@ -58,7 +58,7 @@ class CampaignMonitor(Vendor):
             Route("GET", f"{API}/clients.json", self._clients),
             *self._client_routes(f"{API}/clients/{{clientid}}"),
             Route("POST", f"{API}/lists/{{clientid}}.json", self._of_client(lists.create), _LISTS),
-            Route("GET", f"{single_list}.json", self._of_list(lists.details)),
+            Route("GET", f"{single_list}.json", self._of_list(lists.details), _LISTS),
             Route("DELETE", f"{single_list}.json", self._of_list(lists.delete), _LISTS),
             Route("GET", f"{single_list}/stats.json", self._of_list(lists.stats), _LISTS),
             Route("GET", f"{single_list}/customfields.json", self._of_list(lists.custom_fields), _LISTS),
@@ -174,7 +174,9 @@ class CampaignMonitor(Vendor):
         return self.reader.members(call, mailing_list, call.params["state"].capitalize())
 
     def _person(self, _account: Account, mailing_list: MailingList, call: Call) -> Reply:
-        person = mailing_list.subscribers.get(self.account.key(call.query.get("email", "")))
+        email = call.query.get("email", "")
+        subscribers.check_address(email)
+        person = mailing_list.subscribers.get(self.account.key(email))
         if person is None:
             raise refused(203)
         tracking = call.query.get("includetrackingpreference", "").lower() == "true"

@@ -128,6 +128,8 @@ def plan(account: Account, names: Sequence[str]) -> Plan:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        raise ValueProblem("Invalid value: not a string")
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -178,7 +180,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None:
     """Return the check of a custom field's type; formats that the swagger does not describe are assumed."""
-    if field.kind in ("string", "text_area"):
+    if field.kind in ("string", "text_area") or (field.kind == "date" and field.version == 1):  # stored as a string
         return None
 
     def check(text: str) -> object:
@@ -189,11 +191,17 @@ def _custom(field: CustomField, decimals: str) -> Callable[[str], object] | None
     return check
 
 
+def _is_number(field: CustomField, text: str) -> bool:
+    integers_only = field.metadata.get("integer") is True and field.kind == "number"
+    max_decimals = field.metadata.get("decimal_places")
+    too_precise = isinstance(max_decimals, int) and len(text.partition(".")[2]) > max_decimals
+    is_number = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text) and not too_precise
+    return is_number and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
+
+
 def _is_valid(field: CustomField, text: str) -> bool:
     if field.kind in ("number", "currency"):
-        integers_only = field.metadata.get("integer") is True and field.kind == "number"
-        is_number = _NUMBER.fullmatch(text) is not None and not (integers_only and "." in text)
-        return is_number and (not text.startswith("-") or field.metadata.get("allow_negative") is True)
+        return _is_number(field, text)
     if field.kind == "boolean":
         return text.lower() in ("true", "false", "yes", "no")
     if field.kind == "single_select":

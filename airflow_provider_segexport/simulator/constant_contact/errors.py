@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_segexport.simulator.wire import RefusedError, Reply
+
+if TYPE_CHECKING:
+    from airflow_provider_segexport.simulator.wire import Call
 
 # Swagger 3.0.178 and glossary_responses.html, read 2026-08: `contacts.api.not_found`,
 # `contacts.api.validation.error`, `unauthorized`. The other keys of the API are assumed.
@@ -43,6 +48,13 @@ def invalid(message: str) -> RefusedError:
 def not_found() -> RefusedError:
     """Return the exception for an unknown id."""
     return api_refused(NOT_FOUND, "The requested resource was not found.", 404)
+
+
+def check_json_type(call: Call) -> None:
+    """Reject a body with another `Content-Type` than JSON, as the swagger (3.0.178) says of new contacts and fields."""
+    if call.has_other_type:
+        text = "Unsupported Media Type; the payload must be in JSON format, and Content-Type must be application/json"
+        raise api_refused(UNSUPPORTED, text, 415)
 
 
 def gateway_refused(key: str, message: str, status: int) -> RefusedError:

@@ -9,9 +9,10 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.counted import counted
-from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
+from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .errors import UNSUPPORTED, api_refused, invalid, not_found
+from .lists import body_of
 from .multipart import Part, read_parts
 from .rows import MAX_LISTS, RowImport
 
@@ -36,10 +37,7 @@ class ImportRoutes:
     def json(self, call: Call) -> Reply:
         """Handle POST /activities/contacts_json_import."""
         self._activities.check_room(call.now)
-        try:
-            body = call.json_object()
-        except BodyError:
-            raise invalid("Unrecognized request body: not valid JSON") from None
+        body = body_of(call)
         rows = body.get("import_data")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise invalid("import_data must be an array of contacts")

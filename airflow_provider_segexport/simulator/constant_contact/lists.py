@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.clock import iso, local_iso
 from airflow_provider_segexport.simulator.wire import BodyError, Call, Reply
 
-from .errors import CONFLICT, api_refused, invalid, not_found
+from .errors import CONFLICT, api_refused, check_json_type, invalid, not_found
 from .paging import page_link, page_size, position
 from .records import ContactList, CustomField
 
@@ -29,11 +29,13 @@ _KINDS = (
     "multi_select",
 )
 _LABEL_LENGTH, _NAME_LENGTH, _MAX_FIELDS, _MAX_LISTS = 50, 255, 100, 1000  # swagger 3.0.178; lists: v2 docs
-_DELETE_ROWS = 100
+_MAX_DECIMALS = 4  # swagger 3.0.178
+_DELETE_ROWS = _MAX_CHOICES = 100
 
 
 def body_of(call: Call) -> Json:
     """Return the body's object; reject a body that is not a JSON object."""
+    check_json_type(call)
     try:
         return call.json_object()
     except BodyError:
@@ -148,10 +150,10 @@ class ListRoutes:
             "description": contact_list.description,
             "favorite": contact_list.favorite,
             "created_at": iso(contact_list.created),
-            "updated_at": iso(contact_list.updated),
+            "updated_at": local_iso(contact_list.updated),
         }
         if contact_list.deleted is not None:
-            shown["deleted_at"] = iso(contact_list.deleted)
+            shown["deleted_at"] = local_iso(contact_list.deleted)
         if count:
             shown["membership_count"] = contact_list.active if count == "active" else len(contact_list.members.numbers)
         return shown
@@ -182,6 +184,10 @@ class FieldRoutes:
         if kind not in _KINDS:
             raise invalid("type does not have a valid value")
         metadata = body.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("integer") is False:
+            decimals = metadata.get("decimal_places")
+            if not isinstance(decimals, int) or not 1 <= decimals <= _MAX_DECIMALS:
+                raise invalid(f"metadata.decimal_places must be between 1 and {_MAX_DECIMALS}")
         field = CustomField(
             self._account.ids.guid(),
             label.strip(),
@@ -215,6 +221,8 @@ def _choices(body: Json) -> tuple[str, ...]:
     labels = tuple(str(row["choice_label"]) for row in rows if isinstance(row, dict) and "choice_label" in row)
     if str(body.get("type")).endswith("_select") and not labels:
         raise invalid("choices are required for a select field")
+    if len(labels) > _MAX_CHOICES:
+        raise invalid(f"choices takes at most {_MAX_CHOICES} choices")
     return labels
 
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.clock import iso, local_iso
 from airflow_provider_segexport.simulator.people import unpack
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .errors import invalid
 from .paging import page_link, page_size, position
-from .records import ACTIVE, PERMISSIONS
+from .records import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,8 @@ Json = dict[str, object]
 
 _MAX_LISTS = 25  # in one filter; swagger 3.0.178
 _SUBRESOURCES = ("custom_fields", "list_memberships", "taggings", "notes", "phone_numbers", "street_addresses")
-_STATUSES = ("all", "active", "deleted", *PERMISSIONS)
+# Without the permissions that are active: swagger 3.0.178.
+_STATUSES = ("all", "active", "deleted", "not_set", "pending_confirmation", "temp_hold", "unsubscribed")
 _DATES = ("updated_after", "updated_before", "created_after", "created_before", "optout_after", "optout_before")
 _FILTERS = ("status", "email", "lists", "include", "include_count", *_DATES)
 _UNSIMULATED = ("segment_id", "tags", "sms_status")
@@ -48,11 +49,11 @@ def contact_of(account: Account, contact: Contact, include: Iterable[str]) -> Js
         **{name: fields[name] for name in _CORE if name in fields},
         "update_source": "Account",
         "create_source": contact.opt_in_source,
-        "created_at": iso(contact.created),
-        "updated_at": iso(contact.updated),
+        "created_at": local_iso(contact.created),
+        "updated_at": local_iso(contact.updated),
     }
     if contact.deleted is not None:
-        shown["deleted_at"] = iso(contact.deleted)
+        shown["deleted_at"] = iso(contact.deleted)[:10]
     for name in include:
         if name == "list_memberships" and not contact.lists and account.settings.no_list == "left_out":
             continue
@@ -64,12 +65,12 @@ def _address(contact: Contact) -> Json:
     shown: Json = {
         "address": contact.email,
         "permission_to_send": contact.permission,
-        "created_at": iso(contact.created),
-        "updated_at": iso(contact.updated),
+        "created_at": local_iso(contact.created),
+        "updated_at": local_iso(contact.updated),
         "confirm_status": "pending" if contact.permission == "pending_confirmation" else "off",
     }
     if contact.opted_out is not None:
-        shown |= {"opt_out_source": "Contact", "opt_out_date": iso(contact.opted_out)}
+        shown |= {"opt_out_source": contact.opt_out_source, "opt_out_date": iso(contact.opted_out)}
     else:
         shown |= {"opt_in_source": contact.opt_in_source, "opt_in_date": iso(contact.created)}
     return shown

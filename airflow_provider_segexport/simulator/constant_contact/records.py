@@ -25,6 +25,7 @@ class Contact:
         "lists",
         "number",
         "opt_in_source",
+        "opt_out_source",
         "opted_out",
         "permission",
         "updated",
@@ -38,6 +39,7 @@ class Contact:
         self.fields: Fields = NO_FIELDS
         self.lists: tuple[str, ...] = ()
         self.left: tuple[str, ...] = ()  # lists that the person left by their own choice
+        self.opt_out_source = "Contact"
         self.opted_out: float | None = None
         self.deleted: float | None = None
         self.created = self.updated = now

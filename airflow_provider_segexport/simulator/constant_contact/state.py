@@ -163,7 +163,7 @@ class Account:
         contact.lists = self._shared(tuple(list_id for list_id in contact.lists if list_id != target.id))
         self.record_event(contact, now, event)
         if not contact.lists and self.settings.no_list == "gone":
-            contact.deleted = contact.updated = now
+            self._delete(contact, now)
         return True
 
     def set_permission(self, contact: Contact, permission: str, now: float, event: str) -> None:
@@ -182,11 +182,7 @@ class Account:
             self.lists[list_id].counts[contact.permission] -= 1
             self.lists[list_id].counts[permission] += 1
         contact.permission, contact.updated = permission, now
-        contact.opted_out = now if permission == "unsubscribed" else None
-        if contact.opted_out is None:
-            self.opted_out.discard(contact.number)
-        else:
-            self.opted_out.add(contact.number)
+        self._opt_out(contact, now if permission == "unsubscribed" else None, "Contact")
         self.record_event(contact, now, event)
         if permission == "unsubscribed" and not self.settings.unsubscribed_keep_lists:
             for list_id in contact.lists:
@@ -196,12 +192,27 @@ class Account:
         """Delete a contact and its memberships; it can be restored with the same id."""
         for list_id in contact.lists:
             self.remove_from_list(contact, self.lists[list_id], now, "off the list by deletion")
-        contact.deleted = contact.updated = now
+        self._delete(contact, now)
         self.record_event(contact, now, "deleted")
+
+    def _delete(self, contact: Contact, now: float) -> None:
+        """Mark a contact as deleted. Its address then has the source and the date of an opt-out (swagger 3.0.178)."""
+        contact.deleted = contact.updated = now
+        if contact.opted_out is None:
+            self._opt_out(contact, now, "Account")
+
+    def _opt_out(self, contact: Contact, moment: float | None, source: str) -> None:
+        contact.opted_out, contact.opt_out_source = moment, source
+        if moment is None:
+            self.opted_out.discard(contact.number)
+        else:
+            self.opted_out.add(contact.number)
 
     def revive(self, contact: Contact, now: float) -> None:
         """Restore a deleted contact, without lists and with its former permission."""
         contact.deleted = None
+        if contact.permission != "unsubscribed":
+            self._opt_out(contact, None, "Contact")
         self.record_event(contact, now, "revived")
 
     def mail(self, contact: Contact, kind: str, now: float) -> None:

@@ -17,14 +17,25 @@ if TYPE_CHECKING:
 
 _RESERVED = ("test", "all contacts")  # error registry, read 2026-08
 _INVALID = "Error: ERROR_PARAMETER_INVALID"
+_INT32 = range(1, 2**31)  # the format of the ids in a removal, address books spec 2.0.2
+
+
+def v2_json(call: Call) -> object:
+    """Parse the body; reject a body that is not JSON with a v2 error."""
+    if call.has_other_type:  # assumed
+        raise v2_refused("The request entity's media type is not supported for this resource.", 415)
+    try:
+        return call.json()
+    except BodyError:
+        raise v2_refused(_INVALID) from None
 
 
 def v2_body(call: Call) -> Json:
     """Return the body's object; reject any other body with a v2 error."""
-    try:
-        return call.json_object()
-    except BodyError:
-        raise v2_refused(_INVALID) from None
+    body = v2_json(call)
+    if not isinstance(body, dict):
+        raise v2_refused(_INVALID)
+    return body
 
 
 class BookRoutes:
@@ -103,12 +114,8 @@ class BookRoutes:
 
     def remove_many(self, call: Call) -> Reply:
         """Handle POST /v2/address-books/{id}/contacts/delete; the body is an array of contact ids."""
-        book = self.book(call)
-        try:
-            ids = call.json()
-        except BodyError:
-            ids = None
-        if not isinstance(ids, list) or not all(type(contact_id) is int for contact_id in ids):
+        book, ids = self.book(call), v2_json(call)
+        if not isinstance(ids, list) or not all(type(number) is int and number in _INT32 for number in ids):
             raise v2_refused(_INVALID)
         max_ids = self._account.settings.max_delete_ids
         if not ids or (max_ids is not None and len(ids) > max_ids):

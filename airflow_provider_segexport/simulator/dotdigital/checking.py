@@ -26,6 +26,8 @@ _CHANNELS = {
 
 def body_of(call: Call) -> object:
     """Parse the body; reject a body that is not JSON."""
+    if call.has_other_type:  # assumed
+        raise v3_refused("unsupportedMediaType", "The Content-Type must be application/json", 415)
     try:
         return call.json()
     except BodyError:

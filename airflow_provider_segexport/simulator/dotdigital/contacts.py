@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.simulator.people import NO_FIELDS
+from airflow_provider_segexport.simulator.people import NO_FIELDS, is_email
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .checking import Row, body_of, check_contact, object_of
@@ -16,7 +16,7 @@ from .upserting import RowError, Upsert
 if TYPE_CHECKING:
     from .state import Account, Contact
 
-_MAX_DELETED = 5000  # maxItems, contacts spec 3.4.3
+_MAX_DELETED, _MAX_VALUE_LENGTH = 5000, 256  # contacts spec 3.4.3
 # The single PATCH writes the import's merge options with hyphens; same spec.
 _OPTIONS = {
     "overwrite": "overwrite",
@@ -116,8 +116,9 @@ class ContactRoutes:
         """Handle GET /contacts/v3/delete/{deleteId}."""
         job = self._account.deletions.poll(call.params["id"], call.now)
         if job is None:
-            text = f"The delete request '{call.params['id']}' could not be found!"
-            raise v3_refused("deleteNotFound", text, 404)
+            # The specification's example has the code and the text of an import.
+            text = f"The import request '{call.params['id']}' could not be found!"
+            raise v3_refused("importNotFound", text, 404)
         return Reply.json({"deleteId": job.id, "status": job.state, **self._deleted.get(job.id, {})})
 
     def _upsert(self, call: Call, row: Row, option: str) -> tuple[Contact, bool]:
@@ -136,7 +137,7 @@ class ContactRoutes:
 
     def _addressed(self, call: Call, row: Row) -> Row:
         """Return the row with the identifier in the path as its `matchIdentifier`."""
-        name, value = call.params["identifier"], call.params["value"]
+        name, value = _identifier(call)
         given = row.get("identifiers")
         identifiers: Row = {name: int(value) if name == "contactId" and value.isdigit() else value}
         contact = self._find(name, value)
@@ -146,7 +147,7 @@ class ContactRoutes:
         return row | {"matchIdentifier": name, "identifiers": merged}
 
     def _named(self, call: Call) -> Contact:
-        name, value = call.params["identifier"], call.params["value"]
+        name, value = _identifier(call)
         contact = self._find(name, value)
         if contact is None:
             raise contact_not_found(name, value)
@@ -161,6 +162,15 @@ class ContactRoutes:
 
     def _full(self, contact: Contact) -> Json:
         return contact_of(self._account, contact, _EVERYTHING, "[[ALL]]")
+
+
+def _identifier(call: Call) -> tuple[str, str]:
+    """Return the identifier in the path; reject a value that the identifier cannot have (contacts spec 3.4.3)."""
+    name, value = call.params["identifier"], call.params["value"]
+    valid = {"email": is_email(value), "contactId": value.isdigit()}.get(name, len(value) <= _MAX_VALUE_LENGTH)
+    if not valid:
+        raise v3_refused("invalidId", f"The id value '{value}' is invalid for the identifier '{name}'")
+    return name, value
 
 
 def _first_identifier(row: Row) -> tuple[str, str]:

@@ -27,6 +27,20 @@ _LIMITS = range(1, 5001)  # contacts spec 3.4.3; the general v3 page says up to 
 _SELECTS = range(1, 1001)
 _SINCE = re.compile(r"gte::(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{3})?Z)")
 _ALL = "[[ALL]]"
+_PARTS = {"channelProperties", "lists", "preferences", "consentRecords"}  # contacts spec 3.4.3
+# Contact statuses of v2 (enum ApiContactStatuses of the dotMailer clients for .NET and PHP, read 2026-11), by the
+# status of v3 if they are written differently. v2 has no other statuses.
+_V2_STATUSES = {
+    **{
+        status: status[0].upper() + status[1:]
+        for status in ("subscribed", "unsubscribed", "softBounced", "hardBounced", "ispComplained", "pendingOptIn")
+    },
+    "directComplaint": "DirectComplaint",
+    "suppressed": "Suppressed",
+    "deleted": "Deleted",
+    "sharedsuppression": "SharedSuppression",
+    "domainSuppressed": "DomainSuppression",
+}
 
 
 def identifiers_of(contact: Contact) -> Json:
@@ -67,7 +81,8 @@ def contact_of(account: Account, contact: Contact, include: str, fields: str) ->
 
 
 def _list_of(book: AddressBook, contact: Contact) -> Json:
-    status = "suppressed" if contact.id in book.suppressed else "subscribed"
+    pending = "pending" if contact.status == "pendingOptIn" else "subscribed"
+    status = "suppressed" if contact.id in book.suppressed else pending
     return {"id": book.id, "name": book.name, "status": status}
 
 
@@ -83,6 +98,8 @@ def page(account: Account, base_url: str, call: Call) -> Reply:
     limit = call.query.get("limit", "5000")
     if not limit.isdigit() or int(limit) not in _LIMITS:
         raise bad_request("The limit must be between 1 and 5000", "limit")
+    if "~created" in call.query and "~modified" in call.query:
+        raise v3_refused("invalidFilter", "The filters '~created' and '~modified' cannot be combined")
     created, modified = (_since(call, name) for name in ("~created", "~modified"))
     marker = call.query.get("marker", _marker(0))
     contacts: list[Contact] = []
@@ -96,6 +113,8 @@ def page(account: Account, base_url: str, call: Call) -> Reply:
     if more:
         links["next"] = _link(base_url, call, _marker(contacts[-1].id))
     include, fields = call.query.get("include", ""), call.query.get("data-fields", "")
+    if not set(filter(None, include.split("|"))) <= _PARTS:
+        raise bad_request("The include parameter is invalid", "include")
     call.count("rows", len(contacts))
     items = [contact_of(account, contact, include, fields) for contact in contacts]
     return Reply.json({"_items": items, "_links": links})
@@ -148,7 +167,7 @@ def v2_row(contact: Contact, *, full: bool = False) -> Json:
         "optInType": contact.opt_in,
         "emailType": contact.email_type,
         "dataFields": pairs if full else None,
-        "status": contact.status[0].upper() + contact.status[1:],
+        "status": _V2_STATUSES.get(contact.status, "NotAvailableInThisVersion"),
     }
 
 

@@ -17,17 +17,14 @@ KINDS = ("String", "Numeric", "Date", "Boolean")  # data-fields spec 2.0.1
 # Statuses of the email channel, contacts spec 3.4.3, with the contact status that each implies. The first six are also
 # contact statuses; the mapping of the others is assumed.
 STATUSES = {
-    "subscribed": "subscribed",
-    "unsubscribed": "unsubscribed",
-    "pendingOptIn": "pendingOptIn",
-    "suppressed": "suppressed",
-    "binned": "binned",
-    "noSubscription": "noSubscription",
+    **{
+        status: status
+        for status in ("subscribed", "unsubscribed", "pendingOptIn", "suppressed", "binned", "noSubscription")
+    },
     "softBounced": "subscribed",
-    "hardBounced": "suppressed",
-    "ispComplained": "suppressed",
-    "directComplaint": "suppressed",
-    "domainSuppressed": "suppressed",
+    **dict.fromkeys(("hardBounced", "ispComplained", "directComplaint", "domainSuppressed"), "suppressed"),
+    **dict.fromkeys(("sharedsuppression", "sharedDomainSuppression", "blockedlocalpart", "spamTrap"), "suppressed"),
+    **dict.fromkeys(("purchased", "knownComplainer", "knownLitigator"), "suppressed"),
 }
 OPTED_OUT = frozenset(STATUSES) - {"subscribed", "softBounced", "pendingOptIn", "noSubscription"}
 

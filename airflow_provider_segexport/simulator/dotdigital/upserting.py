@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -224,9 +225,8 @@ def _is_valid(field: DataField, value: object, text_length: int) -> bool:
         return False
     try:
         if field.kind == "Numeric":
-            float(value)
-        else:
-            datetime.fromisoformat(str(value))
+            return math.isfinite(float(value)) and "_" not in str(value)
+        datetime.fromisoformat(str(value))
     except ValueError:
         return value == ""
     return True

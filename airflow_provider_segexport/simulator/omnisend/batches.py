@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.counted import counted, noun
-from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.clock import iso, iso_seconds
 from airflow_provider_segexport.simulator.wire import Call, Reply
 
 from .batch import FAILED, Batch, ItemFault
@@ -204,15 +204,15 @@ class BatchRoutes:
             "method": "POST",
             "origin": batch.origin,
             "status": state,
-            "createdAt": iso(job.begun),
+            "createdAt": iso_seconds(job.begun),
             "totalCount": batch.total,
             "finishedCount": len(batch.outcomes),
             "errorsCount": len(batch.failures),
         }
         if state != "pending":
-            shown["startedAt"] = iso(job.begun + self._account.settings.start_seconds)
+            shown["startedAt"] = iso_seconds(job.begun + self._account.settings.start_seconds)
         if job.ended is not None:
-            shown["endedAt"] = iso(job.ended)
+            shown["endedAt"] = iso_seconds(job.ended)
         return shown
 
     def _contact(self, number: int, now: float) -> Json:

@@ -23,6 +23,7 @@ _TITLES = {
     409: ("conflict", "Conflict"),
     410: ("version-retired", "API version retired"),
     413: ("payload-too-large", "Payload too large"),
+    415: ("unsupported-media-type", "Unsupported media type"),
     429: ("rate-limit-exceeded", "Rate limit exceeded"),
     500: ("internal-error", "Internal server error"),
     503: ("service-unavailable", "Service unavailable"),

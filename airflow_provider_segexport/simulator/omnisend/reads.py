@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.simulator.clock import iso
+from airflow_provider_segexport.simulator.clock import iso, iso_seconds
 from airflow_provider_segexport.simulator.members import Members
 from airflow_provider_segexport.simulator.people import unpack
 from airflow_provider_segexport.simulator.wire import Call, Reply
@@ -65,8 +65,8 @@ class Reader:
             "customProperties": {
                 name.removeprefix(CUSTOM): value for name, value in fields.items() if name.startswith(CUSTOM)
             },
-            "createdAt": iso(contact.created),
-            "updatedAt": iso(contact.updated),
+            "createdAt": iso_seconds(contact.created),
+            "updatedAt": iso_seconds(contact.updated),
         }
 
     def page(self, call: Call) -> Reply:

@@ -28,6 +28,8 @@ _TEXTS = ("firstName", "lastName", "gender", "country", "state", "city", "addres
 
 def body_of(call: Call) -> Json:
     """Return the body's object; reject a body that is not a JSON object."""
+    if call.has_other_type:  # assumed
+        raise Problem(415, "The Content-Type must be application/json.")
     try:
         return call.json_object()
     except BodyError:

@@ -11,7 +11,7 @@ from airflow_provider_segexport.vendors.campaign_monitor.responses import error_
 from airflow_provider_segexport.vendors.campaign_monitor.subscribers import (
     ACTIVE,
     INACTIVE_REASONS,
-    NOT_IN_LIST,
+    UNKNOWN_CODES,
     subscriber_url,
 )
 from airflow_provider_segexport.vendors.member_record import MemberRecord, as_values
@@ -21,7 +21,7 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
     """Read a subscriber by address."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
-    if response.status == 400 and error_of(response)[0] == NOT_IN_LIST:  # noqa: PLR2004
+    if response.status == 400 and error_of(response)[0] in UNKNOWN_CODES:  # noqa: PLR2004
         return MemberRecord(is_member=False)
     subscriber = as_object(read_json(response))
     state = as_text(subscriber.get("State"))

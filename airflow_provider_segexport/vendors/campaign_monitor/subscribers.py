@@ -20,6 +20,9 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 
 PAGE_SIZE = "1000"
 NOT_IN_LIST = 203
+UNKNOWN_CODES = {1, NOT_IN_LIST}
+"""Error codes for an address that is not in the list. Code 1 means that the vendor does not accept the address (error
+registry, area subscribers, read 2026-11), so no list can have it."""
 CANNOT_LIST_CLIENTS = {60, 403}
 """Error codes for a key of one client, which may not list the account's clients."""
 ACTIVE, DELETED, ABSENT, UNKNOWN = "Active", "Deleted", "", "unknown"
@@ -45,7 +48,7 @@ def read_state(audience: Audience, email: str) -> Operation[str]:
     """Return a person's state in the list; `ABSENT` for a person not in it, `UNKNOWN` if the record has no state."""
     response = yield get(subscriber_url(audience), email=email, includetrackingpreference="false")
     if response.status == 400:  # noqa: PLR2004
-        if error_of(response)[0] == NOT_IN_LIST:
+        if error_of(response)[0] in UNKNOWN_CODES:
             return ABSENT
         reject(response)
     return as_text(as_object(read_json(response)).get("State")) or UNKNOWN

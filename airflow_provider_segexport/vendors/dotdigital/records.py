@@ -13,7 +13,7 @@ from airflow_provider_segexport.errors import public_code
 from airflow_provider_segexport.model import Audience, Operation, Reason
 from airflow_provider_segexport.vendors.dotdigital.members import has_left, statuses_in_book
 from airflow_provider_segexport.vendors.dotdigital.optouts import reason_of
-from airflow_provider_segexport.vendors.dotdigital.responses import read_json
+from airflow_provider_segexport.vendors.dotdigital.responses import is_unknown_contact, read_json
 from airflow_provider_segexport.vendors.member_record import MemberRecord, as_values
 from airflow_provider_segexport.vendors.responses import as_object, as_text, get
 
@@ -24,7 +24,7 @@ MAILABLE = {"", "subscribed", "softbounced", "pendingoptin", "nosubscription"}
 def read_record(audience: Audience, email: str) -> Operation[MemberRecord]:
     """Read a contact by its address."""
     response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
-    if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
+    if is_unknown_contact(response):
         return MemberRecord(is_member=False)
     contact = as_object(read_json(response))
     values = as_values(as_object(contact.get("dataFields")))

@@ -26,7 +26,7 @@ from airflow_provider_segexport.model import (
 )
 from airflow_provider_segexport.vendors.base import Limits, OnPage, Removal
 from airflow_provider_segexport.vendors.dotdigital.members import PAGE_SIZE, list_members
-from airflow_provider_segexport.vendors.dotdigital.responses import error_of, raise_for, read_json
+from airflow_provider_segexport.vendors.dotdigital.responses import error_of, is_unknown_contact, raise_for, read_json
 from airflow_provider_segexport.vendors.look_up import member_lookup
 from airflow_provider_segexport.vendors.responses import (
     DIGITS,
@@ -111,7 +111,7 @@ def read_contact(audience: Audience, email: str) -> Operation[list[Member] | Non
     """Return the book's members with an address; None if the contact's record lacks address, id or books."""
     # The `@` is sent as %40. Logs and rate limit stores use it to recognise an address in a URL.
     response = yield get(f"{audience.base_url}/contacts/v3/email/{quote(email, safe='')}")
-    if response.status == 404:  # noqa: PLR2004 - contacts:contactNotFound
+    if is_unknown_contact(response):
         return []
     contact = as_object(read_json(response))
     lists, contact_id = contact.get("lists"), id_of(contact.get("contactId"), DIGITS)

@@ -26,6 +26,7 @@ from airflow_provider_segexport.vendors.responses import (
     wait_header,
 )
 
+INVALID_ID = "contacts:invalidId"
 FLAT_SCHEME_WAIT_S = 300
 """Seconds to wait after the flat scheme's hourly limit (a rolling hour). The response does not say how long to wait."""
 
@@ -38,6 +39,17 @@ def error_of(response: Response) -> tuple[str, str]:
     message = as_text(body.get("message"))
     code = re.search(r"ERROR_[A-Z_]+", message)
     return code[0] if code else "", message
+
+
+def is_unknown_contact(response: Response) -> bool:
+    """Return whether a read of one contact says that the account has none with that address.
+
+    For an address that the vendor does not accept, it responds with 400 and `contacts:invalidId` (contacts
+    specification 3.4.3), so no contact can have it.
+    """
+    return response.status == 404 or (  # noqa: PLR2004 - contacts:contactNotFound
+        response.status == 400 and error_of(response)[0] == INVALID_ID  # noqa: PLR2004
+    )
 
 
 def raise_for(response: Response) -> NoReturn:
