@@ -104,6 +104,7 @@ def test_segments_by_other_rules(sim, om):
     assert members(city, loyal, junction="and") == []
     assert members({"property": "tag", "operator": "anyOf", "value": ["a"]}) == 400
     assert members({"property": "city", "operator": "startsWith", "value": "P"}) == 400
+    assert members({**loyal, "valueType": None}) == 400
 
 
 def test_changing_a_segment(sim, om):

@@ -23,6 +23,7 @@ Json = dict[str, object]
 Test = "Callable[[Contact], bool]"
 
 _NAME_LENGTH, _MAX_PAGE_SIZE, _DEFAULT_PAGE_SIZE = 256, 50, 10  # segments OpenAPI 2026-03-15, read 2026-08
+_VALUE_TYPES = ("text", "number", "bool", "date")  # of custom properties; segments OpenAPI 2026-03-15, read 2026-11
 _TEXTS = ("firstName", "lastName", "gender", "country", "state", "city", "address", "postalCode")
 
 
@@ -189,6 +190,8 @@ def _filter(row: Json, at: str) -> Callable[[Contact], bool]:
         return lambda contact: wanted.isdisjoint(contact.tags) != any_of
     if name == "email":
         return lambda contact: (contact.email in wanted) == any_of
+    if name == "custom" and not (row.get("name") and row.get("valueType") in _VALUE_TYPES):
+        raise wrong(at, "A custom property needs name and valueType", "required")
     if name in _TEXTS or name == "custom":
         key = str(name) if name in _TEXTS else CUSTOM + str(row.get("name"))
         return lambda contact: (str(unpack(contact.fields).get(key)) in wanted) == any_of
