@@ -17,7 +17,18 @@ INVISIBLE = "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\
 
 TRIMMED = CONTROLS + SPACES + INVISIBLE
 
+_CLASS = "[" + "".join(f"\\x{{{ord(sign):x}}}" for sign in TRIMMED) + "]"
+
 
 def trimmed(text: str) -> str:
     """Return the text without the trimmed characters at both ends."""
     return text.strip(TRIMMED)
+
+
+def trimmed_sql(text: str) -> str:
+    """Return SQL of `trimmed`.
+
+    DuckDB's `trim` takes 27 times as long (0.12 against 3.3 s a million addresses, 2026-11), because it makes a set of
+    the trimmed characters for each text.
+    """
+    return f"regexp_replace({text}, '^{_CLASS}+|{_CLASS}+$', '', 'g')"

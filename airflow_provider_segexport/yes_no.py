@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_segexport.trimming import TRIMMED, trimmed
+from airflow_provider_segexport.trimming import trimmed, trimmed_sql
 
 YES = ("true", "t", "yes", "y", "on", "1", "1.0")
 NO = ("false", "f", "no", "n", "off", "0", "0.0")
@@ -43,13 +43,13 @@ def yes_no_sql(column: str, *, text: bool) -> str:
     """
     if not text:
         return f"case {column}::double when 1 then true when 0 then false end"
-    # Trimming is slow (character by character), so it is only done if the untrimmed text is neither.
-    return f"coalesce({_word(f'lower({column})')}, {_word(f'lower(trim({column}, {_literal(TRIMMED)}))')})"
+    # A text is only trimmed if it is neither untrimmed.
+    return f"coalesce({_word(f'lower({column})')}, {_word(f'lower({trimmed_sql(column)})')})"
 
 
 def blank_sql(column: str, *, text: bool) -> str:
     """Return SQL of `blank`. Its arguments are those of `yes_no_sql`."""
-    return f"({column} is null" + (f" or trim({column}, {_literal(TRIMMED)}) = '')" if text else ")")
+    return f"({column} is null" + (f" or {trimmed_sql(column)} = '')" if text else ")")
 
 
 def _word(sql: str) -> str:

@@ -22,7 +22,7 @@ from airflow_provider_segexport.model import Reason
 from airflow_provider_segexport.segment_files.raw_digests import DIGEST_BYTES, cell_text
 from airflow_provider_segexport.segment_files.suppression_files import EntryColumns, read_entries
 from airflow_provider_segexport.storage.arrow import string_array
-from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
+from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.email_column import validate_column
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.tables import (
@@ -31,6 +31,7 @@ from airflow_provider_segexport.storage.tables import (
     SUPPRESSED_MEMBERS,
     VALID_EMAIL_ROWS,
 )
+from airflow_provider_segexport.trimming import trimmed_sql
 
 MAX_EXAMPLES = 5
 """Maximum rows that the message names as not understood."""
@@ -52,7 +53,6 @@ are 0."""
 FIGURES = ("name", "read", "blank", "understood", "not_understood", "matched")
 """Fields of a tally that a report shows."""
 
-PRINTABLE = "[!-~]+"
 WILDCARD_ENTRY = r"[%*?._+-]+@.*|.*\*.*@.*"
 """An entry such as `*@example.com`. It is a valid address but meant as a pattern, which suppression lists do not
 support."""
@@ -152,11 +152,10 @@ def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
     cells = ", ".join(
         cell_text(engine, "suppression_raw", f"cell_{at}", digests=digests) for at, digests in enumerate(columns.binary)
     )
-    whitespace = literal(email_address.WHITESPACE)
-    trimmed = f"case when regexp_full_match(cell, '{PRINTABLE}') then cell else trim(cell, {whitespace})"
     engine.run(
         f"""create or replace table suppression_cells as select row, cell, {_kind("cell")} as kind
-        from (select row, {trimmed} end as cell from (select row, unnest([{cells}]) as cell from suppression_raw))"""
+        from (select row, {trimmed_sql("cell")} as cell
+            from (select row, unnest([{cells}]) as cell from suppression_raw))"""
     )
     validate_column(engine, "(select rowid as row, cell as email from suppression_cells where kind = 'email')", "list_")
     engine.run(

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from airflow_provider_segexport import email_address
 from airflow_provider_segexport.storage.arrow import string_array
-from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
+from airflow_provider_segexport.storage.duckdb_engine import Engine
+from airflow_provider_segexport.trimming import trimmed_sql
 
 SLOW_CHUNK = 20_000
 """Addresses that are validated in Python at a time."""
@@ -32,7 +33,7 @@ def validate_column(engine: Engine, source: str, prefix: str = "") -> None:
     engine.run(
         f"""create or replace table {keys} as
         select row, plain, case when plain then lower(email)
-            else nullif(trim(email, {literal(email_address.WHITESPACE)}), '') end as email
+            else nullif({trimmed_sql("email")}, '') end as email
         from (select row, email, {email_address.plain_sql("email")} as plain from {source})"""
     )
     engine.run(f"create or replace table {results_table} (email varchar, clean varchar, reason varchar)")
