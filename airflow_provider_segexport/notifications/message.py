@@ -70,8 +70,25 @@ def _message(context: Mapping[str, Any]) -> dict[str, Any]:
         return dict(message)
     if "reason" in context:  # the callback of a DAG
         return _of_dag_run(context)
-    failed = context.get("exception") is not None or "failed" in str(getattr(_instance(context), "state", ""))
-    return default_message(dict(context), "failure" if failed else "success")
+    return default_message(dict(context), _kind(context))
+
+
+def _kind(context: Mapping[str, Any]) -> str:
+    """Return which callback of a task has this context, one of `notices.KINDS`.
+
+    Airflow does not name the callback. If the worker of a task died, the DAG processor calls it, with a task instance
+    that has neither a state nor a start.
+    """
+    instance = _instance(context)
+    state = getattr(instance, "state", "")
+    worker_lost = state is None and getattr(instance, "start_date", None) is None
+    match getattr(state, "value", state):
+        case "skipped":
+            return "skipped"
+        case "failed" | "up_for_retry" | "upstream_failed":
+            return "failure"
+        case _:
+            return "failure" if worker_lost or context.get("exception") is not None else "success"
 
 
 def _of_dag_run(context: Mapping[str, Any]) -> dict[str, Any]:

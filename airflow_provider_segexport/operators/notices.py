@@ -11,9 +11,17 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
-from airflow_provider_segexport.hooks.failures import RETRY_RESUMES, SKIPPED, TIMED_OUT, UNEXPECTED, WORKER_LOST
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.failures import (
+    RETRY_RESUMES,
+    SKIPPED,
+    TIMED_OUT,
+    UNEXPECTED,
+    WORKER_LOST,
+    message,
+)
 
 MESSAGE = "segexport"
 """Key of the message in the context of a task: `title`, `body`, `error`, `error_code`, `run_folder`."""
@@ -28,6 +36,8 @@ TITLES = {"execute": "starts", "skipped": "was skipped", "success": "has ended"}
 """End of the title by callback; the title of any other callback ends with `has stopped`."""
 
 KILLED = f"The task was killed, or its worker died. {RETRY_RESUMES}"
+WAS_SKIPPED = "The task was skipped. Its log has the reason, if the code that skipped it gave one."
+"""Error of a skip. Airflow passes no exception to the callback of a skip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,8 @@ class WithMessage:
 
     def __call__(self, context: Any) -> Any:
         """Add a message if the context has none, or none with the error that is needed, and call the callback."""
-        message = context.get(MESSAGE)
-        if message is None or (self.kind in ERROR_KINDS and "error" not in message):
+        given = context.get(MESSAGE)
+        if given is None or (self.kind in ERROR_KINDS and "error" not in given):
             context[MESSAGE] = default_message(context, self.kind)
         return self.callback(context)
 
@@ -78,8 +88,8 @@ def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, A
     title = f"{getattr(instance, 'dag_id', '?')}.{getattr(instance, 'task_id', '?')} {TITLES.get(kind, 'has stopped')}"
     if kind not in ERROR_KINDS:
         return {"title": title, "body": title + ".", "run_folder": None}
-    error = error_text(context.get("exception"))
-    code = SKIPPED if kind == "skipped" else error_code(context.get("exception"))
+    exception, is_skip = context.get("exception"), kind == "skipped"
+    error, code = (WAS_SKIPPED, SKIPPED) if is_skip else (error_text(exception), error_code(exception))
     return {"title": title, "body": error, "error": error, "error_code": code, "run_folder": None}
 
 
@@ -88,6 +98,8 @@ def error_code(error: object) -> str:
     match error:
         case AirflowTaskTimeout():
             return TIMED_OUT
+        case SegexportError():
+            return error.error_code
         case BaseException():
             return UNEXPECTED
         case _:
@@ -95,7 +107,11 @@ def error_code(error: object) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return a sentence on the exception that has ended the task, without its own text, which may quote a row."""
+    """Return a sentence on the exception that has ended the task.
+
+    The text of an exception of this package, as `hook.export` raises it, is returned. That of any other exception is
+    left out, because it may quote a row.
+    """
     match error:
         case None:
             return KILLED
@@ -105,6 +121,8 @@ def error_text(error: object) -> str:
             return f"The task waited in the triggerer for longer than it may. {RETRY_RESUMES}"
         case TaskDeferralError():
             return f"The trigger failed: see the log of the triggerer. {RETRY_RESUMES}"
+        case SegexportError():  # the text of Airflow's exception says already what a retry does
+            return str(error) if isinstance(error, AirflowException) else message(error)
         case BaseException():
             return f"{type(error).__name__}. Its text is left out, because it may quote a row; the task's log has it."
         case _:

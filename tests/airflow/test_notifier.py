@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+import structlog
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import TaskInstance
+from airflow.callbacks.callback_requests import TaskCallbackRequest
+from airflow.dag_processing.processor import _execute_task_callbacks
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk import DAG, task
 from airflow.sdk.bases.notifier import BaseNotifier
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
+from airflow.utils.state import TaskInstanceState
 from airflow_fixtures import export_dag, people
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_segexport.error_help import ERROR_HELP
+from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.hooks import get_hook
 from airflow_provider_segexport.notifications.formats import formats
 from airflow_provider_segexport.notifications.message import export_message
 from airflow_provider_segexport.notifications.segment_export import SegmentExportNotifier
 from airflow_provider_segexport.operators.notices import MESSAGE
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 pytestmark = pytest.mark.airflow
 
 NUMBERS = itertools.count(1)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = {
     *("title", "body", "error", "error_code", "advice", "run_folder", "text", "markdown", "slack", "html"),
     *("log_url", "run_url", "report_url", "help_url"),
@@ -126,7 +137,9 @@ INSTANCE = SimpleNamespace(dag_id="d", task_id="t", run_id="scheduled__2026-03-0
         ({}, "?.? has ended", ""),
         ({"ti": INSTANCE, "exception": ValueError("jane@example.com")}, "d.t has stopped", "unexpected"),
         ({"ti": INSTANCE, "exception": AirflowTaskTimeout()}, "d.t has stopped", "execution-timeout"),
+        ({"ti": INSTANCE, "exception": InvalidArgument("No.")}, "d.t has stopped", "invalid-argument"),
         ({"ti": SimpleNamespace(**vars(INSTANCE), state="failed")}, "d.t has stopped", "worker-lost"),
+        ({"ti": SimpleNamespace(**vars(INSTANCE), state="skipped")}, "d.t was skipped", "skipped"),
         ({"ti": SimpleNamespace(**vars(INSTANCE), map_index=3)}, "d.t has ended", ""),
         ({"dag": SimpleNamespace(dag_id="d"), "run_id": "r/1", "reason": "task_failure"}, "d has stopped", ""),
         ({"dag": SimpleNamespace(dag_id="d"), "ti": INSTANCE, "reason": "success"}, "d has ended", ""),
@@ -140,6 +153,62 @@ def test_a_context_of_any_callback_gives_a_message(context, title, code, ui):
     assert "jane" not in str(message)
     assert message["run_url"].startswith("https://airflow.example.com/base/dags/d/runs/") or not context
     assert ("mapped/3?try_number=2" in message["log_url"]) == (getattr(context.get("ti"), "map_index", -1) == 3)
+
+
+@pytest.mark.parametrize("kind", [TaskInstanceState.FAILED, TaskInstanceState.UP_FOR_RETRY])
+@pytest.mark.parametrize("task_id", ["plain", "mapped", "export"])
+def test_a_worker_that_died_is_no_success(airflow_db, kind, task_id):
+    """The DAG processor calls the callback, also of a mapped task and of one of another operator."""
+    sent = []
+    callbacks = dict.fromkeys(("on_failure_callback", "on_retry_callback"), SegmentExportNotifier(sent.append))
+    options = {"conn_id": "any", "field_mapping": {"email": "email"}, **callbacks}
+    with DAG("killed", schedule=None, start_date=START) as dag:
+        task(task_id="plain", **callbacks)(lambda: None)()
+        SegmentExportOperator(task_id="export", segment="a", **options)
+        SegmentExportOperator.partial(task_id="mapped", **options).expand(segment=["a", "b"])
+    ids = {"id": uuid4(), "dag_version_id": uuid4(), "task_id": task_id, "dag_id": "killed", "run_id": "r"}
+    ti = TaskInstance(**ids, try_number=1, map_index=1 if task_id == "mapped" else -1)
+    request = TaskCallbackRequest(filepath="x", bundle_name="b", bundle_version=None, ti=ti, task_callback_type=kind)
+    _execute_task_callbacks(SimpleNamespace(dags={"killed": dag}), request, structlog.get_logger())
+    [message] = sent
+    assert (message["title"], message["error_code"]) == (f"killed.{task_id} has stopped", "worker-lost")
+
+
+def test_an_error_of_a_hook_is_told_as_one_of_the_operator(stage):
+    """Its text has no row, so it is not left out."""
+    sent = []
+    conn_id = stage.connection("dotdigital")
+    with DAG("hook_error", schedule=None, start_date=START) as dag:
+
+        @task(on_failure_callback=SegmentExportNotifier(sent.append))
+        def export():
+            get_hook(conn_id).export("/no/such/file.parquet", {"email": "email"})
+
+        export()
+    stage.begin(dag, watched=False).go(dag)
+    [message] = sent
+    assert message["error_code"] == "invalid-segment"
+    assert "/no/such/file.parquet" in message["error"]
+    assert message["error"].count("To fix:") == 1
+
+
+def test_a_skip_of_other_code_is_no_death(stage):
+    """Airflow passes no exception to the callback of a skip."""
+    sent = []
+    notifier = SegmentExportNotifier(sent.append)
+
+    def skip(*_):
+        raise AirflowSkipException("not today")
+
+    dag = export_dag(
+        "skips", stage.folder, conn_id="any", segment="a", pre_execute=skip, on_skipped_callback=notifier
+    )
+    stage.begin(dag, watched=False).go(dag)
+    with DAG("plain_skip", schedule=None, start_date=START) as plain:
+        task(task_id="export", on_skipped_callback=notifier)(skip)()
+    stage.begin(plain, watched=False).go(plain)
+    assert [(each["title"].partition(" ")[2], each["error_code"]) for each in sent] == [("was skipped", "skipped")] * 2
+    assert not [each for each in sent if "killed" in each["text"]]
 
 
 def test_without_the_address_of_the_ui_there_are_no_links(monkeypatch):
