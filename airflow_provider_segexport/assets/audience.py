@@ -16,7 +16,7 @@ PATH_PARTS = 2
 """Account and audience."""
 
 
-def create_asset(*, vendor: str, account: str, audience: str, extra: dict[str, Any] | None = None) -> Asset:
+def create_asset(*, vendor: str, account: str | int, audience: str | int, extra: dict[str, Any] | None = None) -> Asset:
     """Return the asset of an audience, for `outlets` and schedules.
 
     Args:
@@ -27,7 +27,9 @@ def create_asset(*, vendor: str, account: str, audience: str, extra: dict[str, A
     """
     from airflow.sdk import Asset  # noqa: PLC0415 - Airflow reads this module's other functions on its own
 
-    return Asset(uri=f"{SCHEME}://{vendor}/{quote(account, safe='')}/{quote(audience, safe='')}", extra=extra or {})
+    return Asset(
+        uri=f"{SCHEME}://{vendor}/{quote(str(account), safe='')}/{quote(str(audience), safe='')}", extra=extra or {}
+    )
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:

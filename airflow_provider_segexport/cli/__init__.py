@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.argument_types import share, text
+from airflow_provider_segexport.cli.argument_types import days, share, text
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import ActionCommand, CLICommand
@@ -103,7 +103,7 @@ def _probe() -> ActionCommand:
 
 def _verify() -> ActionCommand:
     """Return the command that compares an audience with its ledger."""
-    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command, positive_int  # noqa: PLC0415
 
     return ActionCommand(
         name="verify",
@@ -116,7 +116,11 @@ def _verify() -> ActionCommand:
         args=(
             Arg(("conn_id",), type=text, help="the Airflow connection"),
             Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
-            Arg(("--sample",), type=int, help="number of people of the ledger to read instead of the whole audience"),
+            Arg(
+                ("--sample",),
+                type=positive_int(allow_zero=False),
+                help="number of people of the ledger to read instead of the whole audience",
+            ),
             Arg(
                 ("--repair",),
                 action="store_true",
@@ -134,7 +138,7 @@ def _verify() -> ActionCommand:
 
 def _undo() -> ActionCommand:
     """Return the command that reverts a run of an audience."""
-    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command  # noqa: PLC0415
+    from airflow.cli.cli_config import ActionCommand, Arg, lazy_load_command, positive_int  # noqa: PLC0415
 
     return ActionCommand(
         name="undo",
@@ -150,7 +154,7 @@ def _undo() -> ActionCommand:
             Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
             Arg(
                 ("--ledger-version",),
-                type=int,
+                type=positive_int(allow_zero=False),
                 help="version to revert (default: the newest that added or removed people)",
             ),
             Arg(
@@ -206,7 +210,7 @@ def _prune() -> ActionCommand:
         args=(
             Arg(
                 ("--older-than",),
-                type=text,
+                type=days,
                 help="days since the run ended, such as 30d (default: `[segexport] keep_runs_days`)",
             ),
             Arg(("--dry-run",), action="store_true", help="only list the run folders"),

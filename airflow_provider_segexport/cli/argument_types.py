@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentTypeError
 
 
@@ -25,3 +26,11 @@ def share(value: str) -> float:
     if not 0 <= number <= 1:
         raise ArgumentTypeError(f"{value!r} is no share. To fix: give a number from 0 to 1, such as 0.99")
     return number
+
+
+def days(value: str) -> float:
+    """Return a number of days from `30d` or `30`; it is at least 1."""
+    match = re.fullmatch(r"([0-9]{1,5})d?", text(value).strip())
+    if not match or int(match[1]) < 1:
+        raise ArgumentTypeError(f"{value!r} is no age. To fix: give a number of days from 1, such as 30d")
+    return float(match[1])

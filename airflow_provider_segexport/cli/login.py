@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def login(args: Namespace) -> None:
     """Log in with the device flow, and store the refresh token in the connection."""
     token = _approved_token(args.conn_id)
-    if _store(args.conn_id, token):
+    if _store(args.conn_id, token) and _is_read_back(args.conn_id, token):
         say(f"Logged in. Connection {args.conn_id!r} has the refresh token; `airflow connections test` checks it.")
     else:
         say(
-            f"Logged in. Connection {args.conn_id!r} is not in Airflow's database. Add this to its extra in your "
-            f'secrets backend, and store it nowhere else:\n{{"refresh_token": "{token.refresh_token}"}}'
+            f"Logged in. Airflow does not read connection {args.conn_id!r} from its database. Add this to its extra in "
+            f'your secrets backend or environment variable:\n{{"refresh_token": "{token.refresh_token}"}}'
         )
 
 
@@ -56,6 +56,11 @@ def _approved_token(conn_id: str) -> OAuthToken:
 
 def _show_prompt(prompt: DevicePrompt) -> None:
     say(f"Open {prompt.url}\nand approve the code {prompt.code}. Waiting ...")
+
+
+def _is_read_back(conn_id: str, token: OAuthToken) -> bool:
+    """Return whether Airflow reads the stored token. A secrets backend or an environment variable has priority."""
+    return extras(command_hook(conn_id).connection.extra).get("refresh_token") == token.refresh_token
 
 
 def _store(conn_id: str, token: OAuthToken) -> bool:

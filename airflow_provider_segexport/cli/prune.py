@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ def prune(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.tidying import keep_days  # noqa: PLC0415
     from airflow_provider_segexport.storage.unread_folders import UnreadFolders  # noqa: PLC0415
 
-    days = _days(args.older_than) if args.older_than else keep_days()
+    days: float = args.older_than or keep_days()
     if not days:
         raise SystemExit("`[segexport] keep_runs_days` is 0, which keeps all runs. To fix: give --older-than 30d.")
     unread = UnreadFolders()
@@ -59,11 +58,3 @@ def _remove_old_runs(root: StoragePath, days: float, unread: UnreadFolders, *, d
                 file.unlink(missing_ok=True)
             remove_stale_temp_files(root / "attempts")
     return count
-
-
-def _days(text: str) -> float:
-    """Read a number of days from `30d` or `30`; it is at least 1."""
-    match = re.fullmatch(r"([0-9]{1,5})d?", text.strip())
-    if not match or int(match[1]) < 1:
-        raise SystemExit(f"--older-than is {text!r}. To fix: give a number of days from 1, such as 30d.")
-    return float(match[1])

@@ -43,8 +43,13 @@ def verify(args: Namespace) -> None:
     _print(report, args.output)
     rate, limit = report["match_rate"], args.min_match_rate
     if limit is not None and (rate is None or rate < limit):
-        shown = "unknown, because no member was compared" if rate is None else f"{rate:.2%}"
-        end_with_look(f"The match rate is {shown}, and should be at least {limit:.2%}.")
+        shown = "unknown, because no member was compared" if rate is None else _per_cent(rate)
+        end_with_look(f"The match rate is {shown}, and should be at least {_per_cent(limit)}.")
+
+
+def _per_cent(share: float) -> str:
+    """Return a share in per cent, with so many digits that a rate just below the limit does not look like the limit."""
+    return f"{100 * share:.8g}%"
 
 
 def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:

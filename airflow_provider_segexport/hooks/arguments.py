@@ -29,8 +29,13 @@ EMPTY_TEXTS = frozenset({"", "none", "null", "nan", "nat", "<na>", "notset"})
 `{{ var.value.get('missing') }}` renders to `NOTSET` (Airflow 3.3.2).
 """
 
-NO_PATH = re.compile(r"[^/\\*?\[\]]+@[^/\\*?\[\]]+\.\w+|\[\s*[({\[]\s*[\w'\"].*|\{\s*['\"].*|.*[\r\n].*", re.DOTALL)
-"""An email address, or rows as text: of lists, JSON, CSV, or a frame that a template has rendered."""
+NO_PATH = re.compile(
+    r"[^/\\*?\[\]]+@[^/\\*?\[\]]+\.\w+|\[\s*[({\[]\s*[\w'\"].*[,'\"].*|\{\s*['\"].*|.*[\r\n].*", re.DOTALL
+)
+"""An email address, or rows as text: of lists, JSON, CSV, or a frame that a template has rendered.
+
+Rows have commas or quotes; `[(a)]` is a pattern for one of three characters.
+"""
 
 
 def is_collection(given: Any) -> bool:
@@ -90,8 +95,8 @@ def text(given: Any, name: str) -> str:
 
 
 def folder(given: Any, name: str) -> str:
-    """Return the path or URL of a folder."""
-    value = text(given, name)
+    """Return the path or URL of a folder, from a text, a `Path` or an `ObjectStoragePath`."""
+    value = text(str(given) if hasattr(given, "iterdir") else given, name)
     if "\0" in value:
         raise InvalidArgument(f"`{name}` is {value!a}, and no path contains NUL. To fix: remove it from `{name}`.")
     return value

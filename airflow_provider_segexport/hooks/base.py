@@ -6,7 +6,6 @@ import base64
 from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -23,6 +22,7 @@ from airflow_provider_segexport.hooks.failures import fatal_errors_translated
 from airflow_provider_segexport.hooks.interruptible import Interruptible
 from airflow_provider_segexport.hooks.masking import mask, mask_password_of
 from airflow_provider_segexport.hooks.verifying import Verifying
+from airflow_provider_segexport.http.errors import redact_url, translate_error
 from airflow_provider_segexport.model import READS, Operation, T
 from airflow_provider_segexport.vendors.auth import OAuthCredentials
 from airflow_provider_segexport.vendors.base import Vendor
@@ -185,8 +185,29 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
     def check_response(self, response: requests.Response) -> None:
         """Raise for an error status, for `run`. HttpHook would log the response's text, which may name a person."""
         if not response.ok:
-            url = urlsplit(response.url)
-            raise AirflowException(f"{url.netloc}{url.path} returned {response.status_code} {response.reason}.")
+            fix = "To fix: check the path and the data of the call, and the permissions of the credentials."
+            raise AirflowException(f"{redact_url(response.url)} returned {response.status_code}. {fix}")
+
+    def run_and_check(
+        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
+    ) -> Any:
+        """Send a request, for `run`. An exception of `requests` keeps its class, and loses its text with the URL.
+
+        Args:
+            session: from `get_conn`.
+            prepped_request: the request.
+            extra_options: options for `send`.
+        """
+        send = session.send
+
+        def send_quietly(request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            try:
+                return send(request, **options)
+            except requests.RequestException as error:
+                raise type(error)(str(translate_error(error, str(request.url)))) from None
+
+        session.send = send_quietly  # type: ignore[method-assign]
+        return super().run_and_check(session, prepped_request, extra_options)
 
     def _set_base_url(self, connection: Any) -> None:
         """Use the base URL of the settings, where HttpHook would build one from the connection."""

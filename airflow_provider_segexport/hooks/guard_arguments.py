@@ -75,6 +75,6 @@ def _limit(given: Any) -> float | None:
         return None
     try:
         limit = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return limit if math.isfinite(limit) and limit >= 0 else None

@@ -47,7 +47,7 @@ def newer_run(context: Mapping[str, Any]) -> str | None:
     if run_type not in AUTOMATIC_RUN_TYPES:
         return None
     if run_type == "scheduled" and (due := _due_if_known(context)):
-        return f"The DAG's next run, of {due:%Y-%m-%d %H:%M:%S}, is due"
+        return f"The DAG's next run, of {_in_utc(due)}, is due"
     for other in _unfinished_runs(context):
         if is_newer(other, run):
             return f"Run {other.run_id}, of {_describe_time(other)}, is queued or running"
@@ -91,7 +91,13 @@ def _data_time(run: Any) -> datetime | None:
 
 
 def _describe_time(run: Any) -> str:
-    return f"partition {run.partition_key}" if run.partition_key else f"{_data_time(run):%Y-%m-%d %H:%M:%S}"
+    moment = _data_time(run)
+    return f"partition {run.partition_key}" if run.partition_key or moment is None else _in_utc(moment)
+
+
+def _in_utc(moment: datetime) -> str:
+    """Return a time to the second. A timetable's time has the timetable's zone, as of a DAG in Europe/Berlin."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _unfinished_runs(context: Mapping[str, Any]) -> Iterator[DagRunResult]:

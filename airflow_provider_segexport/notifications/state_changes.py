@@ -6,8 +6,9 @@ database.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -115,13 +116,15 @@ def changes(root: StoragePath, announcements: Announcements, now: float) -> Iter
     unread: Unread = []  # the log names each folder that cannot be read
     overviews = audiences.list_audiences(root, lambda _: True, unread)
     tried = attempts.read(root, overviews, lambda _: True, now, unread)
+    # Each answer takes a call to Airflow's API, and many audiences share a connection and a DAG.
+    is_disabled, is_paused = functools.cache(exports_disabled), functools.cache(is_dag_paused)
     for audience in [*attempts.with_attempts(overviews, tried), *tried.never_filled]:
         names = _names(audience)
         announced = announcements.announced(names[0], names[1:])
         pending = announced.pending
         if pending is not None and now - pending.at < CLAIM_S:
             continue
-        state = health.judge(audience, _facts(audience), disabled=exports_disabled(audience.conn_id), now=now)
+        state = health.judge(audience, _facts(audience, is_paused), disabled=is_disabled(audience.conn_id), now=now)
         changed = _changed(announced.last.state, state.state)
         if changed:
             yield Change(audience, changed, state, names, announced)
@@ -146,14 +149,19 @@ def _names(audience: AudienceOverview) -> tuple[str, ...]:
     return (f"{key.vendor}/{key.account}/{key.audience}", *sorted(unfilled))
 
 
-def _facts(audience: AudienceOverview) -> AirflowFacts:
-    """Return Airflow's data on an audience, as far as a task can read it."""
+def _facts(audience: AudienceOverview, is_paused: Callable[[str], bool]) -> AirflowFacts:
+    """Return Airflow's data on an audience, as far as a task can read it.
+
+    Args:
+        audience: the audience.
+        is_paused: returns whether a DAG is paused.
+    """
     last = audience.last_run.identity
     rhythm = [point.identity for point in audience.points[-RHYTHM_RUNS:]]
     is_manual = all(run.run_id.startswith("manual__") or not run.dag_id for run in rhythm)
     running = [item.identity for item in audience.attempts if item.status is Status.RUNNING][-1:]
     return AirflowFacts(
-        Schedule(paused=bool(last.dag_id) and is_dag_paused(last.dag_id), scheduled=not is_manual),
+        Schedule(paused=bool(last.dag_id) and is_paused(last.dag_id), scheduled=not is_manual),
         states={run: state for run in running if (state := task_state(_owner(run)))},
     )
 

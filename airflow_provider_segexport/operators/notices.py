@@ -113,8 +113,6 @@ def error_text(error: object) -> str:
     left out, because it may quote a row.
     """
     match error:
-        case None:
-            return KILLED
         case AirflowTaskTimeout():
             return f"The task ran for longer than its `execution_timeout`. {RETRY_RESUMES}"
         case TaskDeferralTimeout():

@@ -207,5 +207,7 @@ def undo(audience: AudienceOverview, versions: Sequence[Version]) -> dict[str, A
     if len(versions) < 2 or versions[0].members is None or not audience.conn_id:  # noqa: PLR2004 - the version to undo, and the one before
         return None
     version = versions[0].number
-    command = ("airflow", "segexport", "undo", audience.conn_id, audience.audience, "--ledger-version", str(version))
-    return {"version": version, "command": shlex.join(command)}
+    named, options = (audience.conn_id, audience.audience), ("--ledger-version", str(version))
+    # argparse would read a tag such as `-vip` as an option
+    arguments = (*options, "--", *named) if audience.audience.startswith("-") else (*named, *options)
+    return {"version": version, "command": shlex.join(("airflow", "segexport", "undo", *arguments))}

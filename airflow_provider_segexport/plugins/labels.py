@@ -120,13 +120,14 @@ def iso(moment: float) -> str:
 
 
 def day(text: str) -> str:
-    """Return a snapshot's time to the minute, or its date at midnight; any other text is returned unchanged."""
+    """Return a snapshot's time in UTC to the minute, or its date at midnight; any other text is returned unchanged."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         return text
     is_midnight = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
-    return f"{moment:%Y-%m-%d}" if is_midnight else f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment:%Y-%m-%d}" if is_midnight else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def lasted(seconds: float) -> str:

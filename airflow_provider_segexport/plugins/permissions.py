@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,11 +18,13 @@ from sqlalchemy import select
 from airflow_provider_segexport.hooks.paths import SECTION
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 
+log = logging.getLogger(__name__)
+
 LOG_READERS = (DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM)
 """With `[segexport] rejects_permission = logs`, a user who may read one of these may download rejected rows."""
 
 EDIT = "edit"
-"""The default of `rejects_permission`: users who may edit the DAG. An unknown value counts as this one."""
+"""The default of `rejects_permission`: users who may edit the DAG."""
 
 
 @dataclass
@@ -66,14 +69,20 @@ class Rights:
         return any(self._may(dag_id, entity, "GET") for entity in entities)
 
     def can_download_rejects(self, dag_id: str) -> bool:
-        """Return whether the user may download rejected rows, which contain email addresses."""
-        match conf.get(SECTION, "rejects_permission", fallback=EDIT):
+        """Return whether the user may download rejected rows, which contain email addresses.
+
+        With an unknown value of the option no user may, because it may be misspelt.
+        """
+        match conf.get(SECTION, "rejects_permission", fallback=EDIT).strip().lower() or EDIT:
+            case "edit":
+                return self._may(dag_id, None, "PUT")
             case "logs":
                 return self.reads(dag_id, *LOG_READERS)
             case "nobody":
                 return False
-            case _:
-                return self._may(dag_id, None, "PUT")
+            case unknown:
+                log.warning("Refusing rejected rows, because an option is unknown (rejects_permission=%a)", unknown)
+                return False
 
     def _may(self, dag_id: str, entity: DagAccessEntity | None, method: Any) -> bool:
         details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))

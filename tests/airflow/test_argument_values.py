@@ -111,6 +111,7 @@ def test_guards_are_limits_by_name(given, expected):
         ({"max_shrink": np.bool_(1)}, "the limit is"),
         ({"max_shrink": -1}, "the limit is -1"),
         ({"max_shrink": "nan"}, "the limit is 'nan'"),
+        ({"max_removals": 10**400}, "the limit is 1000"),  # no float holds it
         ({"max_removals": {"action": "skip_removals"}}, "the limit is None"),
         ({"max_shrink": {"limit": {"limit": None}}}, "the limit is None"),
         ({"max_shrink": {"action": None}}, "action of guard max_shrink"),

@@ -194,6 +194,12 @@ def test_an_audience_has_one_uri(vendor, account, audience):
         assert dataset is None
 
 
+def test_an_id_may_be_a_number():
+    """As in the operator's `audience`."""
+    asset = create_asset(vendor="dotdigital", account=7, audience=349394)
+    assert asset.uri == "segexport://dotdigital/7/349394"
+
+
 @pytest.mark.parametrize(
     ("uri", "same"),
     [

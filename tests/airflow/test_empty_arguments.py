@@ -32,6 +32,13 @@ def test_an_empty_argument_is_not_one_that_was_left_out(command, arguments):
     assert "the value is empty. To fix: give a value, or leave the option out" in text
 
 
+@pytest.mark.parametrize("option", ["--sample=0", "--sample=-5", "--ledger-version=-1"])
+def test_a_number_that_is_none_is_a_wrong_command_line(command, option):
+    """As an age that `prune` cannot read."""
+    name = "undo" if "version" in option else "verify"
+    assert command(name, "crm", "349394", option)[0] == 2
+
+
 @pytest.mark.parametrize("share", ["2", "-0.1", "nan", "99%", ""])
 def test_a_share_is_a_number_up_to_one(command, share):
     """The error says what a share looks like."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.sdk import Asset, PartitionedAssetTimetable
@@ -48,6 +49,13 @@ def daily(stage):
     )
 
 
+def test_a_time_is_shown_in_utc():
+    """The timetable of a DAG in Berlin has Berlin's time, an hour or two ahead."""
+    moment = datetime(2026, 3, 29, 3, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    run = SimpleNamespace(partition_key=None, data_interval_end=moment, logical_date=None, run_after=None)
+    assert latest_only._describe_time(run) == "2026-03-29 01:30:00 UTC"
+
+
 class TestSchedule:
     """Runs that the scheduler makes up for."""
 
@@ -57,7 +65,7 @@ class TestSchedule:
         older = stage.begin(dag, **scheduled(3))
         assert "skipped" == older.go(dag)
         log = capsys.readouterr().out
-        assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00, is due" in log
+        assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00 UTC, is due" in log
         assert "because `latest_only` is set" in log
         assert [] == stage.sim.requests(vendor="dotdigital")
         assert "success" == stage.begin(dag, **scheduled(0)).go(dag)

@@ -54,6 +54,25 @@ def test_the_command_shows_the_code_and_fills_in_the_connection(stored, capsys) 
     assert extra["refresh_token"] not in shown
 
 
+def test_a_connection_that_airflow_reads_from_elsewhere_is_not_said_to_have_the_token(stored, capsys, monkeypatch):
+    """An environment variable has priority over the database's connection of the same id."""
+    from airflow_provider_segexport.cli.login import login
+
+    with Simulator(settings={"constant_contact": {"approve_devices": True, "device_interval": 0}}) as sim:
+        vendor = sim.describe()["vendors"]["constant_contact"]
+        fields = {
+            "conn_type": "constant_contact",
+            "host": vendor["base_url"],
+            "login": vendor["keys"]["public"]["client_id"],
+        }
+        stored(**fields)
+        monkeypatch.setenv("AIRFLOW_CONN_CC_SIGNING_IN", json.dumps(fields))
+        login(Namespace(conn_id="cc_signing_in"))
+    shown = capsys.readouterr().out
+    assert "Airflow does not read connection 'cc_signing_in' from its database" in shown
+    assert '{"refresh_token": "' in shown
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

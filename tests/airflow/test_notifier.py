@@ -174,7 +174,7 @@ def test_a_worker_that_died_is_no_success(airflow_db, kind, task_id):
     assert (message["title"], message["error_code"]) == (f"killed.{task_id} has stopped", "worker-lost")
 
 
-def test_an_error_of_a_hook_is_told_as_one_of_the_operator(stage):
+def test_an_error_of_a_hook_keeps_its_text_and_its_code(stage):
     """Its text has no row, so it is not left out."""
     sent = []
     conn_id = stage.connection("dotdigital")
@@ -200,9 +200,7 @@ def test_a_skip_of_other_code_is_no_death(stage):
     def skip(*_):
         raise AirflowSkipException("not today")
 
-    dag = export_dag(
-        "skips", stage.folder, conn_id="any", segment="a", pre_execute=skip, on_skipped_callback=notifier
-    )
+    dag = export_dag("skips", stage.folder, conn_id="any", segment="a", pre_execute=skip, on_skipped_callback=notifier)
     stage.begin(dag, watched=False).go(dag)
     with DAG("plain_skip", schedule=None, start_date=START) as plain:
         task(task_id="export", on_skipped_callback=notifier)(skip)()

@@ -132,6 +132,17 @@ def test_a_paused_dag_is_not_late(watch, monkeypatch):
     assert [] == watch.look()
 
 
+def test_airflow_is_asked_once_for_each_connection_and_dag(watch, monkeypatch):
+    """Each question is a call to Airflow's API, and a thousand audiences may share a connection."""
+    questions = []
+    for name in ("exports_disabled", "is_dag_paused"):
+        monkeypatch.setattr(state_changes, name, lambda text, name=name: questions.append((name, text)))
+    for number in range(3):
+        watch.runs(audience=f"aa{number}")
+    watch.look()
+    assert len(questions) == len(set(questions)) == 2
+
+
 def test_an_audience_that_no_run_has_filled_fails_and_recovers(watch):
     """Its name in the announcements changes with its first run."""
     watch.attempt()

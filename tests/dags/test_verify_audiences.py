@@ -7,6 +7,7 @@ import os
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.sdk.exceptions import AirflowFailException
 from airflow_fixtures import Run, people
 from airflow_home import REPO
 
@@ -51,6 +52,17 @@ def test_it_fails_below_the_limit_and_repairs_when_asked(stage, verifying, expor
     assert stage.export(conn_id=exported).summary()["counts"]["delivered"] == 1
     stage.sim.clock.advance(3600)
     assert run(stage, verifying, min_match_rate=1).summary("check") == {"Customers at dotdigital": 1.0}
+
+
+def test_of_audiences_with_one_name_the_lowest_rate_counts(verifying, monkeypatch):
+    """Two accounts may each have a Newsletter."""
+    check = verifying.get_task("check").python_callable
+    monkeypatch.setitem(check.__globals__, "get_current_context", lambda: {"params": {"min_match_rate": 0.98}})
+    low, good = ({"audience_name": "News", "vendor": "dotdigital", "match_rate": rate} for rate in (0.979999, 1.0))
+    for reports in ([low, good], [good, None, low]):
+        with pytest.raises(AirflowFailException, match=r"below 98% in News at dotdigital: 97\.9999%"):
+            check(reports)
+    assert check([good, {**good, "match_rate": None}]) == {"News at dotdigital": 1.0}
 
 
 def test_an_entry_with_an_argument_that_is_not_passed_on_is_refused(stage, verifying, exported, monkeypatch):

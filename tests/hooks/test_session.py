@@ -6,6 +6,7 @@ import base64
 import logging
 
 import pytest
+import requests
 from airflow.sdk.exceptions import AirflowException
 from hook_credentials import KEY, NOW, PASSWORD, USER
 
@@ -171,6 +172,18 @@ def test_httphooks_own_run_is_bounded_and_keeps_to_itself_what_the_vendor_says(d
     assert not requests_mock.last_request.allow_redirects
     requests_mock.post(f"{DD}/v2/contacts", json={"id": 1})
     assert {"id": 1} == dd.run("v2/contacts", data="{}").json()
+
+
+@pytest.mark.parametrize("answer", [{"status_code": 404}, {"exc": requests.ConnectionError("/v2/ann@example.com")}])
+def test_httphooks_own_run_shows_no_address_of_a_path(dd, requests_mock, caplog, answer):
+    """Vendors have paths with addresses. The class of an exception of `requests` stays."""
+    requests_mock.get(f"{DD}/v2/contacts/ann@example.com", **answer)
+    dd.method = "GET"
+    with caplog.at_level(logging.INFO), pytest.raises((AirflowException, requests.ConnectionError)) as raised:
+        dd.run("v2/contacts/ann@example.com", {"email": "ann@example.com"})
+    assert "ann@" not in caplog.text + str(raised.value)
+    assert "/v2/contacts/***" in str(raised.value)
+    assert "To fix:" in str(raised.value)
 
 
 def test_every_secret_is_masked_as_it_is_and_as_it_travels(connect, masked):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, ObjectStoragePath, task
 from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidArgument, InvalidConnection
@@ -177,6 +179,16 @@ def test_an_argument_with_half_of_a_surrogate_pair_is_refused_before_any_call(st
     with pytest.raises(InvalidArgument, match=rf"`{name}` is 'r\\udc80', .* To fix: replace such characters"):
         hook.export(stage.segment(3), FIELD_MAPPING, **{name: "r\udc80"})
     assert not stage.sim.requests(vendor="dotdigital")
+
+
+@pytest.mark.parametrize("kind", [Path, ObjectStoragePath])
+def test_a_reports_path_may_be_a_path(stage, kind):
+    """As for the operator, whose arguments the hook has."""
+    hook = get_hook(stage.connection("dotdigital"))
+    folder = stage.folder / "reports"
+    report = hook.export(stage.segment(3), FIELD_MAPPING, reports_path=kind(f"{folder}"))
+    assert report["run_folder"].removeprefix("file://").startswith(f"{folder}/")
+    assert hook.verify(reports_path=kind(f"{folder}"))["run_folder"].removeprefix("file://").startswith(f"{folder}/")
 
 
 def test_a_reports_path_with_nul_is_refused_before_any_call(stage):

@@ -48,7 +48,12 @@ def test_a_size_has_a_fitting_unit(count, text):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2026-11-24T00:00:00+00:00", "2026-11-24"), ("2026-11-24T02:30:00+00:00", "2026-11-24 02:30"), ("<b>", "<b>")],
+    [
+        ("2026-11-24T00:00:00+00:00", "2026-11-24"),
+        ("2026-11-24T02:30:00+00:00", "2026-11-24 02:30 UTC"),
+        ("<b>", "<b>"),
+        ("0001-01-01T00:00:00+05:00",) * 2,
+    ],
 )
 def test_a_snapshots_time_is_shortened(text, expected):
     """A text that is no time stays as it is, and the page escapes it."""

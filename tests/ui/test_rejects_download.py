@@ -37,7 +37,10 @@ def test_rejects_are_for_those_who_may_edit_the_dag(client, root):
     assert "Download rejects" in client(f"task?{query}").text
 
 
-@pytest.mark.parametrize(("setting", "ann"), [("edit", 200), ("logs", 200), ("nobody", 403), ("misspelt", 200)])
+@pytest.mark.parametrize(
+    ("setting", "ann"),
+    [("edit", 200), ("logs", 200), ("nobody", 403), (" Nobody", 403), ("EDIT", 200), ("", 200), ("nobdy", 403)],
+)
 def test_who_may_download_rejects_is_a_setting(client, root, monkeypatch, setting, ann):
     """User bob may only read runs of this DAG, whatever is set."""
     monkeypatch.setenv("AIRFLOW__SEGEXPORT__REJECTS_PERMISSION", setting)

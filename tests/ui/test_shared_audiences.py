@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from ui.page_factories import REJECT, attempt_of, attempted, audience_path, verification
 from ui_factories import NOW, ledger, ledger_path, run_folder, summary, with_folder, write_run
 
+from airflow_provider_segexport.plugins.audience_page import undo
 from airflow_provider_segexport.plugins.audiences import RunIdentity
 from airflow_provider_segexport.storage import verifications
 
@@ -83,6 +86,17 @@ def test_of_a_version_that_another_dag_wrote_the_number_alone_is_shown(client, s
     assert "undo-command" not in page
     assert "who may see the run that wrote the newest version" in page
     assert "airflow segexport undo h1dden shared --ledger-version 5" in client(audience_path(SHARED)).text
+
+
+@pytest.mark.parametrize("tag", ["vip", "-vip", "--dry-run"])
+def test_the_command_that_undoes_a_run_is_one_that_airflow_reads(airflow_db, tag):
+    """A tag may begin with a dash, as an option does."""
+    from airflow.cli.cli_parser import get_parser
+
+    overview = SimpleNamespace(conn_id="shop", audience=tag)
+    shown = undo(overview, [SimpleNamespace(number=5, members=1), SimpleNamespace(number=4, members=1)])
+    args = get_parser().parse_args(shlex.split(shown["command"])[1:])
+    assert (args.conn_id, args.audience, args.ledger_version, args.dry_run) == ("shop", tag, 5, False)
 
 
 @pytest.mark.parametrize("page", ["task", "live", "rejects.csv"])
