@@ -73,6 +73,22 @@ def open_storage_path(text: str, name: str) -> StoragePath:
     return path
 
 
+def open_folder(text: str, name: str) -> StoragePath:
+    """Return the folder of the state or of run folders, as `open_storage_path`.
+
+    Raises:
+        InvalidArgument: also if the path is relative, because it is another folder in each process.
+    """
+    path = open_storage_path(text, name)
+    local = as_local_path(path)
+    if local is not None and not local.is_absolute():
+        raise InvalidArgument(
+            f"{name} is {text!r}, a relative path. Workers, the API server and commands may run in different folders, "
+            f"and would not find each other's files. Nothing was sent. To fix: set {name} to an absolute path or a URL."
+        )
+    return path
+
+
 def resolve_argument(text: str) -> StoragePath:
     """Return the path of a segment, a suppression list or a run folder, as `open_storage_path`."""
     return open_storage_path(text, "`segment` or `suppression_list`")
@@ -82,13 +98,14 @@ def state_path() -> StoragePath:
     """Return `[segexport] state_path`, the folder of ledgers and run folders; by default in AIRFLOW_HOME."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - the configuration is read on demand
 
-    text = conf.get(SECTION, "state_path", fallback="") or str(default_root())
+    given = str(conf.get(SECTION, "state_path", fallback="")).strip()  # a file of a secret ends with a newline
+    text = given or str(default_root())
     if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):
         raise InvalidArgument(
             f"{STATE_PATH} is {text!a}, which contains NUL or bytes that are not UTF-8, so reports cannot name it. To "
             f"fix: set {STATE_PATH} to a path whose characters are all UTF-8."
         )
-    return open_storage_path(text, STATE_PATH)
+    return open_folder(text, STATE_PATH)
 
 
 def check_folder(path: StoragePath, name: str) -> None:

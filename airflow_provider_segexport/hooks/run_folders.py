@@ -19,7 +19,7 @@ from airflow_provider_segexport.hooks.callers import NO_TRY, Try
 from airflow_provider_segexport.hooks.paths import (
     STATE_PATH,
     check_folder,
-    open_storage_path,
+    open_folder,
     resolve,
     resolve_argument,
 )
@@ -126,11 +126,7 @@ def build_config(session: VendorSession, request: ExportRequest) -> ExportConfig
 
 def run_folders_path(request: ExportRequest) -> StoragePath:
     """Return the folder that holds the run folders of a task instance."""
-    root = (
-        open_storage_path(request.reports_path, "`reports_path`")
-        if request.reports_path
-        else request.state_root / "runs"
-    )
+    root = open_folder(request.reports_path, "`reports_path`") if request.reports_path else request.state_root / "runs"
     return task_folder(root, request.identity)
 
 

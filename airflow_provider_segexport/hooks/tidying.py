@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 
+from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.hooks.paths import SECTION
 from airflow_provider_segexport.hooks.run_folders import run_folders_path
 from airflow_provider_segexport.storage.retention import MAX_REMOVED_RUNS, MAX_REPORTS_READ, Retention, remove_run
@@ -22,9 +23,19 @@ DEFAULT_KEEP_DAYS = 30
 
 
 def keep_days() -> int:
-    """Return `[segexport] keep_runs_days`; 0 keeps all run folders."""
-    days: int = conf.getint(SECTION, "keep_runs_days", fallback=DEFAULT_KEEP_DAYS)
-    return max(0, days)
+    """Return `[segexport] keep_runs_days`; 0 keeps all run folders.
+
+    Raises:
+        InvalidArgument: the option is no whole number.
+    """
+    text = str(conf.get(SECTION, "keep_runs_days", fallback=DEFAULT_KEEP_DAYS))
+    try:
+        return max(0, int(text))
+    except ValueError:
+        raise InvalidArgument(
+            f"`[segexport] keep_runs_days` is {text!r}, so no old run folder is removed. To fix: set it to a number of "
+            "days, such as 30; 0 keeps all."
+        ) from None
 
 
 def tidy(request: ExportRequest, now: float) -> None:
@@ -42,5 +53,7 @@ def tidy(request: ExportRequest, now: float) -> None:
         for run in islice(Retention(request.state_root, now, days).old(task, MAX_REPORTS_READ), MAX_REMOVED_RUNS):
             log.info("Removing an old run folder (folder=%s days=%d)", run.path, days)
             remove_run(run)
+    except InvalidArgument as error:
+        log.warning("%s", error)
     except Exception as error:  # noqa: BLE001 - the export has succeeded, and must not fail now
         log.warning("Leaving old run folders, which cannot be removed (error=%s)", type(error).__name__)

@@ -217,6 +217,19 @@ def test_how_long_runs_stay_is_configured(stage, old_runs_of, monkeypatch, days,
     assert old.exists() == bool(left)
 
 
+def test_a_number_of_days_that_is_none_is_named(stage, old_runs_of, command, monkeypatch, caplog):
+    """By each export, which must not fail for it, and by the command."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__KEEP_RUNS_DAYS", "30d")
+    [old] = old_runs_of(1, age_days=31.5)
+    exported(stage)
+    expected = (
+        "`[segexport] keep_runs_days` is '30d', so no old run folder is removed. To fix: set it to a number of days"
+    )
+    assert expected in caplog.text
+    code, text = command("prune")
+    assert (code, expected in text, old.exists()) == (1, True, True)
+
+
 def test_an_export_that_fails_removes_nothing(stage, old_runs_of):
     """Only a run that has ended well tidies up."""
     [old] = old_runs_of(1)

@@ -177,6 +177,13 @@ def test_reports_at_a_path_that_can_be_no_folder(stage, tmp_path, kind):
     assert not stage.sim.requests(vendor="dotdigital")
 
 
+def test_reports_at_a_relative_path(stage):
+    """The API server, and a retry on another worker, would look in another folder."""
+    stage.segment(3)
+    expected = ("`reports_path` is 'reports', a relative path", "To fix: set `reports_path` to an absolute path")
+    refused(stage, *expected, conn_id=stage.connection("dotdigital"), reports_path="reports", retries=3)
+
+
 def test_a_state_root_whose_name_is_not_utf8(stage):
     """Reports and histories name run folders in JSON, so the option is refused before any call."""
     stage.segment(3)

@@ -7,7 +7,7 @@ import pwd
 import pytest
 
 from airflow_provider_segexport.errors import InvalidArgument
-from airflow_provider_segexport.hooks.paths import default_root, open_storage_path, resolve
+from airflow_provider_segexport.hooks.paths import default_root, open_storage_path, resolve, state_path
 
 
 @pytest.mark.parametrize("key", ["a?b.parquet", "q?", "x#y", "x#", "a [1]/b*.parquet", "tab\tx", "e%20f", "day=1/x"])
@@ -26,6 +26,22 @@ def test_a_file_url_is_a_local_path():
         InvalidArgument, match=r"`reports_path` cannot be opened: 'file://nas/x' names the machine 'nas'"
     ):
         open_storage_path("file://nas/x", "`reports_path`")
+
+
+@pytest.mark.parametrize("text", ["state", "./state", "../state"])
+def test_a_relative_state_path_is_refused(monkeypatch, text):
+    """It is another folder in each process, so a worker would not find the ledger of another one."""
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", text)
+    with pytest.raises(InvalidArgument, match=r"a relative path.* To fix: set `.* state_path` to an absolute"):
+        state_path()
+
+
+@pytest.mark.parametrize(("text", "expected"), [(" /data/x\n", "/data/x"), (" ", "/opt/airflow/segexport")])
+def test_blanks_around_the_state_path_do_not_count(monkeypatch, text, expected):
+    """A mounted secret ends with a newline."""
+    monkeypatch.setenv("AIRFLOW_HOME", "/opt/airflow")
+    monkeypatch.setenv("AIRFLOW__SEGEXPORT__STATE_PATH", text)
+    assert str(state_path()) == expected
 
 
 def test_without_a_home_directory_the_default_state_path_is_an_error(monkeypatch):
