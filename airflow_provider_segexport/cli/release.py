@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.exit_codes import errors_shown
+from airflow_provider_segexport.cli.exit_codes import errors_shown, fail_usage
 from airflow_provider_segexport.cli.terminal import confirm, say
 from airflow_provider_segexport.counted import counted
 
@@ -22,6 +22,8 @@ def release(args: Namespace) -> None:
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.task_state import is_task_running  # noqa: PLC0415
 
+    if args.to and args.keep:
+        fail_usage("--keep and --to exclude each other; leave one of them out")
     change = core.Release(args.export, (args.to or "").strip(), args.keep)
     path = core.audience(state_path(), args.audience)
     say(describe_release(change, core.look(path, change)))

@@ -32,6 +32,12 @@ def test_an_empty_argument_is_not_one_that_was_left_out(command, arguments):
     assert "the value is empty. To fix: give a value, or leave the option out" in text
 
 
+def test_options_that_exclude_each_other_are_a_wrong_command_line(command):
+    """As `rejects --csv --limit`."""
+    code, text = command("release", "349394", "--export", "a.b", "--to", "c.d", "--keep")
+    assert (code, "--keep and --to exclude each other" in text) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--sample=0", "--sample=-5", "--ledger-version=-1"])
 def test_a_number_that_is_none_is_a_wrong_command_line(command, option):
     """As an age that `prune` cannot read."""
