@@ -21,7 +21,7 @@ from chaos.undo_model import (
 from airflow_provider_segexport.errors import FatalError, SegexportError
 from airflow_provider_segexport.export import release as releasing
 from airflow_provider_segexport.export.config import Undo as ProductUndo
-from airflow_provider_segexport.person.erase import ErasureDeps, erase
+from airflow_provider_segexport.person.erase import NO_STATE, ErasureDeps, erase
 from airflow_provider_segexport.person.explain import PersonRecord
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.vendor_removal import VendorRemover
@@ -57,12 +57,13 @@ class Reversals(Comparison):
         )
         receipt = erase(deps, Person.of(address(person)), "the model")
         broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
-        if not (receipt.complete or broke):
+        is_complete = all(NO_STATE in place for place in receipt.left)
+        if not (is_complete or broke):
             raise Disagreement(f"the erasure left {receipt.left}")
         contacts, (ledger, _) = self.contacts(), self.read_ledger()
-        afterwards = after_erasure if receipt.complete else after_incomplete_erasure
+        afterwards = after_erasure if is_complete else after_incomplete_erasure
         possible = {after for belief in self.beliefs[person] for after in afterwards(self.vendor, belief)}
-        if not receipt.complete:
+        if not is_complete:
             possible |= self.beliefs[person]
         if receipt.complete and address(person) in ledger:
             raise Disagreement(f"{person} was erased, and is in the ledger: {ledger[address(person)]}")

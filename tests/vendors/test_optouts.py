@@ -49,10 +49,10 @@ def test_who_has_opted_out_since(account):
 
 
 def test_from_the_beginning(account):
-    """A first run gets every opt-out, page by page."""
+    """A first run gets every opt-out, page by page. A list that is sorted by the time of a change is read twice."""
     emails = [f"n{number}@example.com" for number in range(2005)]
     seed(account, account.row.opted_out, *emails)
-    assert sorted(optout.email for optout in listed_optouts(account, 0)) == sorted(emails)
+    assert {optout.email for optout in listed_optouts(account, 0)} == set(emails)
 
 
 def test_no_optout(account):
