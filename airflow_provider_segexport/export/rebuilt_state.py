@@ -10,7 +10,7 @@ from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.history import run_history
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.ledger_facts import SHARER_BITS
+from airflow_provider_segexport.storage.ledger_facts import FINISHED, SHARER_BITS
 from airflow_provider_segexport.storage.plan import PlanFacts
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
@@ -79,7 +79,7 @@ def _is_in_ledger(folder: RunFolder, ledger: Ledger, planned_version: int) -> bo
     for version in ledger.versions():
         with suppress(DamagedState):
             facts = ledger.facts(version) if version > planned_version else {}
-            if facts.get("run") and facts["run"] == facts.get("by"):
+            if facts.get(FINISHED):
                 return True
     try:
         report = folder.summary() or {}

@@ -22,6 +22,7 @@ from airflow_provider_segexport.storage.duckdb_engine import engine
 from airflow_provider_segexport.storage.durable import move_aside
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import FACTS_OF_ONE_RUN
 from airflow_provider_segexport.storage.paths import (
     PathResolver,
     StoragePath,
@@ -279,11 +280,10 @@ def _set_aside_runs(
 
 def _forget_content(ledger: Ledger, good: int, top: int) -> None:
     """Write the readable version as the newest version, in which the delivered content of each person is unknown."""
-    facts = {**ledger.facts(good), "by": RUN}
-    facts.pop("reverted_version", None)
+    facts = {name: value for name, value in ledger.facts(good).items() if name not in FACTS_OF_ONE_RUN}
     with engine() as sql:
         rows = f"select * replace (null::ubigint as row_hash, null as hashes) from {sql.scan([ledger.file(good)])}"
-        ledger.commit(sql.stream(rows), top, facts)
+        ledger.commit(sql.stream(rows), top, {**facts, "by": RUN})
 
 
 def _set_aside(file: StoragePath) -> None:

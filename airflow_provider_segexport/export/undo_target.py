@@ -11,6 +11,7 @@ from airflow_provider_segexport.stages import clean, removals
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, literal
 from airflow_provider_segexport.storage.ledger import Ledger
+from airflow_provider_segexport.storage.ledger_facts import FINISHED
 from airflow_provider_segexport.storage.ledger_schema import LEFT, MEMBER, REMOVED, REMOVING
 from airflow_provider_segexport.storage.per_export import own_hash
 
@@ -45,7 +46,7 @@ class _Versions:
     def reverted_by(self, version: int) -> int | None:
         """Return the version that reverted another one completely; None if none did."""
         reverting = (number for number, facts in self.facts.items() if facts.get("reverted_version") == version)
-        return next((number for number in reverting if not self.facts[number].get("partial")), None)
+        return next((number for number in reverting if self.facts[number].get(FINISHED)), None)
 
     def target(self, version: int) -> UndoTarget:
         """Return the version with its export.
@@ -85,9 +86,7 @@ class _Versions:
     def _is_continued(self, version: int) -> bool:
         """Return whether an attempt that broke off wrote a version, and the same run wrote the next version."""
         facts, following = self.facts.get(version, {}), self.facts.get(version + 1, {})
-        return (
-            bool(following) and facts.get("by") not in {None, facts.get("run")} and facts["by"] == following.get("by")
-        )
+        return bool(facts.get("by")) and facts.get(FINISHED) is False and facts["by"] == following.get("by")
 
 
 def find(sql: Engine, ledger: Ledger, state: AudienceState, export: str, requested_version: int | None) -> UndoTarget:
@@ -164,7 +163,7 @@ def _newest(sql: Engine, versions: _Versions, export: str) -> UndoTarget:
     for version in candidates:
         facts = versions.facts[version]
         if facts.get("reverted_version"):
-            if facts.get("partial"):
+            if not facts.get(FINISHED):
                 continue
             raise FatalError(
                 f"The newest run is the undo of version {facts['reverted_version']}, and an undo cannot be undone. To "

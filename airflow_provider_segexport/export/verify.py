@@ -26,7 +26,7 @@ from airflow_provider_segexport.storage import reading, verifications
 from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.duckdb_engine import Engine, engine
 from airflow_provider_segexport.storage.ledger import Ledger
-from airflow_provider_segexport.storage.ledger_facts import REVERTED_VERSION
+from airflow_provider_segexport.storage.ledger_facts import FACTS_OF_ONE_RUN
 from airflow_provider_segexport.storage.reading import MEMBERS, OPTOUTS, RECORDS, Progress
 from airflow_provider_segexport.storage.run_folder import RunFolder
 from airflow_provider_segexport.storage.takeover import holding_lease, longest_call_s
@@ -36,9 +36,6 @@ log = logging.getLogger(__name__)
 
 MEANINGS = drift.KINDS | {"not_ours": "people in the audience that the ledger does not have as members; only counted"}
 """Meaning of each kind of people in a report."""
-
-FACTS_OF_ONE_RUN = (REVERTED_VERSION, "partial", "export_name")
-"""Facts of a ledger's version that describe the run that wrote it, and are not copied to the next version."""
 
 
 def verify(context: ExportContext) -> dict[str, Any]:

@@ -150,9 +150,9 @@ class Ledger:
         """Return the facts that a version stores; empty for version 0.
 
         - `as_of`, `run`: of the last finished export.
-        - `by`, `export_name`: the run that wrote the version, and its export.
+        - `by`, `export_name`: the run that wrote the version, and its export; `finished`: whether it had finished.
         - `members`: how many people are members.
-        - `reverted_version`: the version that an undo took back (see `taken_back`); `partial` if it did not finish.
+        - `reverted_version`: the version that an undo took back (see `taken_back`).
         - `exports`: by name, `as_of`, `run`, `mapping_fingerprint` of the last finished run, and `profiles`, rows by
           mapped segment.
         - `sharer_bits`: by name, the bit of each export in `sharers_mask`.

@@ -8,11 +8,18 @@ from typing import Any
 
 from airflow_provider_segexport.storage.plan import PlanFacts
 
-MAX_SEGMENT_PARTS = 1_000
-"""Mapped segments of one export whose row counts are stored. Airflow maps a task over 1,024 values by default."""
+MAX_SEGMENT_PARTS = 4_096
+"""Mapped segments of one export whose row counts are stored. Airflow maps a task over 1,024 values by default. If an
+export had more segments, each run would push out the count that a later run of the day compares with."""
 
 REVERTED_VERSION = "reverted_version"
 """The fact of a version, a plan and a report that names the version which an undo took back."""
+
+FINISHED = "finished"
+"""The fact of a version that says whether its run had finished, so that no later version is of the same run."""
+
+FACTS_OF_ONE_RUN = (REVERTED_VERSION, FINISHED, "export_name")
+"""Facts of a version that describe the run that wrote it. A version of another writer does not have them."""
 
 SHARER_BITS = "sharer_bits"
 """The fact of a version that holds the bit of each export in `sharers_mask`, by its name. The audience's state, which
@@ -120,10 +127,10 @@ def facts_of(origin: LedgerCommit, before: Mapping[str, Any]) -> dict[str, Any]:
         exports.pop(origin.export_name, None)
         if own_facts:
             exports[origin.export_name] = own_facts
-    facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name}
+    facts |= {"exports": exports, "by": origin.run, "export_name": origin.export_name, FINISHED: origin.finished}
     facts[SHARER_BITS] = _sharer_bits(origin, before.get(SHARER_BITS, {}))
     if origin.reverted_version:
-        facts |= {REVERTED_VERSION: origin.reverted_version, "partial": not origin.finished}
+        facts[REVERTED_VERSION] = origin.reverted_version
     return facts
 
 

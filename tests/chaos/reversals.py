@@ -57,7 +57,7 @@ class Reversals(Comparison):
         )
         receipt = erase(deps, Person.of(address(person)), "the model")
         broke = any(isinstance(step, Export) and step.trouble for step in self.sequence.steps)
-        is_complete = all(NO_STATE in place for place in receipt.left)
+        is_complete = all(NO_STATE in message for message in receipt.left)
         if not (is_complete or broke):
             raise Disagreement(f"the erasure left {receipt.left}")
         contacts, (ledger, _) = self.contacts(), self.read_ledger()

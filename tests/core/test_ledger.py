@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from airflow_provider_segexport.export.row_sql import row_sql
 from airflow_provider_segexport.model import BatchResult, JobId, Reason, RowRejection
 from airflow_provider_segexport.stages import plan, record, update_ledger
 from airflow_provider_segexport.storage.ledger import STORED_VERSIONS, Ledger
-from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
+from airflow_provider_segexport.storage.ledger_facts import LedgerCommit, facts_of
 from airflow_provider_segexport.storage.ledger_schema import (
     LEFT,
     MEMBER,
@@ -182,7 +183,7 @@ def test_a_finished_run_moves_the_time_of_the_ledger_on(run, tmp_path):
     last = {"as_of": "2026-01-02T03:04:05+01:00", "run": "run 1"}
     of_export = {**last, "mapping_fingerprint": "", "profiles": {"": 1}}
     of_all = {"exports": {"": of_export}, "sharer_bits": {"": 1}, "members": "0"}
-    assert {**last, **of_all, "export_name": "", "by": "run 1"} == facts
+    assert {**last, **of_all, "export_name": "", "by": "run 1", "finished": True} == facts
 
 
 def test_an_unfinished_run_leaves_the_time_of_the_ledger(run, tmp_path):
@@ -210,3 +211,11 @@ def test_members_are_counted_whatever_stands_beside_them():
     assert len(batches) + 1 == len(list(counted))
     rows = [state for batch in batches for state in batch.column("state").to_pylist()]
     assert rows.count(MEMBER) + rows.count(REMOVING) == counted.members
+
+
+def test_every_segment_of_a_mapped_task_keeps_its_row_count():
+    """Airflow maps a task over 1,024 values by default; each run compares with the last run of its own segment."""
+    facts: dict[str, Any] = {}
+    for number in range(1024):
+        facts = facts_of(LedgerCommit("2026-01-01", "run", number, segment_part=str(number)), facts)
+    assert facts["exports"][""]["profiles"] == {str(number): number for number in range(1024)}

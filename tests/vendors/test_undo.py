@@ -6,7 +6,7 @@ import pytest
 from vendors.harness import VendorHarness, people
 from vendors.sharing import FIRST_EXPORT, NEW, SECOND_EXPORT, holders, removals
 
-from airflow_provider_segexport.errors import FatalError, GuardTripped, RetryableError
+from airflow_provider_segexport.errors import FatalError, GuardTripped, RetryableError, VendorUnavailable
 from airflow_provider_segexport.export.config import Undo
 from airflow_provider_segexport.http.client import RetryLimits
 
@@ -123,6 +123,19 @@ class TestUndo:
         assert set(people(2)) < account.active() < set(people(6))
         account.day(2, people(6))
         assert account.undo()["reverted_version"] == 3
+        assert account.active() == set(people(2))
+
+    def test_all_attempts_of_a_run_that_was_cleared_after_its_end_are_undone_together(self, sim, tmp_path):
+        """The run had finished before, under the same name, so its first attempt now is not its end."""
+        account = VendorHarness(sim, "campaign_monitor", tmp_path, batch_rows=1)
+        account.day(1, people(2))
+        account.day(2, people(2))
+        account.fault(status=503, nth=2, count=5)
+        with pytest.raises(VendorUnavailable):
+            account.day(2, people(5), environment=account.environment("day-2", patience=RetryLimits(attempts=1)))
+        account.sim.clear_faults()
+        account.day(2, people(5))
+        account.undo()
         assert account.active() == set(people(2))
 
     def test_a_run_that_was_done_again_after_its_end_is_another_one(self, sim, tmp_path):
