@@ -30,6 +30,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+    gc.set_threshold(10_000)  # 700 by default; halves the time of the collections, 5 % of a test's
     gc.callbacks.append(note_full_collection)
 
 

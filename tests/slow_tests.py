@@ -60,18 +60,26 @@ VENDORS = tuple(REGISTERED)
 ONE_VENDOR = re.compile(
     r"tests/(airflow|chaos|dags|docs|hooks|ui|vendors)/(?!test_(campaign_monitor|constant_contact|contract|dotdigital|exports"
     r"|omnisend|optional_fields|spec_checks)\w*\.py)"
+    r"|airflow/test_exports\.py::test_a_second_run"
+    r"|vendors/test_contract\.py::test_a_call_that_breaks_off"
 )
 """Tests of a run's steps, or of Airflow's part of it, which no vendor's module takes part in: one vendor each, another
-from test to test. `airflow/test_exports.py` and `vendors/test_contract.py` run every vendor."""
+from test to test. Other tests of `airflow/test_exports.py` and `vendors/test_contract.py` run every vendor."""
 
-SAMPLED = re.compile(r"tests/(airflow|chaos|vendors)/(?!test_(contract|exports)\.py)")
-"""Tests of which each case is a whole run. Of those that are not in `SAMPLES`, a third of the cases remains."""
-SAMPLE = 3
+SAMPLED = {
+    r"tests/(airflow|chaos|vendors)/(?!test_(contract|exports)\.py)": 6,
+    r"tests/core/test_(address_spelling|bucket_folders|clean_values|column_names|column_types|damaged_quota_file"
+    r"|damaged_records|date_formats|fencing_model|names_of_copies|object_storage|parquet_files|proof|quota_clocks"
+    r"|suppression|suppression_digests|table_folders)\.py": 3,
+    r"tests/ui/": 3,
+}
+"""Tests of which each case is a whole run, a file that is read, or a page. One case remains of so many."""
 
 SAMPLES = {
     r"hooks/test_connection_mistakes\.py::test_an_extra_of_any_type": 4,
     r"airflow/test_segments_in_s3\.py::test_a_store_that_fails_for_a_while": 9,
     r"chaos/test_invariants\.py::test_calm_days_break_nothing": 3,
+    r"chaos/test_model\.py::test_a_sequence_in_which_model_and_product_once_differed": 12,
     r"vendors/test_damaged_state\.py::test_a_file_that_is_cut_empty_or_gone": 3,
     r"vendors/test_damaged_state\.py::test_a_folder_or_link": 8,
     r"vendors/test_probe_then_export\.py::test_exports_after_an_answer": 8,
@@ -147,8 +155,7 @@ def left_out(names: Iterable[str]) -> Iterator[str]:
 
 def _sample(name: str) -> int:
     """Return of how many cases of a test one remains."""
-    default = SAMPLE if SAMPLED.search(name) else 1
-    return next((of for pattern, of in SAMPLES.items() if re.search(pattern, name)), default)
+    return next((of for pattern, of in {**SAMPLES, **SAMPLED}.items() if re.search(pattern, name)), 1)
 
 
 def _number(text: str) -> int:

@@ -125,8 +125,9 @@ def test_a_trigger_that_waits_for_a_moment_logs_lines(monkeypatch):
     async def nap(seconds):
         now[0] += seconds
 
-    monkeypatch.setattr(until.asyncio, "sleep", nap)
-    monkeypatch.setattr(until.time, "time", lambda: now[0])
+    # Not the modules' own functions, because the simulator's thread calls `asyncio.sleep` ten times a second.
+    monkeypatch.setattr(until, "asyncio", SimpleNamespace(sleep=nap))
+    monkeypatch.setattr(until, "time", SimpleNamespace(time=lambda: now[0]))
     waiting = UntilTrigger(moment=3600.0)
     monkeypatch.setattr(waiting, "_log", SimpleNamespace(info=lambda text, *_: lines.append(text)), raising=False)
 
