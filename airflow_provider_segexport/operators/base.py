@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import Asset
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException, AirflowSkipException
 
 from airflow_provider_segexport.errors import SegexportError
-from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
+from airflow_provider_segexport.hooks.failures import SKIPPED, UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators import failures, lineage, links, messages, waits
 from airflow_provider_segexport.operators.documented import DocumentedOperator
@@ -189,7 +189,9 @@ class BaseAudienceOperator(DocumentedOperator):
             self._report_failure(context, str(error), error.error_code)
             timeout = self._max_deferral(context) if self.execution_timeout else None
             self._end_try(failures.ending(error, deferrable=self.deferrable, timeout=timeout))
-        except AirflowException:
+        except AirflowException as error:
+            if isinstance(error, AirflowSkipException):
+                self._report_failure(context, str(error), SKIPPED)
             raise
         except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
             self._report_failure(context, type(error).__name__, UNEXPECTED)
@@ -257,9 +259,8 @@ class BaseAudienceOperator(DocumentedOperator):
         if report is not None:
             self.log.warning("Done so far, of %s. Run folder: %s", messages.outcome(report), report["run_folder"])
         name = f"{context['dag'].dag_id}.{self.task_id}"
-        path = report["run_folder"] if report else None
-        message = messages.failure(name, report, error)
-        context[MESSAGE] = {**message, "error": error, "error_code": code, "run_folder": path}
+        about = {"error": error, "error_code": code, "run_folder": report["run_folder"] if report else None}
+        context[MESSAGE] = {**messages.failure(name, report, error), **about}
 
     def _summary(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Log the report, and return the summary that Airflow stores as XCom: counts and paths."""

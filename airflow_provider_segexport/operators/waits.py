@@ -27,12 +27,12 @@ MIN_WAIT_S = 5.0
 MAX_LOCK_WAIT_S = 60.0
 """Longest time, in seconds, until a locked audience is checked again, because its holder may finish early."""
 
-MAX_DEFERRAL = dt.timedelta(hours=24)
-"""Longest deferral: the longest `job_timeout`."""
-
 TRIGGER_MARGIN = dt.timedelta(minutes=10)
 """Time from the end of `job_timeout` until Airflow ends a deferral. A trigger fires before that, unless the triggerer
 has died."""
+
+MAX_DEFERRAL = dt.timedelta(hours=24) + TRIGGER_MARGIN
+"""Longest deferral: the longest `job_timeout`, and the margin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,15 @@ def test_execution_timeout_counts_while_the_task_is_deferred(stage, stuck, limit
     assert abs(wait.timeout - expected) < timedelta(seconds=5)
 
 
+def test_the_longest_job_timeout_has_its_ten_minutes_too(stage, stuck):
+    """Airflow must not end the deferral while the trigger fires."""
+    hook = get_hook(stuck)
+    jobs = SimpleNamespace(job_ids=("a",), min_done=1, base_url="x", audience="1", kind="upsert", since=hook.clock())
+    timeout = waits.max_deferral(None, datetime.now(UTC))
+    wait = waits.wait_for_jobs(hook, jobs, job_timeout_s=24 * HOUR, poll_interval_s=30, timeout=timeout)
+    assert abs(wait.timeout - timedelta(hours=24, minutes=10)) < timedelta(seconds=5)
+
+
 def test_a_deferral_is_limited_by_what_is_left_of_job_timeout(stage, stuck):
     """A second deferral does not start the time again."""
     hook = get_hook(stuck)

@@ -68,6 +68,15 @@ class TestSchedule:
         assert f"next run, of {days_ago(2):%Y-%m-%d} 00:00:00 UTC, is due" in log
         assert "because `latest_only` is set" in log
         assert [] == stage.sim.requests(vendor="dotdigital")
+
+    def test_the_callback_of_the_skip_has_the_reason(self, stage, daily):
+        """A person who gets the message need not open the log."""
+        messages = []
+        dag = daily("skips", schedule="@daily", on_skipped_callback=lambda it: messages.append(it["segexport"]))
+        assert "skipped" == stage.begin(dag, watched=False, **scheduled(3)).go(dag)
+        [message] = messages
+        assert message["error_code"] == "skipped"
+        assert "next run, of " in message["body"]
         assert "success" == stage.begin(dag, **scheduled(0)).go(dag)
         assert 4 == len(stage.members("dotdigital"))
 
