@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import FatalError, SegexportError, UnexpectedResponse
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.model import GONE, Reason
@@ -135,7 +135,6 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
     """Remove the person from the audience, then from every stored version of its ledger."""
     where = f"{record.vendor} {record.audience_name or record.audience} ({record.audience}), account {record.account}"
     state = record.ledger["state"] if record.ledger is not None else ""
-    outcome = ""
     if not receipt.dry_run:
         unfinished_runs.mark(record.path, person, deps.resolve)
     if state in {MEMBER, REMOVING}:
@@ -143,7 +142,7 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
             receipt.findings.append(Finding("audience", where, 1, "in"))
         else:
             try:
-                outcome = deps.remove(record, person)
+                outcome = _remove(deps, person, record, began=state == REMOVING)
             except SegexportError as error:
                 receipt.left.append(f"{where}: {error} The ledger's row stays until the person is out.")
                 return
@@ -152,10 +151,35 @@ def _remove_and_clean(deps: ErasureDeps, person: Person, record: PersonRecord, r
                 receipt.left.append(f"{where}: {outcome}. The ledger's row stays until the person is out.")
                 return
     fence.check()
-    if record.ledger is not None and not receipt.dry_run and deps.marks(record):
-        removed_by_us = state == REMOVED_STATE or outcome == REMOVED
-        if removed_by_us or (state == REMOVING and outcome == Reason.DELETED):
-            erased.note(record.path, person.mark)
+    if state == REMOVED_STATE and not receipt.dry_run and deps.marks(record):
+        erased.note(record.path, person.mark)
     for file in files.ledger_files(record.path):
         fence.check()
         clean(file, person, "ledger", receipt)
+
+
+def _remove(deps: ErasureDeps, person: Person, record: PersonRecord, *, began: bool) -> str:
+    """Remove the person at the vendor. The mark of the person is written first, because a response may be lost.
+
+    Args:
+        deps: services and folders.
+        person: to erase.
+        record: the person's record in the audience.
+        began: an export began to remove the person, and got no response.
+
+    Returns:
+        The outcome. The mark stays if this erasure, an earlier one or that export has deleted the person.
+    """
+    if not deps.marks(record):
+        return deps.remove(record, person)
+    began = began or person.mark in erased.marks(record.path)
+    erased.note(record.path, person.mark)
+    try:
+        outcome = deps.remove(record, person)
+    except FatalError as error:
+        if not began and not isinstance(error, UnexpectedResponse):  # the vendor has deleted nothing
+            erased.withdraw(record.path, person.mark)
+        raise
+    if outcome != REMOVED and not (began and outcome == Reason.DELETED):
+        erased.withdraw(record.path, person.mark)
+    return outcome

@@ -31,6 +31,11 @@ def note(path: StoragePath, mark: str) -> None:
     write(ensure_folder(path / FOLDER) / mark, b"")
 
 
+def withdraw(path: StoragePath, mark: str) -> None:
+    """Delete the mark of a person."""
+    (path / FOLDER / mark).unlink(missing_ok=True)
+
+
 def marks(path: StoragePath, names: Collection[str] | None = None) -> list[str]:
     """Return all marks.
 
@@ -57,4 +62,4 @@ def forget(engine: Engine, path: StoragePath, file: StoragePath, names: Collecti
     members = f"""select sha256(email) as mark from {engine.scan([file])}
         where state in {MAYBE_MEMBER} and added_at is not null"""
     for (mark,) in engine.rows(f"select e.mark from erasure_marks e semi join ({members}) m on m.mark = e.mark"):
-        (path / FOLDER / mark).unlink(missing_ok=True)
+        withdraw(path, mark)
