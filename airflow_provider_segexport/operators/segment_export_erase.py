@@ -51,6 +51,14 @@ class SegmentExportEraseOperator(DocumentedOperator):
         self.requested_by = requested_by
         self.is_dry_run = dry_run
         self.document({"emails_path": self.emails_path, "dry_run": dry_run})
+        self._is_killed = False
+        self._hooks: list[SegmentExportHook] = []
+
+    def on_kill(self) -> None:
+        """Stop: no further person is begun, no further call is made, and the receipt of this person is written."""
+        self._is_killed = True
+        for hook in self._hooks:
+            hook.request_stop()
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Erase the people one after the other, and return counts and the paths of the receipts.
@@ -68,6 +76,9 @@ class SegmentExportEraseOperator(DocumentedOperator):
         def allowed_hook(conn_id: str) -> SegmentExportHook:
             hook = get_hook(conn_id)
             hook.settings.check_dag_allowed(context["dag"].dag_id)
+            self._hooks.append(hook)
+            if self._is_killed:
+                hook.request_stop()
             return hook
 
         given = {"emails_path": self.emails_path, "requested_by": self.requested_by, "dry_run": self.is_dry_run}
@@ -76,7 +87,9 @@ class SegmentExportEraseOperator(DocumentedOperator):
             dry_run = values["dry_run"]
             people = read_people(open_storage_path(values["emails_path"], "`emails_path`"))
             deps = erasure_deps(allowed_hook)
-            receipts = [erase(deps, person, values["requested_by"], dry_run=dry_run) for person in people]
+            receipts = [
+                erase(deps, person, values["requested_by"], dry_run=dry_run) for person in people if not self._is_killed
+            ]
         left = [text for receipt in receipts for text in receipt.left]
         for text in left:
             self.log.warning("Not erased: %s", text)
@@ -84,6 +97,11 @@ class SegmentExportEraseOperator(DocumentedOperator):
         self.log.info(
             "Erasing people (people=%d places=%d left=%d dry_run=%s)", len(people), findings, len(left), dry_run
         )
+        if len(receipts) < len(people):
+            raise AirflowException(
+                f"Airflow has stopped the task before it erased {counted(len(people) - len(receipts), 'person')}. To "
+                "fix: clear the task."
+            )
         if left and not dry_run:
             raise AirflowException(
                 f"People who should be erased remain in {counted(len(left), 'place')}; the task's log lists them. "

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from airflow.sdk import DAG
 from airflow_person import EMAIL, exported, holding, soon
 
+from airflow_provider_segexport.hooks.paths import state_path
 from airflow_provider_segexport.operators.segment_export_erase import SegmentExportEraseOperator
 from airflow_provider_segexport.person.person import Person
+from airflow_provider_segexport.person.vendor_removal import VendorRemover
 
 __all__ = ["soon"]
 
@@ -87,3 +90,26 @@ def test_a_file_of_requests_that_cannot_be_read_as_addresses_fails_for_good(stag
         in run.error
     )
     assert EMAIL in stage.members("omnisend")
+
+
+def test_a_task_that_is_killed_writes_the_receipt_and_begins_no_other_person(stage, tmp_path, monkeypatch):
+    """Airflow kills the process a few seconds after it has called `on_kill`."""
+    exported(stage, "campaign_monitor")
+    (tmp_path / "requests.txt").write_text(f"{EMAIL}\nperson5@example.com")
+    execute, remove = SegmentExportEraseOperator.execute, VendorRemover.remove
+    tasks = []
+
+    def killed(remover, email):
+        tasks[0].on_kill()
+        return remove(remover, email)
+
+    monkeypatch.setattr(
+        SegmentExportEraseOperator, "execute", lambda task, context: execute(tasks.append(task) or task, context)
+    )
+    monkeypatch.setattr(VendorRemover, "remove", killed)
+    run = erased(stage, tmp_path / "requests.txt")
+    assert "Airflow has stopped the task before it erased 1 person." in run.error
+    assert {"Active"} == {member["status"] for member in stage.members("campaign_monitor").values()}
+    [receipt] = [json.loads(path.read_text()) for path in Path(str(state_path() / "erasures")).iterdir()]
+    assert not receipt["complete"]
+    assert "Airflow has stopped the task" in receipt["left"][0]
