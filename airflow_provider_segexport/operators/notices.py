@@ -7,9 +7,9 @@ kill ends the task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, SupportsIndex
 
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
@@ -60,6 +60,38 @@ class WithMessage:
         return self.callback(context)
 
 
+class Callbacks(list[WithMessage]):
+    """Callbacks of one kind. A callback that a cluster policy adds is wrapped, too.
+
+    Attributes:
+        kind: one of `KINDS`.
+    """
+
+    def __init__(self, callbacks: Iterable[Any], kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.extend(callbacks)
+
+    def append(self, callback: Any) -> None:
+        """Add a callback."""
+        self.extend([callback])
+
+    def insert(self, index: SupportsIndex, callback: Any) -> None:
+        """Add a callback before another one."""
+        self[index:index] = Callbacks([callback], self.kind)
+
+    def extend(self, callbacks: Iterable[Any]) -> None:
+        """Add callbacks. While the list is unpickled, all are wrapped already and `kind` is not set yet."""
+        super().extend(
+            item if isinstance(item, WithMessage) else WithMessage(item, self.kind) for item in list(callbacks)
+        )
+
+    def __iadd__(self, callbacks: Iterable[Any]) -> Self:  # type: ignore[override,misc]
+        """Add callbacks."""
+        self.extend(callbacks)
+        return self
+
+
 CALLBACKS = frozenset(f"on_{kind}_callback" for kind in KINDS)
 
 
@@ -72,9 +104,8 @@ def with_message(name: str, value: Any) -> Any:
     """
     if name not in CALLBACKS or value is None:
         return value
-    kind = name.removeprefix("on_").removesuffix("_callback")
     callbacks = value if isinstance(value, list | tuple) else [value]
-    return [item if isinstance(item, WithMessage) else WithMessage(item, kind) for item in callbacks]
+    return Callbacks(callbacks, name.removeprefix("on_").removesuffix("_callback"))
 
 
 def default_message(context: MutableMapping[str, Any], kind: str) -> dict[str, Any]:

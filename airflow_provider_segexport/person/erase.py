@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from airflow_provider_segexport.storage.paths import (
     list_names,
     write,
 )
+from airflow_provider_segexport.storage.scratch import remove_stale_folders
 from airflow_provider_segexport.storage.takeover import holding_lease
 
 NOT_IN_AUDIENCE = frozenset({REMOVED, *map(str, GONE)})
@@ -112,7 +114,19 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
         remove_leftovers(record.path, receipt, deps.clock())
     if not any(list_names(deps.root / name) for name in ("ledgers", "runs")):
         receipt.left.append(f"{deps.root}: {NO_STATE}")
+    if not receipt.dry_run:
+        _remove_scratch(receipt)
     erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock())
+
+
+def _remove_scratch(receipt: Receipt) -> None:
+    """Delete the temporary folders of killed processes of this machine."""
+    try:
+        remove_stale_folders()
+    except SegexportError as error:
+        receipt.left.append(str(error))
+    except OSError as error:
+        receipt.left.append(unreadable(tempfile.gettempdir(), reason_text(error)))
 
 
 def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord, receipt: Receipt) -> None:

@@ -8,7 +8,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from airflow.models.asset import AssetEvent
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, AssetAlias, task
 from airflow.utils.session import create_session
 from airflow_fixtures import FIELD_MAPPING, people
 
@@ -173,6 +173,19 @@ def test_the_event_of_an_outlet_carries_the_counts(stage):
     assert 4 == event.extra["counts"]["delivered"]
     assert {"vendor", "audience", "reasons", "run_folder", "as_of"} <= event.extra.keys()
     assert "@" not in json.dumps(event.extra)
+
+
+def test_an_alias_has_the_event_of_an_asset_that_the_author_adds(stage):
+    """After the export, in `post_execute`."""
+    stage.segment(4)
+    asset, alias = Asset("added_to_an_alias", uri="segexport://exported/alias"), AssetAlias("crm")
+
+    def add_asset(context, result):
+        context["outlet_events"][alias].add(asset, extra=result)
+
+    stage.export(conn_id=stage.connection("dotdigital"), outlets=[alias], post_execute=add_asset)
+    [event] = events(asset.name)
+    assert 4 == event.extra["counts"]["delivered"]
 
 
 def test_an_outlet_without_events_does_not_fail_an_export_that_is_done(stage, capsys):

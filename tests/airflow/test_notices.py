@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import operator
+import pickle
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -16,7 +18,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow_fixtures import export_dag, people
 
-from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, WithMessage, default_message
+from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, Callbacks, WithMessage, default_message
 
 pytestmark = pytest.mark.airflow
 
@@ -56,17 +58,24 @@ def skip(_):
     ],
     ids=["unknown name", "template error", "pre_execute", "skip", "timeout", "retry", "post_execute"],
 )
-@pytest.mark.parametrize("when", ["argument", "attribute"])
+@pytest.mark.parametrize("when", ["argument", "attribute", "append", "insert", "+="])
 def test_the_title_exists_at_every_end(stage, options, expected, when):
-    """Also where the operator itself never ran, and where callbacks are set after the task was made."""
+    """Also where the operator itself never ran, and where a policy sets or adds callbacks after the task was made."""
     stage.segment(people(2))
     sent, number = [], next(NUMBERS)
     callbacks = titles(sent)
     options = {**options, **(callbacks if when == "argument" else {})}
     dag = export_dag(f"ends_{number}", stage.folder, conn_id=stage.connection("dotdigital"), **options)
-    if when == "attribute":
-        for name, callback in callbacks.items():
-            setattr(dag.get_task("export"), name, callback)
+    task = dag.get_task("export")
+    for name, callback in callbacks.items():
+        if when == "attribute":
+            setattr(task, name, callback)
+        elif when == "append":
+            getattr(task, name).append(callback)
+        elif when == "insert":
+            getattr(task, name).insert(0, callback)
+        elif when == "+=":
+            setattr(task, name, operator.iadd(getattr(task, name), [callback]))
     run = stage.begin(dag, watched=False)
     run.go(dag)
     kind, end = expected
@@ -99,6 +108,8 @@ def test_callbacks_survive_copies(stage):
     sent = []
     dag = export_dag("copies", stage.folder, conn_id="any", **titles(sent))
     task = copy.deepcopy(dag.get_task("export"))
+    [fail_callback] = pickle.loads(pickle.dumps(Callbacks([fail], "failure")))
+    assert fail_callback == WithMessage(fail, "failure")
     [wrapped] = task.on_failure_callback
     assert isinstance(wrapped, WithMessage)
     assert not isinstance(wrapped.callback, WithMessage)

@@ -10,6 +10,8 @@ from core.person_files import ADA, NOW, ledger, root, tools
 
 from airflow_provider_segexport.person.erase import erase
 from airflow_provider_segexport.storage.paths import STALE_TEMP_FILE_S, as_local_path, ensure_folder, write
+from airflow_provider_segexport.storage.private import own_folder
+from airflow_provider_segexport.storage.scratch import NAME
 
 __all__ = ["root"]
 
@@ -52,3 +54,19 @@ def test_incomplete_files_without_addresses_are_not_reported(root):
     write(ensure_folder(folder / "lease") / ".00000001.json.0123456789ab.half", b"{")
     write(folder / ".audience_state-00000001.json.0123456789ab.half", b"{")
     assert erase(tools(root), ADA, "Ann").complete
+
+
+def test_temporary_folders_of_killed_processes_are_deleted(root, tmp_path, monkeypatch):
+    """They are beside the state, and no lock of a process is held."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ledger(root, {"ada@example.com": "removed"})
+    left = own_folder(NAME) / "17-0123456789abcdef"
+    left.mkdir()
+    left.with_name(f"{left.name}.lock").touch()
+    (left / "segment.parquet").write_bytes(b"ada@example.com")
+    erase(tools(root), ADA, "Ann", dry_run=True)
+    assert left.exists()
+    assert erase(tools(root), ADA, "Ann").complete
+    assert not left.exists()
+    own_folder(NAME).chmod(0o755)
+    assert "gives other users access" in erase(tools(root), ADA, "Ann").left[0]
