@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def account(sim, tmp_path):
-    """A list of three, whom an export has added."""
+    """A list of three people, who were added by an export."""
     account = VendorHarness(sim, "campaign_monitor", tmp_path)
     account.day(1, people(3))
     return account
@@ -64,7 +64,7 @@ def test_an_erasure_that_gets_no_response_and_is_repeated(account, error):
     assert comes_back(account)
 
 
-def test_a_person_whom_a_colleague_deleted_stays_out(account):
+def test_a_person_that_a_colleague_deleted_stays_out(account):
     """An erasure that finds the person deleted, or that may not call the vendor, does not count as a deletion."""
     erased_by(account, before=AuthenticationFailed("No access."))
     account.sim.seed(account.name, [{"email": PERSON.email, "status": "Deleted"}], account.audience)
