@@ -9,19 +9,19 @@ person's row in that ledger stays, the receipt says so, and a second erasure con
 from __future__ import annotations
 
 import json
-import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_segexport.errors import FatalError, SegexportError, UnexpectedResponse
+from airflow_provider_segexport.errors import FatalError, RetryableError, SegexportError, UnexpectedResponse
 from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.model import GONE, Reason
 from airflow_provider_segexport.person import files, unfinished_runs
 from airflow_provider_segexport.person.erase_files import clean, erase_from_runs, remove_leftovers
 from airflow_provider_segexport.person.explain import PersonRecord, current, explain
+from airflow_provider_segexport.person.one_erasure import alone, new_owner
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.receipt import Finding, Receipt, unreadable
 from airflow_provider_segexport.person.vendor_removal import REMOVED
@@ -114,9 +114,15 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
         remove_leftovers(record.path, receipt, deps.clock())
     if not any(list_names(deps.root / name) for name in ("ledgers", "runs")):
         receipt.left.append(f"{deps.root}: {NO_STATE}")
-    if not receipt.dry_run:
-        _remove_scratch(receipt)
-    erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock())
+    if receipt.dry_run:
+        erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock())
+        return
+    _remove_scratch(receipt)
+    try:
+        with alone(deps.root, deps.clock, deps.sleep) as check:
+            erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock(), check=check)
+    except RetryableError as error:
+        receipt.left.append(f"{deps.root / 'runs'}: {error}")
 
 
 def _remove_scratch(receipt: Receipt) -> None:
@@ -134,8 +140,7 @@ def _erase_from_audience(deps: ErasureDeps, person: Person, record: PersonRecord
     if receipt.dry_run:
         _remove_and_clean(deps, person, record, receipt, NO_FENCE)
         return
-    owner = f"segexport/erase/{secrets.token_hex(4)}"
-    lease = Lease(record.path, owner, clock=deps.clock, sleep=deps.sleep, is_task_running=deps.is_task_running)
+    lease = Lease(record.path, new_owner(), clock=deps.clock, sleep=deps.sleep, is_task_running=deps.is_task_running)
     try:
         with holding_lease(lease, Ledger(record.path, lease), deps.longest_call_s(record), deps.clock):
             _remove_and_clean(deps, person, current(record, person), receipt, lease)

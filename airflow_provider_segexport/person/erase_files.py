@@ -27,6 +27,7 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 OnError = Callable[[StoragePath, OSError], None]
 
 AWAITED_RUN = "keep the folder, which the audience's next run reads; let this run or the next one finish"
+PLANNING_RUN = "let it finish, because it is making its plan"
 NOT_HERE = (
     "run reports name this folder, which is not on this machine. Another worker may have it, with the person in it. To "
     "fix: erase again on a machine with this folder. If it was deleted, create it without content, and erase again."
@@ -34,7 +35,15 @@ NOT_HERE = (
 RESUMABLE_RUN = "let it finish, or delete the folder; a later try of the run then makes a new plan"
 
 
-def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, receipt: Receipt, now: float) -> None:
+def erase_from_runs(  # noqa: PLR0913 - what an erasure consists of
+    root: StoragePath,
+    resolve: PathResolver,
+    person: Person,
+    receipt: Receipt,
+    now: float,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Erase the person from every run folder: below the state root, and where a task's `reports_path` put others.
 
     Args:
@@ -43,6 +52,7 @@ def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, re
         person: to erase.
         receipt: gets what was found, and what is left.
         now: epoch seconds.
+        check: raises if another erasure rewrites the run folders now.
     """
 
     def leave(path: StoragePath, error: OSError) -> None:
@@ -52,9 +62,14 @@ def erase_from_runs(root: StoragePath, resolve: PathResolver, person: Person, re
     runs = {str(run.path): run for run in files.run_folders(root / "runs", leave, loose=True)}
     for run in _runs_elsewhere(root, resolve, recorded, runs, receipt):
         runs[str(run.path)] = run
+    writers = unfinished_runs.holders(root, now)
     for run in runs.values():
+        check()
         try:
-            _erase_from_run(root, run, person, receipt, awaited)
+            if unfinished_runs.is_making_plan(run, writers):
+                _leave_if_found(run, person, receipt, PLANNING_RUN)
+            else:
+                _erase_from_run(root, run, person, receipt, awaited)
             remove_leftovers(run.path, receipt, now)
         except OSError as error:
             leave(run.path, error)
@@ -140,14 +155,16 @@ def _erase_from_run(root: StoragePath, run: RunFolder, person: Person, receipt: 
         for table in files.tables(run.path):
             clean(table, person, "run folder", receipt)
         return
+    _leave_if_found(run, person, receipt, AWAITED_RUN if is_awaited else RESUMABLE_RUN)
+
+
+def _leave_if_found(run: RunFolder, person: Person, receipt: Receipt, advice: str) -> None:
+    """Report a run that is not finished, if it contains the person or has a table that cannot be read."""
     try:
-        if not unfinished_runs.has_person(run, person):
-            return
+        if unfinished_runs.has_person(run, person):
+            receipt.left.append(f"{run.path}: a run that is not finished. To fix: {advice}, then erase again.")
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
-    else:
-        advice = AWAITED_RUN if is_awaited else RESUMABLE_RUN
-        receipt.left.append(f"{run.path}: a run that is not finished. To fix: {advice}, then erase again.")
 
 
 def _may_resume(root: StoragePath, run: RunFolder) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 
 from airflow_provider_segexport.errors import DamagedState, RetryableError
@@ -12,7 +13,9 @@ from airflow_provider_segexport.person import files
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage import erased
 from airflow_provider_segexport.storage.audience_state import AudienceState
-from airflow_provider_segexport.storage.history import resolved
+from airflow_provider_segexport.storage.folder_names import safe_name
+from airflow_provider_segexport.storage.history import ledger_paths, resolved
+from airflow_provider_segexport.storage.lease_files import holder
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
@@ -36,6 +39,40 @@ def is_over(run: RunFolder) -> bool:
         return run.finished() or not run.has_plan()
     except DamagedState:  # only its report
         return not run.has_plan()
+
+
+def holders(root: StoragePath, now: float) -> set[str]:
+    """Return the task instances that hold an audience now, as the last parts of their folders' paths.
+
+    Args:
+        root: state root.
+        now: epoch seconds.
+    """
+    current = (holder(path, now) for path in ledger_paths(root))
+    return {_folder_of(holding.owner) for holding in current if holding is not None}
+
+
+def _folder_of(owner: str) -> str:
+    """Return `<DAG>/<task>/<DAG run>/<map index>` as folders name it. The id of a DAG run may contain slashes."""
+    dag_id, _, rest = owner.partition("/")
+    task_id, _, rest = rest.partition("/")
+    run_id, _, index = rest.rpartition("/")
+    return "/".join(map(safe_name, (dag_id, task_id, run_id, index)))
+
+
+def is_making_plan(run: RunFolder, writers: Container[str]) -> bool:
+    """Return whether a task instance may be writing the plan of this run now.
+
+    Args:
+        run: the run.
+        writers: the result of `holders`.
+    """
+    if "/".join(str(run.path).split("/")[-5:-1]) not in writers or run.has_plan():
+        return False
+    try:
+        return not run.finished()
+    except DamagedState:
+        return True
 
 
 def has_person(run: RunFolder, person: Person) -> bool:
