@@ -19,7 +19,7 @@ from airflow_provider_segexport.export.recover import check_plan
 from airflow_provider_segexport.export.salvage import salvage
 from airflow_provider_segexport.storage.audience_state import AudienceState, fencing_token_of
 from airflow_provider_segexport.storage.duckdb_engine import engine
-from airflow_provider_segexport.storage.durable import move_aside
+from airflow_provider_segexport.storage.durable import SET_ASIDE, move_aside
 from airflow_provider_segexport.storage.lease import Lease
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.ledger_facts import FACTS_OF_ONE_RUN
@@ -290,7 +290,7 @@ def _set_aside(file: StoragePath) -> None:
     """Rename a damaged file, or a folder or link in its place, to a name that no program reads."""
     local = as_local_path(file)
     if local is not None:
-        move_aside(local, f"damaged-{file.name}")
+        move_aside(local, f"{SET_ASIDE}{file.name}")
     elif file.exists():
-        write(file.parent / f"damaged-{file.name}", read(file))
+        write(file.parent / f"{SET_ASIDE}{file.name}", read(file))
         file.unlink(missing_ok=True)

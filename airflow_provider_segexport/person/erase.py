@@ -19,7 +19,7 @@ from airflow_provider_segexport.fencing import NO_FENCE, Fence
 from airflow_provider_segexport.http.quiet_logs import quiet
 from airflow_provider_segexport.model import GONE, Reason
 from airflow_provider_segexport.person import files, unfinished_runs
-from airflow_provider_segexport.person.erase_files import clean, erase_from_runs, remove_leftovers
+from airflow_provider_segexport.person.erase_files import clean, clean_set_aside, erase_from_runs, remove_leftovers
 from airflow_provider_segexport.person.explain import PersonRecord, current, explain
 from airflow_provider_segexport.person.one_erasure import alone, new_owner
 from airflow_provider_segexport.person.person import Person
@@ -112,6 +112,7 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
         if record.versions or record.damaged:
             _erase_from_audience(deps, person, record, receipt)
         remove_leftovers(record.path, receipt, deps.clock())
+        clean_set_aside(record.path, person, receipt)
     if not any(list_names(deps.root / name) for name in ("ledgers", "runs")):
         receipt.left.append(f"{deps.root}: {NO_STATE}")
     if receipt.dry_run:

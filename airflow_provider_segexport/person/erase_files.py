@@ -11,6 +11,7 @@ from airflow_provider_segexport.person import files, unfinished_runs
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.receipt import RESTORE, Finding, Receipt, unreadable
 from airflow_provider_segexport.person.vendor_removal import REMOVED
+from airflow_provider_segexport.storage.durable import SET_ASIDE
 from airflow_provider_segexport.storage.errors import reason_text
 from airflow_provider_segexport.storage.history import ledger_paths, recent_runs, recorded_runs, resolved
 from airflow_provider_segexport.storage.paths import (
@@ -19,6 +20,7 @@ from airflow_provider_segexport.storage.paths import (
     StoragePath,
     as_local_path,
     exists,
+    list_names,
     modified_at,
 )
 from airflow_provider_segexport.storage.retention import is_same, may_resume, task_folder_of
@@ -203,6 +205,22 @@ def _link_target(path: StoragePath) -> str:
     """Return the file that a link leads to; empty if the path is no link. A rewritten link would leave that file."""
     local = as_local_path(path)
     return os.path.realpath(local) if local is not None and local.is_symlink() else ""
+
+
+def clean_set_aside(ledger: StoragePath, person: Person, receipt: Receipt) -> None:
+    """Remove the person from the versions of a ledger that a repair has kept as damaged, or report them.
+
+    Args:
+        ledger: folder of the ledger.
+        person: to erase.
+        receipt: gets the findings, and the files that cannot be read.
+    """
+    try:
+        for name in list_names(ledger):
+            if name.startswith(SET_ASIDE) and files.TABLE.fullmatch(name):
+                clean(ledger / name, person, "ledger", receipt)
+    except OSError as error:
+        receipt.left.append(unreadable(ledger, reason_text(error)))
 
 
 def remove_leftovers(folder: StoragePath, receipt: Receipt, now: float) -> None:

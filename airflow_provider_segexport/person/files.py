@@ -35,9 +35,10 @@ INCOMPLETE_TABLE = re.compile(r"\.(parquet|arrow)\.[0-9a-f]+\.half$")
 RUN_FILES = frozenset({"config.json", "plan.json", "summary.json"})
 """Files by which a folder is a run folder."""
 
-TABLE_SUFFIXES = (".parquet", ".arrow")
+TABLE = re.compile(r".*\.(parquet|arrow)(-[0-9a-f]{8})?", re.DOTALL)
+"""Name of a table; of a damaged one that was set aside, the end may have random digits (`storage.durable.unused`)."""
 
-RUN_CONTENT = re.compile(rf".*(\.parquet|\.arrow|\.half)|{SNAPSHOTS}", re.DOTALL)
+RUN_CONTENT = re.compile(rf"{TABLE.pattern}|.*\.half|{SNAPSHOTS}", re.DOTALL)
 """Names of files and folders of a run that may hold people."""
 
 MAP_INDEX = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
@@ -215,7 +216,7 @@ def tables(path: StoragePath, entered: set[str] | None = None) -> Iterator[Stora
         child = path / name
         if name == SNAPSHOTS:
             continue
-        if name.endswith(TABLE_SUFFIXES):
+        if TABLE.fullmatch(name):
             yield child
         elif child.is_dir():
             yield from tables(child, entered)

@@ -63,6 +63,10 @@ def replace(temp: pathlib.Path, path: pathlib.Path) -> None:
     sync_folder(path.parent)
 
 
+SET_ASIDE = "damaged-"
+"""Begins the name of a damaged file that a repair has kept."""
+
+
 def unused(path: pathlib.Path) -> pathlib.Path:
     """Return the path, or the path with random digits added if a file, a folder or a link has its name."""
     return path.with_name(f"{path.name}-{secrets.token_hex(4)}") if os.path.lexists(path) else path

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 
 from airflow_provider_segexport.storage import journal_objects
-from airflow_provider_segexport.storage.durable import move_aside, unused
+from airflow_provider_segexport.storage.durable import SET_ASIDE, move_aside, unused
 from airflow_provider_segexport.storage.journal import FILE
 from airflow_provider_segexport.storage.journal_entries import Entry, encoded
 from airflow_provider_segexport.storage.journal_objects import CREATED, FIRST_OBJECT, Part
@@ -31,7 +31,7 @@ def rewrite(path: StoragePath, entries: Iterable[Entry]) -> None:
     if local is None:
         _rewrite_objects(path, lines)
         return
-    aside = unused(local.with_name(f"damaged-{FILE}"))
+    aside = unused(local.with_name(f"{SET_ASIDE}{FILE}"))
     if local.is_file() and not local.is_symlink():
         write(path / aside.name, read(path / FILE))
     else:
@@ -43,7 +43,7 @@ def _rewrite_objects(path: StoragePath, lines: list[bytes]) -> None:
     """Store the lines as one folded object that covers all other objects, and remove those afterwards."""
     parts = {name: part for name in listing(path) if (part := Part.parse(name))}
     for name in parts:
-        write(path / f"damaged-{name}", read(path / name))
+        write(path / f"{SET_ASIDE}{name}", read(path / name))
     stored = journal_objects.find(path, contents=False, lenient=True)
     last = max([stored.last_session, *(part.session for part in parts.values())])
     covers = {f"{session:04d}": 0 for session in range(1, last + 1)} | stored.last_numbers()

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from airflow_provider_segexport.errors import DamagedState
 from airflow_provider_segexport.storage.duckdb_engine import Engine
-from airflow_provider_segexport.storage.durable import move_aside
+from airflow_provider_segexport.storage.durable import SET_ASIDE, move_aside
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, exists, list_names
 from airflow_provider_segexport.storage.sealing import read_as, verify, write_json
@@ -158,7 +158,7 @@ def discard(folder: StoragePath) -> None:
     for file in (*files, *(folder / name for name in (PROGRESS_FILE, KNOWN_FILE, "segment.parquet"))):
         local = as_local_path(file)
         if local is not None and local.is_dir():  # damage; the folder may hold files of other programs
-            move_aside(local, f"damaged-{file.name}")
+            move_aside(local, f"{SET_ASIDE}{file.name}")
         else:
             file.unlink(missing_ok=True)
 

@@ -53,6 +53,26 @@ def test_a_damaged_version_of_a_ledger_is_not_made_whole_by_erasing(root):
         files.clean(audience_ledger.file(1), ADA)
 
 
+@pytest.mark.parametrize("suffix", ["", "-0123abcd"])
+@pytest.mark.parametrize("kind", ["ledger", "run"])
+def test_a_damaged_table_that_was_kept_is_named(root, kind, suffix):
+    """No later run reads it. The person is in no other file."""
+    audience_ledger = ledger(root, {"b@example.com": "member"})
+    run = ensure_folder(root / "runs" / "dag" / "task" / "run" / "0" / "01")
+    write(run / "summary.json", b'{"finished": true}')
+    damaged_file = (audience_ledger.path if kind == "ledger" else run) / f"damaged-00000001-00000001.parquet{suffix}"
+    write(damaged_file, damage(audience_ledger.file(1)) if kind == "ledger" else b"ada@example.com")
+    if kind == "ledger":
+        audience_ledger.file(1).unlink()
+    for dry_run in (True, False):
+        lefts = [left for left in erase(tools(root), ADA, "Ann", dry_run=dry_run).left if str(damaged_file) in left]
+        assert [True] == [
+            "It may contain the person. To fix: restore it from a backup or delete it" in left for left in lefts
+        ]
+    damaged_file.unlink()
+    assert not any(str(damaged_file) in left for left in erase(tools(root), ADA, "Ann").left)
+
+
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_a_damaged_newest_version_is_left_with_what_to_do(root, dry_run):
     """Whether the person is in that audience is not known. Other audiences and run folders are erased all the same."""
