@@ -108,7 +108,8 @@ def compare(engine: Engine, ledger: StoragePath | None, basis: Basis) -> None:
         basis: how people are compared.
     """
     source = f"select *, {MARK} as mark from {engine.scan([ledger])}" if ledger is not None else _no_ledger_rows(engine)
-    just_added = f"l.added_at > make_timestamptz({int((basis.started_at - SETTLE_S) * 1e6)})"
+    earliest, latest = (f"make_timestamptz({int((basis.started_at + sign * SETTLE_S) * 1e6)})" for sign in (-1, 1))
+    just_added = f"l.added_at between {earliest} and {latest}"  # a later time is that of a clock that was wrong
     absent = f"if(l.added_at is not null, '{LEFT}', '{MISSING}')" if basis.readds_leavers else f"'{MISSING}'"
     not_read = f"when r.is_member is null then '{NOT_READ}'" if not basis.is_whole else ""
     engine.run(

@@ -15,7 +15,7 @@ from airflow_provider_segexport.storage.arrow import int_array, string_array
 from airflow_provider_segexport.storage.batching import cut_batches, planned_batch_id
 from airflow_provider_segexport.storage.duckdb_engine import Engine
 from airflow_provider_segexport.storage.files import ArrowFileWriter, write_parquet
-from airflow_provider_segexport.storage.ledger_schema import ATTEMPTS_DAYS
+from airflow_provider_segexport.storage.ledger_schema import counts_attempts
 from airflow_provider_segexport.storage.paths import StoragePath
 from airflow_provider_segexport.storage.plan import CleanResult, Plan, RowSql
 from airflow_provider_segexport.storage.run_folder import RunFolder
@@ -98,7 +98,7 @@ def _find_retry_exhausted(engine: Engine, now: float) -> bool:
     engine.run(
         f"""create or replace table retry_exhausted as select email, rejected_hash from {LAST_REJECTIONS}
         where attempts >= {MAX_ATTEMPTS}
-            and first_rejected_at > make_timestamptz({int(now * 1e6)}) - interval {ATTEMPTS_DAYS} days"""
+            and {counts_attempts("first_rejected_at", f"make_timestamptz({int(now * 1e6)})")}"""
     )
     engine.run(
         f"""create or replace table last_delivered as

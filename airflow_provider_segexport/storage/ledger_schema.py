@@ -70,6 +70,12 @@ MAYBE_MEMBER = f"('{MEMBER}', '{REMOVING}')"
 ATTEMPTS_DAYS = 14
 """Days after the first rejection of a row from which its attempts are counted from 1 again."""
 
+
+def counts_attempts(first_rejected_at: str, now: str) -> str:
+    """Return SQL of whether attempts since a first rejection count. A time after tomorrow is that of a wrong clock."""
+    return f"{first_rejected_at} between {now} - interval {ATTEMPTS_DAYS} days and {now} + interval 1 day"
+
+
 MARK = "(md5_number(concat_ws('|', state, row_hash::varchar, as_of::varchar, run)) >> 64)::ubigint"
 """SQL of a hash of a ledger's row, which changes when a run changes the row."""
 

@@ -14,13 +14,13 @@ from airflow_provider_segexport.storage import per_export
 from airflow_provider_segexport.storage.duckdb_engine import listed, literal
 from airflow_provider_segexport.storage.ledger_facts import LedgerCommit
 from airflow_provider_segexport.storage.ledger_schema import (
-    ATTEMPTS_DAYS,
     LEFT,
     MAYBE_MEMBER,
     MEMBER,
     NOT_ADDED,
     REMOVED,
     REMOVING,
+    counts_attempts,
 )
 from airflow_provider_segexport.storage.per_export import NO_HASHES, NOT_REJECTED, NOT_REJECTED_BY, PerExport
 
@@ -104,8 +104,8 @@ def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
     """Return SQL of the rows of people whose rows were rejected, or may have been."""
     as_of, run = _run_sql(origin)
     now, started = _time_sql(origin.ended_at), _time_sql(origin.started_at)
-    last, oldest = own.last, f"{now} - interval {ATTEMPTS_DAYS} days"
-    same_content = f"({last['rejected_hash']} = n.row_hash and {last['first_rejected_at']} > {oldest})"
+    last = own.last
+    same_content = f"({last['rejected_hash']} = n.row_hash and {counts_attempts(last['first_rejected_at'], now)})"
     counted = f"{last['attempts']}::integer + ({last['last_rejected_at']} < {started})::integer"
     attempts = f"if({same_content}, least({counted}, {MAX_COUNTED_ATTEMPTS}), 1)::utinyint"
     may_be_accepted = f"(n.reason in ({listed(RESULT_UNKNOWN)}) and coalesce(l.state, '{NOT_ADDED}') <> '{LEFT}')"

@@ -58,6 +58,15 @@ def test_after_a_fortnight_it_is_tried_again(account):
     assert 1 == account.ledger()["p1@example.com"]["attempts"]
 
 
+def test_a_clock_that_was_ahead_holds_no_row(account):
+    """The runs that tried three times believed that it was a year later."""
+    account.sim.clock.advance(365 * DAY)
+    days(account, range(1, 4))
+    account.sim.clock.advance(-365 * DAY)
+    rejected, waits = {"rejected": {"bounced": 1}}, {"withheld": {"rejected_recently": 1}}
+    assert [(rejected, 0)] * 3 + [(waits, 1)] == days(account, range(4, 8))
+
+
 def test_another_content_is_tried_at_once(account):
     """The row has changed: the result of the old one does not apply to it."""
     days(account, range(1, 5))

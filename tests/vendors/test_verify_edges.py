@@ -16,6 +16,7 @@ from airflow_provider_segexport.export.config import ExportConfig, Verify
 from airflow_provider_segexport.vendors.member_record import differing_keys
 
 GONE = "p4@example.com"
+DAY = 86_400
 
 
 def take_out(account: VendorHarness, *emails: str) -> None:
@@ -69,6 +70,15 @@ def test_a_person_who_was_just_added_is_no_drift(dotdigital: VendorHarness):
     dotdigital.sim.clock.advance(-650)
     assert kinds(verify(dotdigital)) == {"in_sync": 4, "unsettled": 1}
     assert kinds(verify(dotdigital, "later")) == {"in_sync": 4, "missing": 1}
+
+
+def test_a_clock_that_was_ahead_hides_no_missing_person(dotdigital: VendorHarness):
+    """The export that added the people believed that it was a month later."""
+    dotdigital.sim.clock.advance(30 * DAY)
+    dotdigital.day(1, people(5))
+    dotdigital.sim.clock.advance(-29 * DAY)
+    take_out(dotdigital, GONE)
+    assert kinds(verify(dotdigital)) == {"in_sync": 4, "missing": 1}
 
 
 def test_beside_a_run_that_has_not_ended_nothing_is_written(dotdigital: VendorHarness):
