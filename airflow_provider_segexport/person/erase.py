@@ -89,11 +89,14 @@ def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool
     at = datetime.fromtimestamp(deps.clock(), UTC).isoformat(timespec="seconds")
     receipt = Receipt(person.mark, requested_by, at, dry_run)
     if dry_run:
-        _erase_everywhere(deps, person, receipt)
+        _erase_everywhere(deps, person, receipt, lambda: None)
         return receipt
     folder = ensure_folder(deps.root / "erasures")  # first, because without it nothing would prove the erasure
     try:
-        _erase_everywhere(deps, person, receipt)
+        with alone(deps.root, deps.clock, deps.sleep) as check:
+            _erase_everywhere(deps, person, receipt, check)
+    except RetryableError as error:
+        receipt.left.append(f"{deps.root}: {error}")
     except BaseException as error:
         receipt.left.append(f"The erasure was stopped ({type(error).__name__}). To fix: erase again.")
         raise
@@ -104,7 +107,7 @@ def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool
     return receipt
 
 
-def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> None:
+def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt, check: Callable[[], None]) -> None:
     for record in explain(deps.root, person, deps.resolve, max_runs=0):
         if record.unreadable:
             receipt.left.append(unreadable(record.path, record.unreadable))
@@ -115,15 +118,9 @@ def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt) -> No
         clean_set_aside(record.path, person, receipt)
     if not any(list_names(deps.root / name) for name in ("ledgers", "runs")):
         receipt.left.append(f"{deps.root}: {NO_STATE}")
-    if receipt.dry_run:
-        erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock())
-        return
-    _remove_scratch(receipt)
-    try:
-        with alone(deps.root, deps.clock, deps.sleep) as check:
-            erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock(), check=check)
-    except RetryableError as error:
-        receipt.left.append(f"{deps.root / 'runs'}: {error}")
+    if not receipt.dry_run:
+        _remove_scratch(receipt)
+    erase_from_runs(deps.root, deps.resolve, person, receipt, deps.clock(), check=check)
 
 
 def _remove_scratch(receipt: Receipt) -> None:

@@ -54,7 +54,7 @@ def erase_from_runs(  # noqa: PLR0913 - what an erasure consists of
         person: to erase.
         receipt: gets what was found, and what is left.
         now: epoch seconds.
-        check: raises if another erasure rewrites the run folders now.
+        check: raises if another erasure runs now.
     """
 
     def leave(path: StoragePath, error: OSError) -> None:

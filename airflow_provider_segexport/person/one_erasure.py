@@ -1,9 +1,9 @@
-"""Lets one erasure at a time rewrite run folders: `state root -> lease`.
+"""Lets one erasure at a time run: `state root -> lease`.
 
 An erasure reads a table, removes a person and writes the table. Two erasures that rewrite the same table at the same
 time would each bring back the person of the other one.
 
-    <root>/erasing/lease/     the erasure that rewrites run folders now
+    <root>/erasing/lease/     the erasure that runs now
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from airflow_provider_segexport.storage.paths import StoragePath
 log = logging.getLogger(__name__)
 
 MAX_WAIT_S = 900.0
-"""Seconds that an erasure waits for others. Each takes seconds, and a killed one holds the lease for two minutes."""
+"""Seconds that an erasure waits for others. Each takes minutes at most; a killed one holds the lease for two."""
 
 POLL_S = 5.0
 
-OTHER_ERASURE = "Another erasure rewrites the run folders. To fix: erase again when it has ended."
+OTHER_ERASURE = "Another erasure is running. To fix: erase again when it has ended."
 
 
 def new_owner() -> str:
@@ -36,7 +36,7 @@ def new_owner() -> str:
 def alone(
     root: StoragePath, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> Iterator[Callable[[], None]]:
-    """Wait until no other erasure rewrites run folders, and keep others from it until the block ends.
+    """Wait until no other erasure runs, and let none begin until the block ends.
 
     Args:
         root: state root.

@@ -42,7 +42,7 @@ def test_two_erasures_at_once_bring_no_person_back(root, run, monkeypatch):
     monkeypatch.setattr(files, "write_parquet", late)
     receipts.append(erase(tools(root), ADA, "Ann"))
     assert [False, True] == [receipt.complete for receipt in receipts]
-    assert "Another erasure rewrites the run folders" in receipts[0].left[0]
+    assert "Another erasure is running" in receipts[0].left[0]
     assert [1, 0] == [files.count(run / "rejects.parquet", person) for person in (BOB, ADA)]
     assert erase(tools(root), BOB, "Ann").complete
     assert 0 == files.count(run / "rejects.parquet", BOB)
