@@ -24,7 +24,7 @@ from airflow_provider_segexport.storage.audience_state import AudienceState
 from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import exists
 from airflow_provider_segexport.storage.plan import Plan, PlanFacts
-from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.run_folder import EXPERIMENT_NOTES, RunFolder
 from airflow_provider_segexport.storage.sealing import read_as, write_json
 from airflow_provider_segexport.storage.side_by_side import side_by_side
 from airflow_provider_segexport.vendors.base import Vendor
@@ -32,8 +32,7 @@ from airflow_provider_segexport.vendors.experiment import TEMPORARY_PREFIX, UNKN
 
 log = logging.getLogger(__name__)
 
-NOTES = "experiment.json"
-"""The notes of an experiment that has begun and is not undone, in the run folder."""
+NOTES = EXPERIMENT_NOTES
 
 UNKNOWN_S = 24 * 3600.0
 """Seconds after which an experiment without a clear answer is repeated."""

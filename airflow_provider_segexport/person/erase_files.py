@@ -24,7 +24,7 @@ from airflow_provider_segexport.storage.paths import (
     modified_at,
 )
 from airflow_provider_segexport.storage.retention import is_same, may_resume, task_folder_of
-from airflow_provider_segexport.storage.run_folder import RunFolder
+from airflow_provider_segexport.storage.run_folder import EXPERIMENT_NOTES, RunFolder
 
 OnError = Callable[[StoragePath, OSError], None]
 
@@ -151,9 +151,14 @@ def _recorded_folders(root: StoragePath, on_error: OnError, receipt: Receipt) ->
 
 
 def _erase_from_run(root: StoragePath, run: RunFolder, person: Person, receipt: Receipt, awaited: set[str]) -> None:
-    """Erase the person from the tables of a run. A run that may continue keeps its tables, and is reported."""
-    is_awaited = any(is_same(run.path, name) for name in awaited)
-    if unfinished_runs.is_over(run) or not (is_awaited or _may_resume(root, run)):
+    """Erase the person from the tables of a run. A run that may continue keeps its tables, and is reported.
+
+    So does a run that a repair has set aside, whose experiment the audience's next run undoes by the planned rows.
+    """
+    has_experiment = exists(run.path / EXPERIMENT_NOTES)
+    is_awaited = has_experiment or any(is_same(run.path, name) for name in awaited)
+    is_over = unfinished_runs.is_over(run) and not has_experiment
+    if is_over or not (is_awaited or _may_resume(root, run)):
         for table in files.tables(run.path):
             clean(table, person, "run folder", receipt)
         return

@@ -55,6 +55,9 @@ PLAN_FILES = (
 )
 """Files that a plan may have."""
 
+EXPERIMENT_NOTES = "experiment.json"
+"""The notes of an experiment that has begun and is not undone, with its person's address."""
+
 ATTRIBUTED = ".attributed"
 """Suffix of files with row results that reading the audience back has added."""
 

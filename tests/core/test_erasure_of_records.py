@@ -15,6 +15,7 @@ from airflow_provider_segexport.person.erase import erase
 from airflow_provider_segexport.storage import history
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.paths import ensure_folder, local_path, write
+from airflow_provider_segexport.storage.run_folder import EXPERIMENT_NOTES
 
 
 @pytest.fixture
@@ -183,3 +184,13 @@ def test_an_empty_state_path_is_named(root):
     """The machine may lack the mount of the state path."""
     [left] = erase(tools(root), ADA, "Ann").left
     assert left.startswith(f"{root}: this state path holds no ledger and no run.")
+
+
+def test_a_run_whose_experiment_is_not_undone_is_named(root):
+    """A repair has set it aside: the next run undoes the experiment by its notes, which hold the person's address."""
+    folder = run(str(root / "runs" / "dag" / "task" / "r" / "0" / "01"))
+    write(folder / EXPERIMENT_NOTES, b"{}")
+    [left] = erase(tools(root), ADA, "Ann").left
+    assert left.startswith(f"{folder}: a run that is not finished.")
+    (folder / EXPERIMENT_NOTES).unlink()
+    assert erase(tools(root), ADA, "Ann").complete
