@@ -6,7 +6,6 @@ import base64
 from typing import TYPE_CHECKING
 
 from airflow_provider_segexport.simulator.quota import FixedWindow, RollingWindow
-from airflow_provider_segexport.simulator.wire import RefusedError, Reply
 
 from .errors import v2_refused, v3_refused
 
@@ -47,12 +46,9 @@ class AccessCheck:
             raise v2_refused("Authorization has been denied for this request.", 401)
 
     def check_region(self) -> None:
-        """Reject the call if the account belongs to another region; the caller exempts account-info.
-
-        The text is that of the api-end-points page (read 2026-08), which is the title of IIS's page for 403.
-        """
-        if self._account.settings.wrong_region:
-            raise RefusedError(Reply.text("<title>403 - Forbidden: Access is denied.</title>", 403, "text/html"))
+        """Reject the call if the account belongs to another region; the caller exempts account-info."""
+        if self._account.settings.wrong_region:  # api-end-points page, read 2026-08
+            raise v2_refused("Forbidden: Access is denied", 403)
 
     def check_limits(self, call: Call, tier: str, headers: dict[str, str]) -> None:
         """Count the call, and reject it above the limit: with 429 in the scheme `tiered`, 400 in `flat`.
