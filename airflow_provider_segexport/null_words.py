@@ -30,17 +30,13 @@ def add_null_words(
         columns: the mapped columns.
         warnings: counts by label of the field and kind of warning.
     """
-    texts = [column for column in columns if column.type == "text" and column.value_kind in {"text", "country_name"}]
-    if not texts:
-        return
-    tests = ", ".join(f"count_if({_is_null_word(field_values.raw(column))})" for column in texts)
-    counts = engine.single_row(f"select {tests} from {rows} r anti join {NOT_SENT} n on n.row = r.row")
-    for column, count in zip(texts, counts, strict=True):
+    for column in columns:
+        if column.type != "text" or column.value_kind not in {"text", "country_name"}:
+            continue
+        # One statement a column: the reader compares each value of a dictionary once, and skips row groups by their
+        # statistics. One statement for all columns takes twice as long (2026-11).
+        with_word = f"select row from {rows} where {field_values.raw(column)} in ({listed(NULL_WORDS)})"
+        (count,) = engine.single_row(f"select count(*) from ({with_word}) r anti join {NOT_SENT} n on n.row = r.row")
         if count:
             of_field = warnings.setdefault(column.label, {})
             of_field[WARNING] = of_field.get(WARNING, 0) + int(count)
-
-
-def _is_null_word(text: str) -> str:
-    """Return SQL of whether a text is in `NULL_WORDS`. Comparing the length first halves the time (2026-11)."""
-    return f"case when strlen({text}) <= {max(map(len, NULL_WORDS))} then {text} in ({listed(NULL_WORDS)}) end"
