@@ -182,15 +182,16 @@ def batch_id(items: Sequence[str], attempt: int = 0, kind: BatchKind = BatchKind
         attempt: how often the rows were sent before, as part of another batch.
         kind: purpose of the batch.
     """
-    digest = batch_id_of_hashes(
-        b"".join(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items)
-    )
+    digest = digest_of_rows(*(hashlib.md5(item.encode(), usedforsecurity=False).digest()[8:] for item in items))
     return f"{kind}{digest}" if attempt == 0 else f"{kind}{digest}-{attempt}"
 
 
-def batch_id_of_hashes(hashes: bytes) -> str:
-    """Return the id of a batch from its rows' hashes: of the plan's rows, or of the items of a part of a batch."""
-    return hashlib.blake2b(hashes, digest_size=12).hexdigest()
+def digest_of_rows(*parts: bytes | memoryview) -> str:
+    """Return the digest in the id of a batch, from hashes and addresses of its rows or from hashes of its items."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

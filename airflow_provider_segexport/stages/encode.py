@@ -10,10 +10,16 @@ import json
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_segexport.storage.duckdb_engine import literal, quoted
-from airflow_provider_segexport.vendors.item_template import Array, Column, Const, Joined, JsonTemplate, Node, When
-
-ALWAYS_PRESENT = "email"
-"""The column that has a value in every row."""
+from airflow_provider_segexport.vendors.item_template import (
+    EMAIL,
+    Array,
+    Column,
+    Const,
+    Joined,
+    JsonTemplate,
+    Node,
+    When,
+)
 
 
 def expression(item: JsonTemplate, suffix: str = "") -> str:
@@ -155,7 +161,7 @@ def _presence(node: Node) -> str:
         case Const():
             return "true"
         case Column(name) | When(name):
-            return "true" if name == ALWAYS_PRESENT else f"({quoted(name)} is not null)"
+            return "true" if name == EMAIL else f"({quoted(name)} is not null)"
         case Joined(names):
             return f"(coalesce({', '.join(map(quoted, names))}) is not null)"
         case Array(elements):

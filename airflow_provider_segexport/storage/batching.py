@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_segexport.model import BatchKind, batch_id_of_hashes
-from airflow_provider_segexport.storage.arrow import bool_array, byte_lengths, to_numpy
+from airflow_provider_segexport.model import BatchKind, digest_of_rows
+from airflow_provider_segexport.storage.arrow import bool_array, byte_lengths, raw_bytes, to_numpy
 from airflow_provider_segexport.vendors.base import Limits
 
 ENVELOPE_BYTES = 1_000
@@ -16,9 +16,11 @@ ENVELOPE_BYTES = 1_000
 
 
 def planned_batch_id(batch: pa.RecordBatch, kind: BatchKind = BatchKind.UPSERT) -> str:
-    """Return the id of a planned batch, a hash of its column `row_hash`."""
+    """Return the id of a planned batch, a hash of its columns `row_hash` and `email`."""
     hashes = to_numpy(batch.column("row_hash"), np.uint64).astype("<u8", copy=False)
-    return f"{kind}{batch_id_of_hashes(hashes.tobytes())}"
+    emails = batch.column("email")
+    lengths = byte_lengths(emails).astype("<i8", copy=False)
+    return f"{kind}{digest_of_rows(hashes.tobytes(), lengths.tobytes(), raw_bytes(emails))}"
 
 
 def cut_batches(stream: Iterable[pa.RecordBatch], limits: Limits, too_large: list[int]) -> Iterator[pa.RecordBatch]:

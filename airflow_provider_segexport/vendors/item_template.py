@@ -13,6 +13,9 @@ from typing import Literal
 
 Json = str | int | float | bool
 
+EMAIL = "email"
+"""The column of the address, which has a value in every row."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
