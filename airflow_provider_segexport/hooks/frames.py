@@ -23,6 +23,7 @@ from airflow_provider_segexport.hooks import arguments
 from airflow_provider_segexport.hooks.consent_arguments import proof_columns
 from airflow_provider_segexport.hooks.numpy_scalars import scalar
 from airflow_provider_segexport.storage.duckdb_engine import quoted
+from airflow_provider_segexport.storage.parquet_tables import row_groups
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
 
@@ -92,7 +93,7 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
         reader = _from_pandas(frame, columns) if _is_pandas(frame) else _from_stream(frame, columns)
         schema = pa.schema([field.with_type(_file_type(field.type)) for field in reader.schema])
         with pq.ParquetWriter(path, schema) as out:
-            for table in _row_groups(reader):
+            for table in row_groups(reader, reader.schema, ROW_GROUP_ROWS):
                 out.write_table(_without_views(table).cast(schema), ROW_GROUP_ROWS)
     except (pa.ArrowException, duckdb.Error) as error:  # their texts may quote a value
         raise InvalidSegment(
@@ -100,20 +101,6 @@ def write_frame(frame: Any, columns: Sequence[str], path: pathlib.Path) -> None:
             f"{', '.join(map(repr, columns))}. To fix: give each of them one type that Parquet has, or write the "
             "segment to Parquet and pass its path."
         ) from None
-
-
-def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Yield the stream's rows in tables of about `ROW_GROUP_ROWS` rows."""
-    batches: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in reader:
-        batches.append(batch)
-        rows += batch.num_rows
-        if rows >= ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(batches, reader.schema)
-            batches, rows = [], 0
-    if batches:
-        yield pa.Table.from_batches(batches, reader.schema)
 
 
 def _file_type(kind: pa.DataType) -> pa.DataType:

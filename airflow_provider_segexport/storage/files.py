@@ -17,6 +17,7 @@ from airflow_provider_segexport.storage import local_copies
 from airflow_provider_segexport.storage.arrow import int_array, raw_bytes
 from airflow_provider_segexport.storage.durable import make_folder, replace
 from airflow_provider_segexport.storage.opening import check_regular
+from airflow_provider_segexport.storage.parquet_tables import row_groups
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, temp_name
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
@@ -24,6 +25,10 @@ from airflow_provider_segexport.storage.sealing import EMPTY, SEAL, context_of, 
 
 DISTINCT_COLUMNS = frozenset({"email", "contact_id"})
 """Columns with as many distinct values as rows. Parquet would build a dictionary of them and then discard it."""
+
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 32_768, 8 * 1024 * 1024
+"""A row group of a Parquet file is written when it has these rows or bytes. A million rows of a ledger take 0.21 s in
+groups of 32,768, 0.26 s in groups of 8,192, and 0.19 s in one group, which takes much memory (2026-11)."""
 
 
 def _with_seal(schema: pa.Schema) -> pa.Schema:
@@ -279,10 +284,10 @@ def write_parquet(
         AtomicFile(path, context) as out,
         pq.ParquetWriter(out.file, schema, compression="zstd", use_dictionary=repetitive or False) as writer,
     ):
-        for batch in batches:
-            if batch.num_rows:
-                writer.write_batch(_cast(batch, schema))
-                rows += batch.num_rows
+        parts = (_cast(batch, schema) for batch in batches)
+        for group in row_groups(parts, schema, ROW_GROUP_ROWS, ROW_GROUP_BYTES):
+            writer.write_table(group)
+            rows += group.num_rows
         if entries := metadata():
             writer.add_key_value_metadata(dict(entries))
     return rows

@@ -1,4 +1,4 @@
-"""Reads Parquet files in one thread: `open file -> table, or record batches`.
+"""Reads Parquet files in one thread, `open file -> table, or record batches`, and cuts a stream into row groups.
 
 The calling thread reads alone. PyArrow's threads for reading from a Python file abort an interpreter that
 ends right afterwards, as a command's does (PyArrow 18 to 24, tried 2026-11-28: 25 of 72 processes).
@@ -6,7 +6,8 @@ ends right afterwards, as a command's does (PyArrow 18 to 24, tried 2026-11-28: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 import pyarrow as pa
@@ -77,3 +78,26 @@ def matching_rows(file: IO[bytes], column: str, value: str) -> pa.Table:
         is_match = pa.array([other == value for other in table.column(column).to_pylist()], pa.bool_())
         tables.append(table.filter(is_match))
     return pa.concat_tables(tables) if tables else parquet.schema_arrow.empty_table()
+
+
+def row_groups(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int, size: float = math.inf
+) -> Iterator[pa.Table]:
+    """Yield a stream in tables that are written as one row group each.
+
+    Args:
+        batches: the rows.
+        schema: their columns.
+        rows: a table ends when it has this number of rows.
+        size: a table ends when it has this number of bytes.
+    """
+    group: list[pa.RecordBatch] = []
+    group_rows = group_size = 0
+    for batch in batches:
+        group.append(batch)
+        group_rows, group_size = group_rows + batch.num_rows, group_size + batch.nbytes
+        if group_rows >= rows or group_size >= size:
+            yield pa.Table.from_batches(group, schema)
+            group, group_rows, group_size = [], 0, 0
+    if group_rows:
+        yield pa.Table.from_batches(group, schema)

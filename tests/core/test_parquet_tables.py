@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_segexport.storage.parquet_tables import column_parts, matching_rows, read_table
+from airflow_provider_segexport.storage.parquet_tables import column_parts, matching_rows, read_table, row_groups
 
 TABLE = pa.table({"hashes": [{"a": n} for n in range(9)], "email": [f"p{n}@example.com" for n in range(9)]})
 
@@ -60,3 +60,25 @@ with open({str(path)!r}, "rb") as file:
 """
     for _ in range(3):
         assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "expected"),
+    [
+        ([2, 2, 2, 2, 2], {"rows": 4}, [4, 4, 2]),
+        ([3, 3, 3], {"rows": 4}, [6, 3]),
+        ([0, 1, 0, 2, 0], {"rows": 2}, [3]),
+        ([2, 2, 2], {"rows": 100, "size": 1}, [2, 2, 2]),
+        ([0, 0], {"rows": 2}, []),
+        ([], {"rows": 2}, []),
+    ],
+    ids=str,
+)
+def test_row_groups_have_a_number_of_rows_or_of_bytes(sizes, limits, expected):
+    """In order, and without a row group that has no row."""
+    numbers = pa.RecordBatch.from_pydict({"n": list(range(20))})
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    batches = [numbers.slice(start, size) for start, size in zip(starts, sizes, strict=True)]
+    groups = [table.column("n").to_pylist() for table in row_groups(batches, numbers.schema, **limits)]
+    assert [len(group) for group in groups] == expected
+    assert [number for group in groups for number in group] == list(range(sum(sizes)))
