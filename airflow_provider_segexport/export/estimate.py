@@ -59,7 +59,7 @@ def quota_seconds(rates: Sequence[Rate], calls: int) -> float:
 
 def sample_rows(engine: Engine) -> dict[str, list[int]]:
     """Return the numbers of the first rows to be sent, and of the first rows that are not sent by reason."""
-    clean_rows = [row for (row,) in engine.rows(f"select row from {CLEAN_ROWS} order by row limit {SAMPLE_ROWS}")]
+    clean_rows = [row for (row,) in engine.rows(f"select row from {CLEAN_ROWS} limit {SAMPLE_ROWS}")]  # in their order
     not_sent = engine.rows(
         f"""select reason, list(row order by row)[1:{SAMPLE_ROWS}] from {NOT_SENT} group by reason order by reason"""
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segexport.errors import AudienceLocked, RateLimited, SegexportError, StaleSnapshot, Superseded
 from airflow_provider_segexport.export.config import ExportConfig, ExportContext, ExportEnvironment, PendingJobs
 from airflow_provider_segexport.export.pipeline import Export
-from airflow_provider_segexport.export.verify import verify
 from airflow_provider_segexport.hooks import metrics
 from airflow_provider_segexport.hooks.interruptions import stops_at_signals
 from airflow_provider_segexport.hooks.log_groups import log_groups
@@ -229,6 +228,8 @@ def _carry_out(
     """Run what is configured: a verification, or else an export or an undo."""
     endpoint = session.settings.endpoint
     if config.verify is not None:
+        from airflow_provider_segexport.export.verify import verify  # noqa: PLC0415 - an export does not need it
+
         return verify(ExportContext(session.vendor, endpoint, config, environment))
     return Export(session.vendor, endpoint, config, environment).run()
 

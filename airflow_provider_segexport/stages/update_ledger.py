@@ -28,8 +28,6 @@ from airflow_provider_segexport.storage.run_folder import RunFolder
 COMMIT_ATTEMPTS = 3
 """Attempts to write the next version while other runs write the same ledger."""
 
-NO_ROW_RESULTS = "select 0 as row, '' as reason, '' as contact_id where false"
-
 PLANNED_ROWS = pa.schema([("row", pa.int64()), ("email", pa.string()), ("row_hash", pa.uint64())])
 """Columns of the planned rows that are joined to batch results."""
 
@@ -226,12 +224,12 @@ def _load_batch_results(
     """
     engine.run(f"create or replace table {table} (email varchar, row_hash ubigint, contact_id varchar, reason varchar)")
     for planned, files in _steps(folder, names) if names else ():
-        results = f"select row, reason, contact_id from {engine.scan(files)}" if files else NO_ROW_RESULTS
+        results = f"left join {engine.scan(files)} r on r.row = p.row" if files else ""
+        result = "r.contact_id, r.reason" if files else "null, null"
         engine.append(
             table,
             pa.RecordBatchReader.from_batches(PLANNED_ROWS, settled_rows(folder, planned, in_flight=in_flight)),
-            f"""select p.email, p.row_hash, r.contact_id, r.reason
-            from incoming p left join ({results}) r on r.row = p.row""",
+            f"select p.email, p.row_hash, {result} from incoming p {results}",
         )
 
 
