@@ -46,7 +46,7 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/house
+	$(BIN)/python -m pytest -q tests/house -n 2
 
 test: setup  ## the tests; the house rules are a part of `make check`
 	$(BIN)/python -m pytest tests --ignore tests/house -n 3 --dist worksteal
