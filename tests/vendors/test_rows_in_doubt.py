@@ -119,9 +119,9 @@ def test_a_finished_run_in_doubt_keeps_its_rows_until_the_doubt_ends(account: Ve
     """An earlier process of it may still write its journal: the next run then needs the planned rows."""
     write_state, folder = finish._write_state, account.home / "runs" / "day-2" / "01"
 
-    def doubted(context, facts, ledger, *, finished):
+    def doubted(context, ledger):
         doubt = Doubt(str(folder), "suspended", account.sim.clock.now())
-        state = replace(write_state(context, facts, ledger, finished=finished), doubts=(doubt,))
+        state = replace(write_state(context, ledger), doubts=(doubt,))
         state.write(ledger.path, ledger.fence)
         return state
 
