@@ -44,12 +44,18 @@ def is_over(run: RunFolder) -> bool:
 def holders(root: StoragePath, now: float) -> set[str]:
     """Return the task instances that hold an audience now, as the last parts of their folders' paths.
 
+    Audiences that cannot be read are left out, because the erasure reports them.
+
     Args:
         root: state root.
         now: epoch seconds.
     """
-    current = (holder(path, now) for path in ledger_paths(root))
-    return {_folder_of(holding.owner) for holding in current if holding is not None}
+    folders = set()
+    for path in ledger_paths(root):
+        with suppress(OSError):
+            if (holding := holder(path, now)) is not None:
+                folders.add(_folder_of(holding.owner))
+    return folders
 
 
 def _folder_of(owner: str) -> str:

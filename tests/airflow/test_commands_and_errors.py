@@ -119,7 +119,7 @@ def test_an_erasure_that_is_interrupted_leaves_a_receipt_of_what_it_did(exported
     """It is not complete, and a second erasure goes on."""
     from airflow_provider_segexport.person import erase
 
-    def interrupt(_root, _resolve, _person, receipt, _now):
+    def interrupt(_root, _resolve, _person, receipt, _now, **_):
         if not receipt.dry_run:
             raise KeyboardInterrupt
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_segexport.storage import parquet_tables
 from airflow_provider_segexport.storage.parquet_tables import column_parts, matching_rows, read_table, row_groups
 
 TABLE = pa.table({"hashes": [{"a": n} for n in range(9)], "email": [f"p{n}@example.com" for n in range(9)]})
@@ -82,3 +83,23 @@ def test_row_groups_have_a_number_of_rows_or_of_bytes(sizes, limits, expected):
     groups = [table.column("n").to_pylist() for table in row_groups(batches, numbers.schema, **limits)]
     assert [len(group) for group in groups] == expected
     assert [number for group in groups for number in group] == list(range(sum(sizes)))
+
+
+def test_each_batch_of_a_stream_is_counted_once(monkeypatch: pytest.MonkeyPatch):
+    """A stream of single rows takes time in proportion to its length, not to its square."""
+
+    class Batch:
+        reads = 0
+        nbytes = 1
+
+        @property
+        def num_rows(self) -> int:
+            Batch.reads += 1
+            return 1
+
+    tables: list[list[Batch]] = []
+    recorder = type("Table", (), {"from_batches": lambda batches, _: tables.append(batches)})
+    monkeypatch.setattr(parquet_tables.pa, "Table", recorder)
+    list(row_groups((Batch() for _ in range(1000)), pa.schema([]), rows=10_000))
+    assert [len(batches) for batches in tables] == [1000]
+    assert Batch.reads <= 2000

@@ -94,6 +94,7 @@ def test_python_parses_and_names_what_there_is(block):
         "on_failure_callback",
         "on_success_callback",
         "on_execute_callback",
+        "post_execute",
         "retry_exponential_backoff",
         "max_active_tis_per_dag",
         "priority_weight",

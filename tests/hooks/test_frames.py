@@ -276,25 +276,3 @@ def test_a_mapped_column_that_is_the_index_is_named():
     frame = pd.DataFrame({"email": EMAILS, "name": EMAILS}).set_index("email")
     with pytest.raises(InvalidSegment, match=r"'email' as its index, .* `frame.reset_index\(\)`"):
         frames.write_frame(frame, ["email", "name"], None)
-
-
-def test_each_batch_of_a_stream_is_counted_once(monkeypatch):
-    """A stream of single rows takes time in proportion to its length, not to its square."""
-
-    class Batch:
-        reads = 0
-
-        @property
-        def num_rows(self):
-            Batch.reads += 1
-            return 1
-
-    class Reader(list):
-        schema = None
-
-    tables = []
-    monkeypatch.setattr(
-        frames.pa, "Table", type("Table", (), {"from_batches": lambda batches, _: tables.append(batches)})
-    )
-    list(frames._row_groups(Reader(Batch() for _ in range(1000))))
-    assert ([1000], 1000) == ([len(batches) for batches in tables], Batch.reads)
