@@ -117,7 +117,7 @@ def test_the_page_of_an_audience_shows_match_rate_and_drift_over_time(client, ro
     """The newest verification with what explains it, and every one that the user may see."""
     report = summary()
     write_run(root, report, members=5)
-    assert "was not verified yet" in client(audience_path(report)).text
+    assert "has not been verified yet" in client(audience_path(report)).text
     for number in range(3):
         earlier = verification(run=f"exports/verify/r{number}/0", match_rate=0.9 + number / 100)
         verifications.record(ledger_path(root, report), earlier)
