@@ -143,10 +143,23 @@ def test_a_plan_out_of_the_ordinary_asks_a_person(site):
     with site.page(size=(1360, 1000)) as page:
         frame = site.open(page, "plugin/segment_exports")
         frame.get_by_text("Awaiting approval").first.wait_for()
-        page.goto(f"{site.ui.url}/dags/{dag_id}/runs/{quote(second)}/tasks/ask/required_actions")
-        page.get_by_role("button", name="Approve").wait_for()
+        question = f"{site.ui.url}/dags/{dag_id}/runs/{quote(second)}/tasks/ask/required_actions"
+        button = page.get_by_role("button", name="Approve")
+
+        def has_ended() -> bool:
+            """Approve if Airflow asks, which it does again if the answer came before it knew that the task waits."""
+            if site.state(dag_id, second) in {"success", "failed"}:
+                return True
+            if site.api.call("GET", path)["state"] == "awaiting_input":
+                page.goto(question)
+                page.wait_for_timeout(3000)  # milliseconds until the page shows the question
+                if button.is_visible():
+                    button.click()
+            return False
+
+        page.goto(question)
+        button.wait_for()
         page.get_by_text("would be taken out").first.wait_for()
         keep(page, "approval")
-        page.get_by_role("button", name="Approve").click()
-    site.wait(lambda: site.state(dag_id, second) in {"success", "failed"}, "the approved plan was not carried out")
+        site.wait(has_ended, "the approved plan was not carried out")
     assert "success" == site.state(dag_id, second)
