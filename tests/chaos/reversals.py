@@ -90,7 +90,9 @@ class Reversals(Comparison):
             self.check_nothing_changed(before)
         if step.export not in self.newest:
             raise Disagreement("an export was released that has not used the audience")
-        if outlook.renames != (step.to != "" and step.to not in self.newest):
+        may_be_used = step.to in self.newest  # a run that broke off may have stopped before it became a sharer
+        is_used = may_be_used and self.newest[step.to][0] > 0
+        if outlook.renames not in ({step.to != "" and not is_used, step.to != "" and not may_be_used}):
             raise Disagreement(f"{step.to} has used the audience before, or not: {outlook}")
         snapshot = self.newest.pop(step.export)
         if outlook.renames:
