@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_segexport.cli.argument_types import days, share, text
+from airflow_provider_segexport.cli.argument_types import days, text
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import ActionCommand, CLICommand
@@ -25,7 +25,6 @@ def get_commands() -> list[CLICommand]:
                 _audiences(),
                 _probe(),
                 *shell_commands(),
-                _verify(),
                 _undo(),
                 _release(),
                 _repair(),
@@ -97,41 +96,6 @@ def _probe() -> ActionCommand:
             Arg(("-o", "--output"), choices=("table", "json"), default="table", help="what to print (default: table)"),
             Arg(("--dry-run",), action="store_true", help="only show what would happen"),
             Arg(("-y", "--yes"), action="store_true", help="do not ask"),
-        ),
-    )
-
-
-def _verify() -> ActionCommand:
-    """Return the command that compares an audience with its ledger."""
-    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command, positive_int  # noqa: PLC0415
-
-    return ActionCommand(
-        name="verify",
-        help="Compare an audience at the vendor with its ledger",
-        description=(
-            "Reads the audience back within the account's quota, and shows how many people are in sync, missing or "
-            "opted out. Nothing is changed at the vendor."
-        ),
-        func=lazy_load_command("airflow_provider_segexport.cli.verify.verify"),
-        args=(
-            Arg(("conn_id",), type=text, help="the Airflow connection"),
-            Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
-            Arg(
-                ("--sample",),
-                type=positive_int(allow_zero=False),
-                help="number of people of the ledger to read instead of the whole audience",
-            ),
-            Arg(
-                ("--repair",),
-                action="store_true",
-                help="let the next run of the export send people again who are missing and have not opted out",
-            ),
-            Arg(
-                ("--min-match-rate",),
-                type=share,
-                help="exit with 3 if the match rate is unknown or lower, such as 0.99",
-            ),
-            ARG_OUTPUT,
         ),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,13 @@ ARGUMENTS = tuple(argument for argument in options.EXPORT if not argument.of_tas
 """The arguments of an export that the command takes."""
 
 OPTIONS = tuple(argument for argument in ARGUMENTS if argument.name not in POSITIONAL)
+COMPARED = tuple(
+    replace(argument, required=False)
+    for argument in ARGUMENTS
+    if argument.name in {"field_mapping", "custom_fields", "default_region", "date_formats", "partition_columns"}
+)
+"""The arguments of an export that say how a segment is read: options of `airflow segexport verify`."""
+
 SEGMENT_HELP = next(argument.help for argument in ARGUMENTS if argument.name in POSITIONAL)
 
 
@@ -105,14 +113,18 @@ def _number(text: str, limit: str) -> float | int:
         ) from None
 
 
-def given(args: argparse.Namespace) -> dict[str, Any]:
+def given(args: argparse.Namespace, arguments: tuple[Argument, ...] = ARGUMENTS) -> dict[str, Any]:
     """Return the arguments that the command line gives, as an operator takes them.
+
+    Args:
+        args: the command line.
+        arguments: the arguments of the command.
 
     Raises:
         ValueError: a name is given twice; the text is for the user.
     """
-    values = {argument.name: getattr(args, argument.name) for argument in ARGUMENTS if hasattr(args, argument.name)}
-    for argument in OPTIONS:
+    values = {argument.name: getattr(args, argument.name) for argument in arguments if hasattr(args, argument.name)}
+    for argument in arguments:
         if argument.name in values and argument.read in {*MAPPINGS, guards}:
             values[argument.name] = _merged(flag(argument), values[argument.name])
     return {name: _single(value) for name, value in values.items()}

@@ -1,18 +1,18 @@
-"""The commands that plan an export, send a test row and show runs, without a DAG."""
+"""The commands that plan an export, send a test row, show runs and verify an audience, without a DAG."""
 
 from __future__ import annotations
 
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, lazy_load_command, positive_int
 
 from airflow_provider_segexport.cli import plan_options
-from airflow_provider_segexport.cli.argument_types import text
+from airflow_provider_segexport.cli.argument_types import share, text
 
 EXIT_CODES = "Exits with 0, with 1 after an error, with 2 if the command line is wrong"
 
 
 def shell_commands() -> tuple[ActionCommand, ...]:
     """Return the commands."""
-    return (_plan(), _test_row(), _runs(), _show(), _rejects())
+    return (_plan(), _test_row(), _runs(), _show(), _rejects(), _verify())
 
 
 def _plan() -> ActionCommand:
@@ -135,5 +135,51 @@ def _rejects() -> ActionCommand:
             ),
             ARG_OUTPUT,
             ARG_VERBOSE,
+        ),
+    )
+
+
+def _verify() -> ActionCommand:
+    """Return the command that compares an audience with its ledger and a segment."""
+    return ActionCommand(
+        name="verify",
+        help="Compare an audience at the vendor with its ledger and a segment",
+        description=(
+            "Reads the audience back within the account's quota, and shows how many people are in sync, missing or "
+            "opted out. With --segment, also who of the segment was not exported, and whose values differ. Nothing is "
+            "changed at the vendor."
+        ),
+        func=lazy_load_command("airflow_provider_segexport.cli.verify.verify"),
+        args=(
+            Arg(("conn_id",), type=text, help="the Airflow connection"),
+            Arg(("audience",), type=text, help="the vendor's id of the list, address book or tag, or name:Newsletter"),
+            Arg(
+                ("--sample",),
+                type=positive_int(allow_zero=False),
+                help="number of people of the ledger to read instead of the whole audience",
+            ),
+            Arg(
+                ("--segment",),
+                action="append",
+                metavar="PATH",
+                help="compare with this segment, too; may be given several times",
+            ),
+            *(Arg((plan_options.flag(item),), **plan_options.settings(item)) for item in plan_options.COMPARED),
+            Arg(
+                ("--sample-values",),
+                type=positive_int(allow_zero=True),
+                help="greatest number of people whose values are compared with the segment (default: 1000)",
+            ),
+            Arg(
+                ("--repair",),
+                action="store_true",
+                help="let the next run of the export send people again who are missing and have not opted out",
+            ),
+            Arg(
+                ("--min-match-rate",),
+                type=share,
+                help="exit with 3 if the match rate is unknown or lower, such as 0.99",
+            ),
+            ARG_OUTPUT,
         ),
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm, say
-from airflow_provider_segexport.vendors.registry import VENDORS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,7 +34,7 @@ def _single_row(args: Namespace) -> None:
     with core.single_row(hook, given, args.to, args.row) as row:
         say("\n".join(describe(row.planned)))
         if not row.planned["counts"]["not_attempted"]:
-            end_with_look(f"This row would not be sent: {_reason(row.planned)}.")
+            end_with_look(f"This row would not be sent: {core.reason(row.planned)}.")
         if args.dry_run:
             return
         if not args.yes and not confirm("Send this row?", "send it"):
@@ -43,28 +42,19 @@ def _single_row(args: Namespace) -> None:
             return
         report = row.send()
     if not report["counts"]["delivered"]:
-        end_with_look(f"The vendor did not accept the row: {_reason(report)}.")
+        end_with_look(f"The vendor did not accept the row: {core.reason(report)}.")
     say(
-        f"Sent one row to the {_audience(report)}; the vendor accepted it. No ledger was changed. To take the address "
-        "out again, remove it in the vendor's own pages."
+        f"Sent one row to the {core.audience_text(report)}; the vendor accepted it. No ledger was changed. To take the "
+        "address out again, remove it in the vendor's own pages."
     )
 
 
 def describe(planned: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about the planned row."""
-    from airflow_provider_segexport.cli.plan_output import item_text  # noqa: PLC0415
+    from airflow_provider_segexport.cli.plan_output import item_text  # noqa: PLC0415 - when the command runs
+    from airflow_provider_segexport.hooks.single_row import audience_text  # noqa: PLC0415
 
-    yield f"One row for the {_audience(planned)}, with your address in place of the person's and without a phone number"
+    audience = audience_text(planned)
+    yield f"One row for the {audience}, with your address in place of the person's and without a phone number"
     for item in planned["preview"]:
         yield item_text(item)
-
-
-def _audience(report: Mapping[str, Any]) -> str:
-    vendor = VENDORS[report["vendor"]]
-    return f"{vendor.audience_noun} {report['audience_name']!r} at {vendor.title}, account {report['account']!r}"
-
-
-def _reason(report: Mapping[str, Any]) -> str:
-    """Return why the row was not sent or not accepted."""
-    reasons = [reason for counts in report["reasons"].values() for reason in counts]
-    return str(report.get("error") or ", ".join(reasons) or "no reason was given")

@@ -1,4 +1,4 @@
-"""`airflow segexport verify CONN_ID AUDIENCE`: compares an audience with its ledger, and shows the drift."""
+"""`airflow segexport verify CONN_ID AUDIENCE`: compares an audience with its ledger and a segment, shows the drift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown
+from airflow_provider_segexport.cli.exit_codes import end_with_look, errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.output import STRUCTURED, print_object, print_rows
 from airflow_provider_segexport.cli.terminal import say
@@ -31,15 +31,16 @@ LOGGER = "airflow_provider_segexport"
 
 @errors_shown()
 def verify(args: Namespace) -> None:
-    """Compare an audience with its ledger. Print kinds of people as a table, or the report as JSON or YAML.
+    """Compare an audience with its ledger and a segment. Print a table of kinds of people, or the report.
 
     The estimate and the progress go to standard error. The exit code is 3 if the match rate is unknown or below
     `--min-match-rate`.
     """
+    given = _given(args)
     with _logs_on_stderr():
         hook = command_hook(args.conn_id)
         hook.settings.check_enabled()
-        report = _run(hook, _request(hook, args))
+        report = _run(hook, _request(hook, given))
     _print(report, args.output)
     rate, limit = report["match_rate"], args.min_match_rate
     if limit is not None and (rate is None or rate < limit):
@@ -52,13 +53,28 @@ def _per_cent(share: float) -> str:
     return f"{100 * share:.8g}%"
 
 
-def _request(hook: SegmentExportHook, args: Namespace) -> ExportRequest:
+def _given(args: Namespace) -> dict[str, Any]:
+    """Return the arguments that the command line gives; exit with 2 if they do not fit together."""
+    from airflow_provider_segexport.cli import plan_options  # noqa: PLC0415 - when the command runs
+
+    given: dict[str, Any] = {"audience": args.audience, "repair": args.repair, "sample": args.sample}
+    try:
+        reading = plan_options.given(args, plan_options.COMPARED)
+    except ValueError as error:
+        fail_usage(str(error))
+    if args.sample_values is not None:
+        reading["sample_values"] = args.sample_values
+    if args.segment is None and reading:
+        fail_usage(f"{', '.join(sorted(reading))}: only used with --segment")
+    return {**given, **reading} | ({"segment": args.segment} if args.segment else {})
+
+
+def _request(hook: SegmentExportHook, given: dict[str, Any]) -> ExportRequest:
     from airflow_provider_segexport.hooks import options  # noqa: PLC0415 - imports the core
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
 
     identity = ("command", "verify", hook.conn_id, f"{time.time_ns()}")
-    given: dict[str, Any] = {"audience": args.audience, "repair": args.repair, "sample": args.sample}
     values = options.values(options.VERIFY, given)
     config = options.verify_config(values, as_of=datetime.now(UTC), run="/".join(identity))
     return ExportRequest(config, identity, state_path())

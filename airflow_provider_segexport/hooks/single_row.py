@@ -38,6 +38,7 @@ from airflow_provider_segexport.storage.ledger import Ledger
 from airflow_provider_segexport.storage.paths import local_path
 from airflow_provider_segexport.storage.private import private_file
 from airflow_provider_segexport.storage.scratch import scratch
+from airflow_provider_segexport.vendors.registry import VENDORS
 
 if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.base import SegmentExportHook
@@ -118,6 +119,18 @@ def single_row(hook: SegmentExportHook, given: Mapping[str, Any], address: str, 
         planned = _run(hook, values, folder / "planned", dry_run=True)
         _check_not_in_ledger(hook, hook.resolve_audience(values["audience"]), Person(email))
         yield SingleRow(hook, values, folder, planned)
+
+
+def audience_text(report: Mapping[str, Any]) -> str:
+    """Return the audience of a report with its account."""
+    vendor = VENDORS[report["vendor"]]
+    return f"{vendor.audience_noun} {report['audience_name']!r} at {vendor.title}, account {report['account']!r}"
+
+
+def reason(report: Mapping[str, Any]) -> str:
+    """Return why the row was not sent or not accepted."""
+    reasons = [reason for counts in report["reasons"].values() for reason in counts]
+    return str(report.get("error") or ", ".join(reasons) or "no reason was given")
 
 
 def _read_row(values: Mapping[str, Any], row: int, folder: StoragePath) -> pa.Table:

@@ -7,8 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.failures import UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT, LeftOut
-from airflow_provider_segexport.operators import task_docs
+from airflow_provider_segexport.operators import failures, task_docs
 from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.hooks.run_folders import ExportRequest
     from airflow_provider_segexport.modes import Subscribe
 
-NOT_ARGUMENTS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "__class__"})
+NOT_ARGUMENTS = frozenset({"self", "kwargs", "conn_id", "fetch_optouts", "optouts_asset", "test_row_to", "__class__"})
 """Locals of `__init__` that are not arguments of an export."""
 
 
@@ -30,9 +34,9 @@ class SegmentExportOperator(BaseAudienceOperator):
     changes something: files, columns, credentials, audience, custom fields, consent on the connection, guards. A retry
     resumes where the last try stopped. Returns a summary with counts and the run folder's path, never rows.
 
-    Every argument is a template field. An argument that was given and renders to an empty value (None, blank, an empty
-    list) stops the run; leave an argument out to get its default. A path may be a `Path`, an `ObjectStoragePath` or an
-    Asset.
+    Every argument but `test_row_to` is a template field. An argument that was given and renders to an empty value
+    (None, blank, an empty list) stops the run; leave an argument out to get its default. A path may be a `Path`, an
+    `ObjectStoragePath` or an Asset.
 
     Args:
         conn_id: Airflow connection of one of the provider's types, such as `dotdigital` or `omnisend`.
@@ -93,6 +97,9 @@ class SegmentExportOperator(BaseAudienceOperator):
         job_timeout: how long a job may run at the vendor before the task fails, in seconds, as a timedelta, or as text
             such as `6h`; from one minute to 24 hours. The time begins when the vendor accepts the job, and goes on over
             all tries.
+        test_row_to: an address of your own. The task sends the segment's first row to it, in place of the person's
+            address and without the phone number, and exports nothing. It is no template, because Airflow stores what
+            templates render to.
     """
 
     template_fields: Sequence[str] = (
@@ -178,10 +185,12 @@ class SegmentExportOperator(BaseAudienceOperator):
         deferrable: bool | str | None = None,
         poll_interval: float | str | dt.timedelta = 30,
         job_timeout: float | str | dt.timedelta = 21_600,
+        test_row_to: OptionalText = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in NOT_ARGUMENTS}
         super().__init__(conn_id=conn_id, fetch_optouts=fetch_optouts, optouts_asset=optouts_asset, **kwargs)
+        self.test_row_to = test_row_to
         self.set_arguments(given)
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -189,6 +198,24 @@ class SegmentExportOperator(BaseAudienceOperator):
         if key == "guards" and isinstance(value, Mapping):
             value = {name: _with_limit(limit) for name, limit in value.items()}
         super().__setattr__(key, value)
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Start or resume a run; if `test_row_to` was given, send one row to that address instead."""
+        if self.test_row_to is LEFT_OUT:
+            return super().execute(context)
+        from airflow_provider_segexport.operators.single_row import send  # noqa: PLC0415 - imports the core
+
+        self.outlets = []  # the audience has not changed
+        try:
+            return send(self, context)
+        except SegexportError as error:
+            self._report_failure(context, str(error), error.error_code)
+            self._end_try(failures.ending(error, deferrable=False, timeout=None))
+        except AirflowException:
+            raise
+        except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
+            self._report_failure(context, type(error).__name__, UNEXPECTED)
+            raise unexpected(error) from None
 
     def build_request(self, context: Any) -> ExportRequest:
         """Return the request of the run, from the arguments after templates were rendered."""

@@ -40,7 +40,7 @@ def parameters(function):
     return {
         name: parameter.default
         for name, parameter in taken.items()
-        if name not in {"self", "kwargs", "conn_id", "optouts_asset"}
+        if name not in {"self", "kwargs", "conn_id", "optouts_asset", "test_row_to"}
     }
 
 

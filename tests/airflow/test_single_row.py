@@ -1,16 +1,19 @@
-"""`airflow segexport test-row`: one row, to the user's own address, and nothing else anywhere."""
+"""`airflow segexport test-row` and `test_row_to`: one row, to the user's own address, and nothing else anywhere."""
 
 from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_fixtures import people
+from airflow.sdk import DAG, Asset, task
+from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.hooks import get_hook
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 from airflow_provider_segexport.vendors.registry import VENDORS
 
 pytestmark = pytest.mark.airflow
@@ -141,3 +144,68 @@ def test_a_row_of_a_later_file_and_of_a_partition_is_read(stage, command):
     assert code == 0, text
     assert "First5" in json.dumps(stage.members("campaign_monitor")[ME])
     assert "silver" in json.dumps(stage.members("campaign_monitor")[ME])
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_task_sends_one_row_in_place_of_an_export(stage, vendor, capsys):
+    """No ledger, attempt or other person changes; the address is in no log, result or rendered template."""
+    stage.segment(6)
+    conn_id = stage.connection(vendor)
+    assert "success" == stage.export(conn_id=conn_id).state
+    stage.sim.clock.advance(900)
+    before, files = stage.members(vendor), state_files(stage)
+    capsys.readouterr()
+    asset = Asset("audience", uri="segexport://audience")
+    run = stage.export(conn_id=conn_id, dag_id="exports_test_row", test_row_to=ME, outlets=[asset])
+    assert ("success", []) == (run.state, run.errors)
+    assert (True, 1) == (run.summary()["test_row"], run.summary()["counts"]["delivered"])
+    after = stage.members(vendor)
+    assert {ME} == set(after) - set(before)
+    assert before == {email: person for email, person in after.items() if email != ME}
+    assert "First0" in json.dumps(after[ME])
+    assert files == state_files(stage)
+    assert ME not in capsys.readouterr().out + json.dumps(run.summary())
+    assert "test_row_to" not in SegmentExportOperator.template_fields
+
+
+@pytest.mark.parametrize("address", ["", None, "nobody", 7, "{{ params.me }}"])
+def test_an_address_that_is_none_exports_nothing(stage, address):
+    """A variable that is empty must not turn a test into an export."""
+    stage.segment(3)
+    run = stage.export(conn_id=stage.connection("dotdigital"), test_row_to=address)
+    assert "failed" == run.state
+    assert "To fix: pass your own address" in run.error
+    assert stage.nothing_was_sent()
+
+
+@pytest.mark.parametrize(
+    ("state", "extra", "message"),
+    [
+        ("failed", {}, "The test row was not sent: on_suppression_list"),
+        ("failed", {"allowed_dags": "other"}, "may not use connection"),
+        ("skipped", {"export_enabled": False}, ""),
+    ],
+)
+def test_a_task_whose_row_may_not_be_sent_says_why(stage, state, extra, message):
+    """The suppression list, the connection's list of DAGs, the administrator's switch."""
+    stage.segment(3)
+    listed = stage.folder / "suppressed.parquet"
+    pq.write_table(pa.table({"email": [ME]}), listed)
+    conn_id = stage.connection("dotdigital", extra=extra)
+    run = stage.export(conn_id=conn_id, test_row_to=ME, suppression_list=str(listed))
+    assert state == str(run.task("export").state)
+    assert message in run.error
+    assert stage.nothing_was_sent()
+
+
+def test_a_row_of_a_frame_that_a_function_returns_is_sent(stage):
+    """The decorator takes the argument, too."""
+    with DAG("frames", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+        @task.segment_export(conn_id=stage.connection("dotdigital"), field_mapping=FIELD_MAPPING, test_row_to=ME)
+        def export():
+            return people(3)
+
+        export()
+    assert "success" == stage.run(dag).state
+    assert {ME} == set(stage.members("dotdigital"))

@@ -166,3 +166,25 @@ class TestCommand:
     def test_refuses_a_share_beyond_one(self, stage, exported, command):
         code, _ = command("verify", exported, stage.audience("dotdigital"), "--min-match-rate", "95")
         assert code == 2
+
+    def test_compares_with_a_segment(self, stage, exported, command):
+        """Who was not exported is counted, and the values of the others are compared."""
+        book = stage.audience("dotdigital")
+        stage.sim.seed("dotdigital", [{"email": "person2@example.com", "fields": {"FIRSTNAME": "Another"}}], book)
+        path = stage.segment(people(12))
+        options = [part for field, column in FIELD_MAPPING.items() for part in ("--map", f"{field}={column}")]
+        code, text = command("verify", exported, book, "--segment", path, *options, "-o", "json")
+        assert code == 0
+        (report,) = json.loads(text)
+        assert (12, 2) == (report["segment"]["people"], report["segment"]["not_exported"])
+        assert report["values"]["compared"] == 9
+        code, text = command("verify", exported, book, "--segment", path, *options, "--sample-values", "0")
+        assert code == 0
+        assert "Segment: 12 people, 2 of them not exported" in text
+
+    @pytest.mark.parametrize("options", [("--map", "email=email"), ("--sample-values", "5")])
+    def test_options_about_a_segment_need_one(self, stage, exported, command, options):
+        """Otherwise the command would ignore them."""
+        code, text = command("verify", exported, stage.audience("dotdigital"), *options)
+        assert code == 2
+        assert "only used with --segment" in text
