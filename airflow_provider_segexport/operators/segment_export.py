@@ -207,7 +207,7 @@ class SegmentExportOperator(BaseAudienceOperator):
 
         self.outlets = []  # the audience has not changed
         try:
-            return send(self, context)
+            return send(self, self.test_row_to, context)
         except SegexportError as error:
             self._report_failure(context, str(error), error.error_code)
             self._end_try(failures.ending(error, deferrable=False, timeout=None))

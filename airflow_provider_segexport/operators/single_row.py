@@ -11,23 +11,23 @@ from airflow_provider_segexport.hooks.single_row import audience_text, reason, s
 from airflow_provider_segexport.operators.notices import MESSAGE
 
 if TYPE_CHECKING:
-    from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
+    from airflow_provider_segexport.operators.base import BaseAudienceOperator
 
 SUMMARY_KEYS = ("vendor", "audience", "audience_name", "counts", "reasons")
 
 
-def send(task: SegmentExportOperator, context: Any) -> dict[str, Any]:
+def send(task: BaseAudienceOperator, address: object, context: Any) -> dict[str, Any]:
     """Send the first row of the task's segment, and return a summary without the address.
 
     Args:
         task: the task, after templates were rendered.
+        address: the value of `test_row_to`.
         context: Airflow's context of the task.
 
     Raises:
         InvalidArgument: `test_row_to` is no address, or the row was not sent or not accepted.
         SegexportError: the connection does not allow the DAG, or the row cannot be planned.
     """
-    address = task.test_row_to
     if not isinstance(address, str):
         raise InvalidArgument(
             f"`test_row_to` is a {type(address).__name__}, and no text. Nothing was sent. To fix: pass your own "

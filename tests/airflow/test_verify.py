@@ -168,7 +168,7 @@ class TestCommand:
         assert code == 2
 
     def test_compares_with_a_segment(self, stage, exported, command):
-        """Who was not exported is counted, and the values of the others are compared."""
+        """People who were not exported are counted, and the values of the others are compared."""
         book = stage.audience("dotdigital")
         stage.sim.seed("dotdigital", [{"email": "person2@example.com", "fields": {"FIRSTNAME": "Another"}}], book)
         path = stage.segment(people(12))
