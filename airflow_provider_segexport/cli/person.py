@@ -69,9 +69,9 @@ def describe_record(record: PersonRecord) -> Iterator[str]:
 
 def _describe_row(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines about the person's row in the ledger."""
-    from airflow_provider_segexport.person.explain import STATES  # noqa: PLC0415 - the core, when the command runs
+    from airflow_provider_segexport.person.explain import state_text  # noqa: PLC0415 - the core, when the command runs
 
-    yield f"  {STATES.get(row['state'], row['state'])}"
+    yield f"  {state_text(row)}"
     for label, name in (("since", "added_at"), ("as of", "as_of"), ("by run", "run"), ("contact id", "contact_id")):
         if row.get(name):
             yield f"  {label} {row[name]}"

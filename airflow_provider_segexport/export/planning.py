@@ -180,16 +180,17 @@ def _write_bars(context: ExportContext, sql: Engine, state: AudienceState, bit: 
 def _write_existing(context: ExportContext, checked: Preflight, sql: Engine, ledger: Ledger, version: int) -> None:
     """Write which people of the segment were in the audience before an export added them.
 
-    The audience is read until a first export has finished, unless the vendor reports that it is empty. Later it is
-    read only if every run reads it anyway, because reading a million members takes a thousand calls.
+    The audience is read until this export of this segment has finished once, unless the vendor reports that it is
+    empty. Later it is read only if every run reads it anyway, because reading a million members takes a thousand calls.
     """
+    config, reads_always = context.config, context.vendor.import_readds_leavers
     is_empty = checked.audience.member_count == 0 and not version
-    is_first = not ledger.facts(version).get("as_of")
-    if context.config.adopt_existing or is_empty or not (is_first or context.vendor.import_readds_leavers):
+    is_first = config.segment_part not in ledger.of_export(config.export_name, version).get("profiles", {})
+    if config.adopt_existing or is_empty or not (is_first or reads_always):
         return
-    if not (context.vendor.import_readds_leavers and version):
+    if not (reads_always and version):
         context.run_operation(context.vendor.list_members(checked.audience, readback.Pages(sql)))
-    removals.find_existing(sql)
+    removals.find_existing(sql, reads_again=reads_always)
     removals.write_existing(sql, context.environment.run_folder.path / "existing.parquet")
 
 

@@ -31,6 +31,9 @@ STATES = {
 }
 """Text by a ledger row's state."""
 
+EXISTED = "was in the audience before an export"
+"""Text about people that a mirror does not remove when they leave the segment."""
+
 MAX_RUNS = KEPT_RUNS
 """Number of an audience's newest runs whose rejects are searched. Their reports are stored, whatever their age."""
 
@@ -95,6 +98,12 @@ class PersonRecord:
     def anything(self) -> bool:
         """Whether there is any record of the person."""
         return bool(self.ledger or self.versions or self.missed or self.is_unknown)
+
+
+def state_text(row: Mapping[str, Any]) -> str:
+    """Return what a ledger row says about the person's place in the audience."""
+    text = STATES.get(row.get("state", ""), "not in the ledger")
+    return f"{text}; {EXISTED}" if row.get("existed") else text
 
 
 def explain(

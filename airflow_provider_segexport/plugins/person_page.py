@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.hooks.paths import resolve, state_path
-from airflow_provider_segexport.person.explain import STATES
+from airflow_provider_segexport.person.explain import state_text
 from airflow_provider_segexport.person.lookup import Audience, Match, look_up
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.person.requests import is_one_address
@@ -163,7 +163,7 @@ def _row(overview: AudienceOverview, match: Match, may_search: Callable[[RunIden
         overview,
         match,
         audience_address(overview.key),
-        state=STATES.get(row.get("state", ""), "not in the ledger"),
+        state=state_text(row),
         hash="" if row_hash is None else f"{row_hash:016x}",
         run=f"{run.dag_id} · {run.run_id}" if run is not None and may_search(run) else "",
     )

@@ -192,14 +192,18 @@ def lift_bars(engine: Engine) -> None:
     engine.run(f"create or replace table bars_changed as select email, 0::ubigint as barred from {CLEAN_ROWS}")
 
 
-def find_existing(engine: Engine) -> None:
+def find_existing(engine: Engine, *, reads_again: bool) -> None:
     """Create `existing_members`: people of the segment who are members, and not by an export.
 
+    People whose rows are not sent this time are included, unless the next run reads the audience again.
+
     Args:
-        engine: holds `CLEAN_ROWS`, `AUDIENCE_MEMBERS` and `LEDGER_MEMBERS`.
+        engine: holds `CLEAN_ROWS`, `VALID_EMAIL_ROWS`, `AUDIENCE_MEMBERS` and `LEDGER_MEMBERS`.
+        reads_again: each run reads the audience.
     """
+    rows = CLEAN_ROWS if reads_again else VALID_EMAIL_ROWS
     engine.run(
-        f"""create or replace table existing_members as select c.email from {CLEAN_ROWS} c
+        f"""create or replace table existing_members as select distinct c.email from {rows} c
         semi join {AUDIENCE_MEMBERS} m on m.email = c.email anti join {LEDGER_MEMBERS} l on l.email = c.email"""
     )
 

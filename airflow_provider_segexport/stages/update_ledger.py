@@ -76,14 +76,15 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
     else:
         _load_late_rows(engine, folder, names, names.late)
     changes = [name for name in next_version.CHANGES if engine.rows(f"select 1 from {name} limit 1")]
-    if set(changes) <= {"planned_sharers"} and not origin.finished:
+    if set(changes) <= {"planned_sharers", "planned_existing"} and not origin.finished:
         return ledger.version()
+    was_read = is_written(folder.path / "existing.parquet")
     for _ in range(COMMIT_ATTEMPTS):
         latest = ledger.pinned()
         version = latest.version()
         with _own_version(ledger):
             _load_previous(engine, latest, version)
-            sql = next_version.rows(origin, changes, first=not version)
+            sql = next_version.rows(origin, changes, first=not version, was_read=was_read)
             facts = facts_of(origin, latest.facts(version))
             try:
                 return ledger.commit(engine.stream(sql), version, facts)

@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
   - `removing`: a run sent a removal or a new addition and got no response, or has not seen the removal in time. The
     person may be in the audience; if not, the export removed them.
   - `left`: the person is not in the audience, and no export removed them. An import must not bring them back.
-  - `not_added`: nothing was ever delivered.
+  - `not_added`: nothing was ever delivered. The row holds a rejection, a bar, or that the person `existed`.
 - `row_hash`: of the content that was delivered last; null if it is unknown.
 - `as_of`, `run`: of the last delivery or removal.
 - `added_at`: when a response first said that the person is a member; null if none has.
@@ -61,7 +61,7 @@ SCHEMA = pa.schema(
 - `rejected_by`: position of the export whose row was rejected last. `rejections`: the other exports' last rejections.
 - `barred`: the exports that have withheld the person for missing consent or as suppressed, one bit each; null or 0 if
   there is none.
-- `existed`: the person was a member before an export first added them.
+- `existed`: the person was a member before an export first added them. A run that read the audience has noted it.
 """
 
 MEMBER, REMOVED, REMOVING, LEFT, NOT_ADDED = "member", "removed", "removing", "left", "not_added"

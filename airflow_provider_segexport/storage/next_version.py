@@ -42,38 +42,56 @@ REMOVED_BY_EXPORT = f"(l.state = '{REMOVING}' and n.reason not in ('{Reason.UNSU
 MAYBE_STATE = f"if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBER}')"
 """SQL of the state of a person who was sent without a known result."""
 
-BARRED_AND_EXISTED = f"l.barred, coalesce(if(l.state in {MAYBE_MEMBER}, l.existed, null), x.email is not null)"
-"""SQL of the columns `barred` and `existed`."""
-
 WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
         left join planned_existing x on x.email = n.email"""
 
 MAX_COUNTED_ATTEMPTS = 255
 """Rejections of the same content that are counted at most: the column `attempts` has one byte."""
 
-CHANGES = ("delivered_rows", "rejected_rows", "removed_now", "already_gone", "planned_sharers", "planned_bars")
+CHANGES = (
+    "delivered_rows",
+    "rejected_rows",
+    "removed_now",
+    "already_gone",
+    "planned_sharers",
+    "planned_bars",
+    "planned_existing",
+)
 """The tables of changes, one for each kind. A table may be empty."""
 
 
-def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool) -> str:
+def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool, was_read: bool) -> str:
     """Return SQL of the next version's rows, in the columns of `ledger_schema.SCHEMA`.
 
     Args:
         origin: the run.
         changes: names of the tables of `CHANGES` that have a row. The other tables are left out of the SQL.
         first: there is no previous version.
+        was_read: the run has read who is in the audience, so `planned_existing` is complete.
     """
     own = per_export.of(origin)
-    shared = "planned_sharers" in changes
-    parts = ["select * from previous_touched" if first else _unchanged_rows(own.slot, shared=shared)]
+    noted = _barred_and_existed(was_read=was_read)
+    parts = ["select * from previous_touched" if first else _unchanged_rows(own.slot, changes)]
     if "delivered_rows" in changes:
-        parts.append(_delivered_rows(origin, own))
+        parts.append(_delivered_rows(origin, own, noted))
     if "rejected_rows" in changes:
-        parts.append(_rejected_rows(origin, own))
+        parts.append(_rejected_rows(origin, own, noted))
     if not {"removed_now", "already_gone"}.isdisjoint(changes):
         parts.append(_gone_rows(origin))
     sql = " union all ".join(parts)
+    if "planned_existing" in changes:
+        sql = f"{sql} union all by name {_existing_rows(first=first)}"
     return _with_bars(sql, first=first) if "planned_bars" in changes else sql
+
+
+def _barred_and_existed(*, was_read: bool) -> str:
+    """Return SQL of the columns `barred` and `existed` of a person with a result.
+
+    A person that the ledger holds as a member keeps their `existed`. For the others, what this run has read counts. If
+    it has read nothing, what an earlier run noted about a person that no export has added counts.
+    """
+    held = MAYBE_MEMBER if was_read else f"('{MEMBER}', '{REMOVING}', '{NOT_ADDED}')"
+    return f"l.barred, coalesce(if(l.state in {held}, l.existed, null), x.email is not null)"
 
 
 def _run_sql(origin: LedgerCommit) -> tuple[str, str]:
@@ -85,22 +103,22 @@ def _time_sql(epoch_s: float) -> str:
     return f"make_timestamptz({int(epoch_s * 1e6)})"
 
 
-def _delivered_rows(origin: LedgerCommit, own: PerExport) -> str:
+def _delivered_rows(origin: LedgerCommit, own: PerExport, noted: str) -> str:
     """Return SQL of the rows of people that the run delivered, or sent without getting a response."""
     as_of, run = _run_sql(origin)
     rejection = "l.rejected_hash, l.reason, l.attempts, l.first_rejected_at, l.last_rejected_at"
     return f"""select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
             coalesce(if(l.state = '{MEMBER}', l.added_at, null), {_time_sql(origin.ended_at)}), {own.delivered},
-            {own.sharers_mask}, {own.slot}, {own.hashes}, {own.delivered_by}, {BARRED_AND_EXISTED}
+            {own.sharers_mask}, {own.slot}, {own.hashes}, {own.delivered_by}, {noted}
         from delivered_rows n {WITH_PREVIOUS} where n.row_hash is not null
         union all
         select n.email, null, l.contact_id, if({UNCONFIRMED}, l.as_of, {as_of}), if({UNCONFIRMED}, l.run, {run}),
             {MAYBE_STATE}, if(l.state = '{NOT_ADDED}', null, l.added_at), {rejection},
-            {own.sharers_mask}, {own.slot}, {own.hashes}, l.rejected_by, l.rejections, {BARRED_AND_EXISTED}
+            {own.sharers_mask}, {own.slot}, {own.hashes}, l.rejected_by, l.rejections, {noted}
         from delivered_rows n {WITH_PREVIOUS} where n.row_hash is null"""
 
 
-def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
+def _rejected_rows(origin: LedgerCommit, own: PerExport, noted: str) -> str:
     """Return SQL of the rows of people whose rows were rejected, or may have been."""
     as_of, run = _run_sql(origin)
     now, started = _time_sql(origin.ended_at), _time_sql(origin.started_at)
@@ -125,17 +143,29 @@ def _rejected_rows(origin: LedgerCommit, own: PerExport) -> str:
             if({same_content}, {last["first_rejected_at"]}, {now}), {now},
             if({is_claimed}, {own.sharers_mask}, 0::ubigint),
             if({may_be_accepted}, {own.slot}, l.sent_by), if(l.state = '{MEMBER}', l.hashes, null), {own.rejected_by},
-            {BARRED_AND_EXISTED}
+            {noted}
         from rejected_rows n {WITH_PREVIOUS}"""
 
 
-def _unchanged_rows(slot: str, *, shared: bool) -> str:
-    """Return SQL of the rows that the run does not change, but for claims and content that the plan changes."""
-    hashes = f"if(s.row_hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [s.row_hash])))"
-    mask = "coalesce(s.sharers_mask, l.sharers_mask)"
-    columns = f"l.* replace ({mask} as sharers_mask, {hashes} as hashes)" if shared else "l.*"
-    join = "left join planned_sharers s on s.email = l.email" if shared else ""
-    return f"select {columns} from previous l {join} anti join changed_emails c on c.email = l.email"
+def _unchanged_rows(slot: str, changes: Collection[str]) -> str:
+    """Return SQL of the rows without a result, but for claims, content and `existed` that the plan changes."""
+    columns, joins = [], ""
+    if "planned_sharers" in changes:
+        hashes = f"if(s.row_hash is null, l.hashes, map_concat(l.hashes, map([{slot}], [s.row_hash])))"
+        columns = ["coalesce(s.sharers_mask, l.sharers_mask) as sharers_mask", f"{hashes} as hashes"]
+        joins = "left join planned_sharers s on s.email = l.email"
+    if "planned_existing" in changes:
+        columns.append(f"coalesce(l.existed, false) or (x.email is not null and l.state = '{NOT_ADDED}') as existed")
+        joins += " left join planned_existing x on x.email = l.email"
+    replaced = f"replace ({', '.join(columns)})" if columns else ""
+    return f"select l.* {replaced} from previous l {joins} anti join changed_emails c on c.email = l.email"
+
+
+def _existing_rows(*, first: bool) -> str:
+    """Return SQL of the rows of people who were members before any export, without a result and a previous row."""
+    not_held = "" if first else "anti join previous l on l.email = x.email"
+    return f"""select x.email, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask, true as existed
+        from planned_existing x {not_held} anti join changed_emails c on c.email = x.email"""
 
 
 def _gone_rows(origin: LedgerCommit) -> str:
@@ -164,4 +194,5 @@ def _with_bars(sql: str, *, first: bool) -> str:
         from ({sql}) r left join planned_bars b on b.email = r.email
         union all by name
         select b.email, b.barred, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask
-        from planned_bars b {not_held} anti join changed_emails c on c.email = b.email"""
+        from planned_bars b {not_held} anti join changed_emails c on c.email = b.email
+            anti join planned_existing x on x.email = b.email"""

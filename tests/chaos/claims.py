@@ -88,11 +88,21 @@ def barred_by_others(evidence: RunRecords, run: Run) -> set[str]:
 
 
 def protected(evidence: RunRecords) -> set[str]:
-    """People who were there before any export, were first sent before one had finished, and never opted out."""
-    ends = [evidence.last_call(run) for run in evidence.runs.values() if run.finished and not run.dry]
-    first = min(ends, default=len(evidence.entries) + 1)
-    sent = {email for call in evidence.calls if call.number <= first and call.arrived for email in call.items}
-    return evidence.there_before & sent - evidence.opted_out.keys() - evidence.left.keys()
+    """People who were there before any export, were first sent by the first run of an export, and never opted out."""
+    ends: dict[str, int] = {}
+    for run in evidence.runs.values():
+        if run.finished and not run.dry:
+            last = evidence.last_call(run)
+            ends[run.export] = min(last, ends.get(run.export, last))
+    first_sent: dict[str, Call] = {}
+    for call in evidence.calls:
+        if call.arrived and call.run in evidence.runs:
+            first_sent |= {email: call for email in call.items if email not in first_sent}
+    never = len(evidence.entries) + 1
+    noted = {
+        email for email, call in first_sent.items() if call.number <= ends.get(evidence.runs[call.run].export, never)
+    }
+    return evidence.there_before & noted - evidence.opted_out.keys() - evidence.left.keys()
 
 
 def _begun(evidence: RunRecords, run: Run) -> int:

@@ -130,14 +130,15 @@ class LedgerRow:
     state: str
     holders: frozenset[str]
     bars: frozenset[str]
+    existed: bool
 
 
 def matches_ledger(entry: Entry | None, line: LedgerRow | None) -> bool:
     """Return whether the ledger's row of a person, None for no row, agrees with the entry."""
-    if entry is None or (line is None and entry.state in UNWRITTEN and not entry.bars):
+    if entry is None or (line is None and entry.state in UNWRITTEN and not entry.bars and not entry.existed):
         return line is None
     state = "not_added" if entry.state == "erased" else entry.state  # an erasure is a mark beside the ledger, not a row
-    if line is None or state != line.state or entry.bars != line.bars:
+    if line is None or (state, entry.bars, entry.existed) != (line.state, line.bars, line.existed):
         return False
     return line.holders == (entry.holders if entry.state in OURS else frozenset())
 
@@ -158,6 +159,29 @@ def with_bars(entry: Entry | None, request: RunRequest) -> Entry | None:
     if request.refused:
         return replace(old, bars=old.bars | {request.export})
     return replace(old, bars=old.bars - {request.export}) if request.rows and entry else entry
+
+
+def with_existed(contact: Contact | None, entry: Entry | None, request: RunRequest) -> Entry | None:
+    """Return the entry after the run has read who is in the audience; None if the person has no entry.
+
+    A person that an export has added keeps what the run that added them noted.
+    """
+    inside = request.reads and contact is not None and contact.inside
+    if entry is not None and entry.state in OURS:
+        return entry
+    if entry is None or entry.state == "not_added":
+        is_noted = inside or (entry is not None and entry.existed)
+        return replace(entry or Entry("not_added"), existed=True) if is_noted else entry
+    return entry
+
+
+def existed_before(contact: Contact | None, entry: Entry | None, request: RunRequest) -> bool:
+    """Return whether a person that the run sends counts as a member before any export."""
+    if entry is not None and entry.state in OURS:
+        return entry.existed
+    if request.reads:
+        return contact is not None and contact.inside
+    return entry is not None and entry.state == "not_added" and entry.existed
 
 
 def removed_entry(entry: Entry, state: str) -> Entry:

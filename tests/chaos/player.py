@@ -31,7 +31,6 @@ class Player(Verifications):
     def __init__(self, sim: Simulator, home: Path, sequence: Sequence) -> None:
         super().__init__(sim, home, sequence)
         self.day = 3
-        self.finished = False
 
     def play(self) -> None:
         """Play all steps."""
@@ -120,7 +119,6 @@ class Player(Verifications):
             }
             self.history.append(FinishedRun(results, step.export, snapshot) if sure else None)
         else:
-            self.finished = True
             results = self.compare_finished_run(requests, lines, report)
             self.history.append(FinishedRun(results, step.export, snapshot) if sure and self.is_certain else None)
 
@@ -173,7 +171,7 @@ class Player(Verifications):
             keep=step.guard == "skip_removals",
             shared=self.sequence.shared,
             bars=self.sequence.shared,
-            reads=self.vendor.remembers or not self.finished,
+            reads=self.vendor.remembers or not self.newest.get(step.export, (0, 0))[0],
             field=self.made_fields + (not self.field_exists) if step.field else None,
         )
 

@@ -254,7 +254,7 @@ class ProductRuns:
             return frozenset(name for at, name in enumerate(sharers) if (bits or 0) >> at & 1)
 
         return rows, {
-            email: LedgerRow(row["state"], names(row["sharers_mask"]), names(row["barred"]))
+            email: LedgerRow(row["state"], names(row["sharers_mask"]), names(row["barred"]), bool(row["existed"]))
             for email, row in rows.items()
         }
 

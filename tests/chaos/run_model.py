@@ -12,9 +12,11 @@ from chaos.person_model import (
     Entry,
     Outcome,
     RunRequest,
+    existed_before,
     removed_entry,
     with_bars,
     with_claim,
+    with_existed,
 )
 from chaos.vendor_model import Vendor
 
@@ -28,6 +30,8 @@ def after_run(vendor: Vendor, belief: Belief, request: RunRequest) -> Iterator[B
 def after_rows(vendor: Vendor, belief: Belief, request: RunRequest) -> Iterator[tuple[Belief, bool]]:
     """Yield beliefs after the rows, and whether the run then removes the person."""
     contact, entry = belief.contact, with_bars(belief.entry, request)
+    if request.rows and not vendor.remembers:
+        entry = with_existed(contact, entry, request)
     ours = entry is not None and entry.state in {"member", "removing"}
     elsewhere = bool(entry and entry.bars - {request.export})
     if request.refused or elsewhere:
@@ -71,17 +75,15 @@ def after_sending(
         if "@" not in value or entry.content(request.export) is not None:
             return  # each sharer sends the values of a new field itself, also those that another one has sent
     if request.mode != "full" and entry is not None and retries_exhausted(entry, value):
-        yield Belief(contact, with_claim(entry, request.export), (("withheld", "rejected_recently"),))
+        noted = with_claim(with_existed(contact, entry, request), request.export)
+        yield Belief(contact, noted, (("withheld", "rejected_recently"),))
         if not request.shared:  # each export of a shared audience counts its own attempts
             return
     after, outcome = vendor.import_person(contact, entry, value)
     entry_after = entry_after_response(entry, request.export, value, outcome)
-    inside = contact is not None and contact.inside
-    is_noted = request.reads and inside and outcome[0] == "delivered" and (entry is None or entry.state != "member")
-    if not is_noted or entry is not None:
-        yield Belief(after, entry_after, (outcome,))
-    if is_noted:
-        yield Belief(after, replace(entry_after, existed=True), (outcome,))
+    yield Belief(after, replace(entry_after, existed=existed_before(contact, entry, request)), (outcome,))
+    if request.reads and contact is not None and contact.inside and contact.status != "ok":  # perhaps not listed
+        yield Belief(after, replace(entry_after, existed=existed_before(None, entry, request)), (outcome,))
 
 
 def unchanged(entry: Entry, export: str, value: str) -> bool:
@@ -146,10 +148,11 @@ def after_broken_run(vendor: Vendor, belief: Belief, request: RunRequest) -> Ite
     yield blank
     planned = with_bars(
         blank.entry, request
-    )  # the plan's bars and claims count, also for a person that no call has reached
-    yield Belief(blank.contact, planned)
-    if request.rows and not request.refused:
-        yield Belief(blank.contact, with_claim(planned, request.export))
+    )  # the plan's bars, claims and notes count, also for a person that no call has reached
+    for entry in (planned, with_existed(blank.contact, planned, request) if request.rows else planned):
+        yield Belief(blank.contact, entry)
+        if request.rows and not request.refused:
+            yield Belief(blank.contact, with_claim(entry, request.export))
     for after in after_run(vendor, blank, request):
         completed = replace(after, rows=(), removal=None)
         yield completed

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chaos.person_model import Row
 from chaos.planted_bugs import PLANTS, VIP, B, C, segment
 from chaos.player import Player
 from chaos.product_runs import Disagreement
@@ -213,6 +214,22 @@ SMALLEST = {
         "omnisend",
         shared=False,
         steps=[segment("cat", mode="upsert", trouble=Break("lost", at=12)), Erase("cat"), segment("cat")],
+    ),
+    "a person whose row the first export withholds was in the audience before": Sequence(
+        "campaign_monitor",
+        shared=False,
+        steps=[
+            Hand("ann", "add"),
+            segment("bob", ann=Row(consent=False)),
+            segment("ann", "bob"),
+            segment("bob"),
+            Hand("bob", "remove"),
+        ],
+    ),
+    "the first run of a second export reads the audience again": Sequence(
+        "omnisend",
+        shared=True,
+        steps=[segment("bob"), Hand("ann", "add"), segment("ann", **VIP), segment("bob", **VIP), segment("bob")],
     ),
     "what an unfinished run removed before an erasure does not count as found out": Sequence(
         "omnisend",

@@ -88,10 +88,9 @@ def after_undo(vendor: Vendor, belief: Belief, done: Done, export: str) -> Itera
         yield belief
     else:
         after, outcome = vendor.import_person(contact, entry, None)
-        back = replace(
-            entry, state="member", holders=frozenset({export}), contents=frozenset(), last=None, bars=frozenset()
-        )
-        yield Belief(after, back if outcome[0] == "delivered" else replace(entry, bars=frozenset()))
+        entry = replace(entry, bars=frozenset(), existed=entry.existed and entry.state == "removing")
+        back = replace(entry, state="member", holders=frozenset({export}), contents=frozenset(), last=None)
+        yield Belief(after, back if outcome[0] == "delivered" else entry)
 
 
 def _after_put_undone(
@@ -132,9 +131,10 @@ def after_incomplete_erasure(vendor: Vendor, belief: Belief) -> Iterator[Belief]
     for after in after_erasure(vendor, belief):
         yield after
         if belief.entry is not None and belief.entry.state in OURS:
-            entry = replace(belief.entry, contents=frozenset(), last=None, seen=False, rejection=None, existed=False)
+            entry = replace(belief.entry, contents=frozenset(), last=None, seen=False, rejection=None)
             for state in ("member", "removing", "removed"):
-                yield replace(after, entry=replace(entry, state=state))
+                for existed in (False, True):
+                    yield replace(after, entry=replace(entry, state=state, existed=existed))
 
 
 def after_release(belief: Belief, export: str, to: str, *, keep: bool, renames: bool) -> Belief:

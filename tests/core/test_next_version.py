@@ -73,7 +73,7 @@ def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
         changed = [(email,) for email, _, result in people if result != "unchanged"]
         table("changed_emails", "email varchar", changed)
         sql.run("create table previous_touched as select l.* from previous l semi join changed_emails using (email)")
-        rows = next_version.rows(origin, next_version.CHANGES[:4], first=False)
+        rows = next_version.rows(origin, next_version.CHANGES[:4], first=False, was_read=False)
         ledger = Ledger(local_path(str(tmp_path / "ledger")))
         ledger.commit(sql.stream(rows, rows=7), 0, {"members": "0"})
         (counted,) = sql.single_row(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")

@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from vendors.harness import VendorHarness, people
 
+from airflow_provider_segexport.person.explain import state_text
+
 P1 = "p1@example.com"
 
 
@@ -103,3 +105,56 @@ def test_a_person_that_the_export_removed_and_added_again_is_its_own(dotdigital:
     dotdigital.day(3, people(3))
     dotdigital.day(4, people(1))
     assert dotdigital.active() == {"p0@example.com"}
+
+
+@pytest.mark.parametrize("way", ["consent", "suppression", "value"])
+def test_a_person_whose_row_the_first_export_does_not_send_was_there_too(account: VendorHarness, way):
+    """The export that adds them later did not put them in, so it does not take them out."""
+    seed(account, P1)
+    options = {}
+    if way == "consent":
+        options = {"consent": account.consent("agreed"), "columns": {"agreed": [True, False, True]}}
+    elif way == "suppression":
+        stop = account.home / "stop.parquet"
+        pq.write_table(pa.table({"email": [P1]}), stop)
+        options = {"consent": account.consent(None, stop)}
+    else:
+        options = {"first": {P1: "x" * 20_000_000}}
+    report = account.day(1, people(3), **options)
+    assert report["counts"]["delivered"] == 2
+    assert account.day(2, people(3))["counts"]["delivered"] == 1
+    assert account.ledger()[P1]["existed"]
+    account.day(3, people(1))
+    assert account.active() == {"p0@example.com", P1}
+    account.day(4, people(2))
+    account.day(5, people(1))
+    assert account.active() == {"p0@example.com", P1}
+
+
+def test_a_row_about_a_person_who_is_not_sent_is_no_membership(account: VendorHarness):
+    """The ledger holds the person as never added, without a claim; a mirror does not take them out."""
+    seed(account, P1)
+    options = {"consent": account.consent("agreed"), "columns": {"agreed": [True, False, True]}}
+    account.day(1, people(3), **options)
+    if not account.vendor.import_readds_leavers:
+        row = account.ledger()[P1]
+        assert (row["state"], row["sharers_mask"], row["existed"]) == ("not_added", 0, True)
+        assert state_text(row) == "never delivered; was in the audience before an export"
+    report = account.day(2, people(3), **options)
+    assert report["removals"].get("planned", 0) == 0
+    assert P1 in account.active()
+
+
+@pytest.mark.parametrize("other", ["export", "mapped segment"])
+def test_the_first_run_of_another_export_or_mapped_segment_reads_the_audience_too(account: VendorHarness, other):
+    """A person added by hand in the meantime was there before that export; an undo of it leaves them."""
+    options = {"export_name": "tests.other", "allow_shared_audience": True}
+    if other == "mapped segment":
+        options = {"segment_part": "second", "mode": "upsert"}
+    shared = {"allow_shared_audience": True} if other == "export" else {"segment_part": "first", "mode": "upsert"}
+    account.day(1, people(1), **shared)
+    seed(account, P1)
+    account.day(2, people(3), **options)
+    assert {email for email, row in account.ledger().items() if row["existed"]} == {P1}
+    account.undo(export_name="tests.other" if other == "export" else "")
+    assert account.active() == {"p0@example.com", P1}
