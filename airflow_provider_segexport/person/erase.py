@@ -109,6 +109,7 @@ def erase(deps: ErasureDeps, person: Person, requested_by: str, *, dry_run: bool
 
 def _erase_everywhere(deps: ErasureDeps, person: Person, receipt: Receipt, check: Callable[[], None]) -> None:
     for record in explain(deps.root, person, deps.resolve, max_runs=0):
+        check()
         if record.unreadable:
             receipt.left.append(unreadable(record.path, record.unreadable))
             continue

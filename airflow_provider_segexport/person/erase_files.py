@@ -29,7 +29,7 @@ from airflow_provider_segexport.storage.run_folder import EXPERIMENT_NOTES, RunF
 OnError = Callable[[StoragePath, OSError], None]
 
 AWAITED_RUN = "keep the folder, which the audience's next run reads; let this run or the next one finish"
-PLANNING_RUN = "let it finish, because it is making its plan"
+PLANNING_RUN = "let it finish, because it is making its plan, and may have read the person in its segment"
 NOT_HERE = (
     "run reports name this folder, which is not on this machine. Another worker may have it, with the person in it. To "
     "fix: erase again on a machine with this folder. If it was deleted, create it without content, and erase again."
@@ -69,7 +69,7 @@ def erase_from_runs(  # noqa: PLR0913 - what an erasure consists of
         check()
         try:
             if unfinished_runs.is_making_plan(run, writers):
-                _leave_if_found(run, person, receipt, PLANNING_RUN)
+                receipt.left.append(_unfinished(run, PLANNING_RUN))  # its tables may not be written yet
             else:
                 _erase_from_run(root, run, person, receipt, awaited)
             remove_leftovers(run.path, receipt, now)
@@ -165,11 +165,15 @@ def _erase_from_run(root: StoragePath, run: RunFolder, person: Person, receipt: 
     _leave_if_found(run, person, receipt, AWAITED_RUN if is_awaited else RESUMABLE_RUN)
 
 
+def _unfinished(run: RunFolder, advice: str) -> str:
+    return f"{run.path}: a run that is not finished. To fix: {advice}, then erase again."
+
+
 def _leave_if_found(run: RunFolder, person: Person, receipt: Receipt, advice: str) -> None:
     """Report a run that is not finished, if it contains the person or has a table that cannot be read."""
     try:
         if unfinished_runs.has_person(run, person):
-            receipt.left.append(f"{run.path}: a run that is not finished. To fix: {advice}, then erase again.")
+            receipt.left.append(_unfinished(run, advice))
     except DamagedState as damaged:
         receipt.left.append(f"{damaged.file}: {damaged.why}. {RESTORE}")
 

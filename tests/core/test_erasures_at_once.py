@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pyarrow as pa
 import pytest
 from core.person_files import ADA, NOW, ROWS, ledger, root, tools
 
 from airflow_provider_segexport.person import files
 from airflow_provider_segexport.person.erase import erase
+from airflow_provider_segexport.person.one_erasure import alone
 from airflow_provider_segexport.person.person import Person
 from airflow_provider_segexport.storage.files import write_parquet
 from airflow_provider_segexport.storage.folder_names import safe_name
@@ -61,3 +64,40 @@ def test_a_run_that_makes_its_plan_is_left_and_named(root, run):
     lease.release()
     assert erase(tools(root), ADA, "Ann").complete
     assert 0 == files.count(planning / "not_sent.parquet", ADA)
+
+
+def test_a_run_that_makes_its_plan_is_named_before_it_has_written_a_table(root, run):
+    """It has read the segment, perhaps with the person in it, and writes its tables after the erasure."""
+    [held] = ledger_paths(root)
+    planning = ensure_folder(root / "runs" / "dag" / "task" / "r" / "1" / "01")
+    write(planning / "config.json", b"{}")
+    lease = Lease(held, "dag/task/r/1", clock=lambda: NOW, sleep=lambda _: None)
+    lease.acquire()
+    [left] = erase(tools(root), ADA, "Ann").left
+    assert left.startswith(f"{planning}: a run that is not finished. To fix: let it finish, because it is making")
+    lease.release()
+    assert erase(tools(root), ADA, "Ann").complete
+
+
+class Waits(Exception):
+    """A task of many erasures waits for another erasure."""
+
+
+def test_an_erasure_has_its_turn_beside_a_task_that_erases_many_people(root):
+    """Whenever the erasure looks, the task has begun with its next person."""
+
+    def waits(_seconds):
+        raise Waits
+
+    def begin_next(_seconds):
+        task.pop().__exit__(None, None, None)
+        following = alone(root, lambda: NOW, waits)
+        with suppress(Waits):
+            following.__enter__()
+            task.append(following)
+
+    task = [alone(root, lambda: NOW, waits)]
+    task[0].__enter__()
+    with alone(root, lambda: NOW, begin_next) as check:
+        check()
+    assert task == []
