@@ -24,6 +24,12 @@ CONFIRMED = "Newsletter, double opt-in"
 ANSWERS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "campaign_monitor": {
         "confirmed_opt_in": {"active": {}, "unconfirmed": {"import_sends_confirmation": True}},
+        "unconfirmed": {
+            "by_row": {},
+            "batch_rejected": {"unconfirmed_rows": "whole_batch"},
+            "silent": {"unconfirmed_rows": "silent"},
+            "activated": {"unconfirmed_rows": "add"},
+        },
         "rejections": {
             "by_row": {},
             "batch_rejected": {"inactive_rows": "whole_batch"},
@@ -206,7 +212,8 @@ def question_of(vendor: str, name: str) -> Any:
 
 def audience_for(vendor: str, question: str) -> str:
     """The name of the audience in which a question can be asked; empty for the account's first one."""
-    return CONFIRMED if (vendor, question) == ("campaign_monitor", "confirmed_opt_in") else ""
+    is_about_confirming = vendor == "campaign_monitor" and question in {"confirmed_opt_in", "unconfirmed"}
+    return CONFIRMED if is_about_confirming else ""
 
 
 def relaxed(account: VendorHarness, settings: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 from vendors.harness import VendorHarness, people
-from vendors.probing import ANSWERS, WITH_PROBE, Prober, relaxed
+from vendors.probing import ANSWERS, CONFIRMED, WITH_PROBE, Prober, relaxed
 
 from airflow_provider_segexport.errors import FatalError
 from airflow_provider_segexport.export.config import Consent
@@ -146,6 +146,23 @@ def test_an_account_to_which_nothing_may_be_sent(sim, tmp_path, questions, expec
         with pytest.raises(FatalError, match=expected):
             account.day(1, people(3), name=f"dry-{dry_run}", dry_run=dry_run)
     assert {row["method"] for row in sim.requests(vendor="omnisend")} == {"GET"}
+
+
+def test_a_client_whose_imports_confirm_opt_ins_that_no_person_has_confirmed(sim, tmp_path):
+    """No call changes a list with confirmed opt-in, in a dry run and in a run; other lists of the client go on."""
+    account = Learnt(sim, "campaign_monitor", tmp_path)
+    relaxed(account, ANSWERS["campaign_monitor"]["unconfirmed"]["activated"])
+    ordinary, prober = account.audience, Prober(account, CONFIRMED)
+    [result] = prober.ask("unconfirmed").results
+    assert (result.answer, result.recorded) == ("activated", True)
+    sim.seed("campaign_monitor", [{"email": "p1@example.com", "status": "unconfirmed"}], account.audience)
+    before = len(account.upserts())
+    for dry_run in (True, False):
+        with pytest.raises(FatalError, match="people active who have not confirmed theirs"):
+            account.day(1, people(3), name=f"dry-{dry_run}", dry_run=dry_run)
+    assert len(account.upserts()) == before
+    account.audience = ordinary
+    assert account.day(1, people(3))["counts"]["delivered"] == 3
 
 
 def test_tags_that_are_cleared_and_not_known_to_be_merged(sim, tmp_path):

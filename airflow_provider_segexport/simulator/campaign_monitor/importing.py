@@ -108,8 +108,10 @@ class Importer:
         return 0 if isinstance(consent, str) and consent.lower() in _CONSENT else 215
 
     def _status_code(self, key: str, existing: Subscriber | None) -> int:
-        resubscribes = self._flags.resubscribe or self._account.settings.inactive_rows == "add"
-        if resubscribes:
+        settings = self._account.settings
+        is_unconfirmed = existing is not None and existing.state == "Unconfirmed"
+        rule = settings.unconfirmed_rows if is_unconfirmed else settings.inactive_rows
+        if self._flags.resubscribe or rule == "add":
             return 0
         if key in self._account.client.suppressed:  # takes precedence over the state in the list: error registry
             return 204

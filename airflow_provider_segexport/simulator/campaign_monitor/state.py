@@ -24,6 +24,7 @@ class Settings:
     import_requires_consent: bool = False
     import_sends_confirmation: bool = False
     inactive_rows: Literal["by_row", "whole_batch", "silent", "add"] = "by_row"
+    unconfirmed_rows: Literal["by_row", "whole_batch", "silent", "add"] = "by_row"
     unknown_field: Literal["ignore", "fail_row", "fail_batch"] = "ignore"
     values: Literal["keep", "cut", "fail_row"] = "keep"
     email_case: Literal["ignore", "keep"] = "ignore"

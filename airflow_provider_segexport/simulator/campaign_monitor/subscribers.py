@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # 400/209 above 1000 rows, 400/212 for none; error registry of the v3.3 pages, read 2026-08.
 MAX_ROWS = 1000
-INACTIVE = frozenset({204, 205, 206, 207, 208})
+INACTIVE = frozenset({204, 205, 206, 207})
+UNCONFIRMED = 208
 
 
 def body_of(call: Call) -> Row:
@@ -79,9 +80,10 @@ def load(account: Account, target: MailingList, call: Call) -> Reply:
     failures = []
     for row in unique.values():
         code = importer.apply(row)
-        if code and account.settings.inactive_rows == "whole_batch" and code in INACTIVE:
+        rule = _rule_for(account, code)
+        if rule == "whole_batch":
             raise refused(400)
-        if code and not (account.settings.inactive_rows == "silent" and code in INACTIVE):
+        if code and rule != "silent":
             email = row.get("EmailAddress") or ""
             failures.append({"EmailAddress": email, "Code": code, "Message": MESSAGES[code]})
     _log_counts(call, importer, len(failures), target.mails.total() - mails_before)
@@ -96,6 +98,13 @@ def load(account: Account, target: MailingList, call: Call) -> Reply:
         partial = {"ResultData": result, "Code": 210, "Message": MESSAGES[210]}
         return Reply.json(partial, 400)
     return Reply.json(result, 201)
+
+
+def _rule_for(account: Account, code: int) -> str:
+    """Return the setting for rows that are rejected with the code; empty if there is none."""
+    if code == UNCONFIRMED:
+        return account.settings.unconfirmed_rows
+    return account.settings.inactive_rows if code in INACTIVE else ""
 
 
 def _unique(rows: list[Row], *, first: bool) -> tuple[dict[str, Row], list[str]]:

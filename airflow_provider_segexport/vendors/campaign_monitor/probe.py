@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from airflow_provider_segexport.model import Audience
 from airflow_provider_segexport.vendors.campaign_monitor import probe_calls as calls
+from airflow_provider_segexport.vendors.campaign_monitor import probe_confirmation as confirmation
+from airflow_provider_segexport.vendors.campaign_monitor.account import CONFIRMED_OPT_IN
 from airflow_provider_segexport.vendors.probe import Answer, Probe, Question
 from airflow_provider_segexport.vendors.probe_answers import EMAIL_CASE_FACT, email_case, unknown_field
 
 API_VERSION = "v3.3"
 REJECTIONS_FACT, ADDED = "rejections", "added"
+UNCONFIRMED_FACT, ACTIVATED = "unconfirmed", "activated"
 
 REJECTIONS = {
     "by_row": Answer("An import returns codes 204 to 206 row by row, and adds all others.", "Nothing changes."),
@@ -22,11 +25,26 @@ REJECTIONS = {
     ),
     ADDED: Answer("An import adds people again who are deleted, unsubscribed or suppressed.", "Exports send nothing."),
 }
-CONFIRMED_OPT_IN = {
+OPT_IN = {
     "active": Answer("An import adds people as active, and sends no mail.", "Nothing changes."),
     "unconfirmed": Answer(
         "An import sends each new person a mail and leaves them unconfirmed.",
         "Exports go on, and each new person gets that mail. Use another list if you do not want it.",
+    ),
+}
+UNCONFIRMED = {
+    "by_row": Answer("An import returns code 208 for such a person, and adds all others.", "Nothing changes."),
+    "batch_rejected": Answer(
+        "One such person rejects the whole import.",
+        "Exports halve a rejected batch until each such person is isolated.",
+    ),
+    "silent": Answer(
+        "An import silently leaves such people out.",
+        "Exports detect this from the response's counters, and read the list back to identify the people.",
+    ),
+    ACTIVATED: Answer(
+        "An import makes such a person active without a confirmation.",
+        "Exports send nothing to lists with confirmed opt-in.",
     ),
 }
 VALUES = {
@@ -43,6 +61,13 @@ RATE_HEADERS = {
 
 def why_not_exported(audience: Audience) -> str:
     """Return why exports may not send to an account; empty if they may."""
+    if audience.extra.get(CONFIRMED_OPT_IN) and audience.extra.get(UNCONFIRMED_FACT) == ACTIVATED:
+        return (
+            f"The list {audience.audience_name!r} confirms opt-ins, and an import into a list of this Campaign Monitor "
+            "client makes people active who have not confirmed theirs, as `airflow segexport probe` has shown. To fix: "
+            "export to a list without confirmed opt-in, or ask Campaign Monitor's support, and run the probe again "
+            "after a change."
+        )
     if audience.extra.get(REJECTIONS_FACT) != ADDED:
         return ""
     return (
@@ -63,15 +88,31 @@ PROBE = Probe(
             text="What does an import into a list with confirmed opt-in do?",
             confidence="assumed",
             source="the vendor's page describes only single adds",
-            answers=CONFIRMED_OPT_IN,
+            answers=OPT_IN,
             assumed="active",
             people=1,
             calls=20,
             seconds=5,
             changes="adds one address, which may get a mail, and deletes it from the list",
-            why_not=calls.why_not_confirmed,
-            ask=calls.ask_confirmed_opt_in,
-            undo=calls.undo_confirmed_opt_in,
+            why_not=confirmation.why_not_confirmed,
+            ask=confirmation.ask_confirmed_opt_in,
+            undo=confirmation.undo_confirmation,
+        ),
+        Question(
+            name=UNCONFIRMED_FACT,
+            text="Does an import return code 208 for people who have not confirmed their opt-in, and leave them so?",
+            confidence="assumed",
+            source="the error registry describes the code for adding",
+            answers=UNCONFIRMED,
+            assumed="by_row",
+            fact=UNCONFIRMED_FACT,
+            people=2,
+            calls=30,
+            seconds=5,
+            changes="adds two addresses, of which at least one gets a mail, and deletes them from the list",
+            why_not=confirmation.why_not_confirmed,
+            ask=confirmation.ask_unconfirmed,
+            undo=confirmation.undo_confirmation,
         ),
         Question(
             name=REJECTIONS_FACT,

@@ -37,7 +37,7 @@ from airflow_provider_segexport.vendors.responses import as_object, as_objects, 
 
 IMPORTS = ImportCalls(imports.upsert)
 NOT_SUPPRESSED = 176
-UNSUBSCRIBED, UNCONFIRMED = "Unsubscribed", "Unconfirmed"
+UNSUBSCRIBED = "Unsubscribed"
 NOT_ACTIVE = "the address is already in the list and not active; give --address another pattern"
 NUMBER, DATE = "12.5", "2026/01/02"
 
@@ -66,32 +66,6 @@ def import_email(subject: Subject, email: str, fields: Mapping[str, str] | None 
 def why_not_ordinary(audience: Audience) -> str:
     """Return why a question that needs a list without confirmed opt-in cannot be asked; empty if it can."""
     return "the list confirms opt-ins; use a list that does not" if audience.extra.get(CONFIRMED_OPT_IN) else ""
-
-
-def why_not_confirmed(audience: Audience) -> str:
-    """Return why a question that needs a list with confirmed opt-in cannot be asked; empty if it can."""
-    return "" if audience.extra.get(CONFIRMED_OPT_IN) else "the list does not confirm opt-ins; use one that does"
-
-
-def ask_confirmed_opt_in(subject: Subject) -> Operation[str | NotAsked]:
-    """Import a new person into a list with confirmed opt-in, and read the person's state."""
-    email = subject.emails[0]
-    if (yield from read_state(subject.audience, email)):
-        return NotAsked("the address is already in the list; give --address another pattern")
-    if not (yield from import_email(subject, email)):
-        return UNCLEAR
-    state = yield from read_state(subject.audience, email)
-    return {ACTIVE: "active", UNCONFIRMED: "unconfirmed"}.get(state, UNCLEAR)
-
-
-def undo_confirmed_opt_in(subject: Subject) -> Operation[tuple[str, ...]]:
-    """Delete the person, who may be unconfirmed."""
-    yield Sleep(0)
-    if (yield from read_state(subject.audience, subject.emails[0])) in {ACTIVE, UNCONFIRMED}:
-        yield from delete(subject.audience, subject.emails[0])
-    yield Sleep(0)
-    state = yield from read_state(subject.audience, subject.emails[0])
-    return ("one address is still in the list",) if state in {ACTIVE, UNCONFIRMED} else ()
 
 
 def ask_email_case(subject: Subject) -> Operation[str | NotAsked]:
