@@ -1,23 +1,31 @@
 """The exit codes of commands.
 
 0: done. 1: an error. 2: the command line is wrong, as in argparse. 3: done, and a person should look at the result: the
-export would not run as it is, there is nothing to show, or the match rate is low. 130: interrupted, as in shells.
+export would not run as it is, there is nothing to show, or the match rate is low. 130: interrupted by Ctrl-C, and 143:
+stopped by SIGTERM, both as in shells.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_segexport.errors import SegexportError
 
 USAGE = 2
 LOOK = 3
 INTERRUPTED = 130
+STOPPED = 143
+
+
+class _Stopped(KeyboardInterrupt):
+    """SIGTERM, as by the platform that ends a pod. A command ends like after Ctrl-C, which it handles everywhere."""
 
 
 def fail_usage(text: str) -> NoReturn:
@@ -36,7 +44,8 @@ def end_with_look(text: str) -> NoReturn:
 def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
     """End the command with 1 and the text of an error that is raised in the block.
 
-    In the block, a character that stdout's encoding lacks is printed as an escape.
+    In the block, SIGTERM interrupts as Ctrl-C does, and a character that stdout's encoding lacks is printed as an
+    escape.
 
     Args:
         only_shows: the command only prints, so it has succeeded when the reader of a pipe, such as `head`, closes the
@@ -45,12 +54,13 @@ def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        yield
+        with _interrupted_by_sigterm():
+            yield
     except SegexportError as error:
         raise SystemExit(str(error)) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("Interrupted.", file=sys.stderr)  # noqa: T201 - a command prints to the terminal
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(STOPPED if isinstance(error, _Stopped) else INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(
@@ -77,3 +87,21 @@ def errors_shown(*, only_shows: bool = False) -> Iterator[None]:
             f"Unexpected {type(error).__name__}. Its text is left out, because it may quote a row. To fix: see the log "
             "for where it happened. If the command has the option --verbose, repeat it with --verbose to see the log."
         ) from None
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Raise `_Stopped` at SIGTERM. A handler that the process has set stays, and threads cannot set one."""
+
+    def interrupt(*_: Any) -> None:
+        raise _Stopped
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -33,6 +33,8 @@ def explain(args: Namespace) -> None:
     others = len(records) - len(shown)
     if others or not shown:
         say(f"No record of this person in {'any' if not shown else 'the other'} of {counted(others, 'audience')}.")
+    if any(record.is_unknown for record in records):
+        raise SystemExit(1)
 
 
 def describe_record(record: PersonRecord) -> Iterator[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segexport import __version__
-from airflow_provider_segexport.cli.exit_codes import errors_shown
+from airflow_provider_segexport.cli.exit_codes import errors_shown, fail_usage
 from airflow_provider_segexport.cli.hooks import command_hook
 from airflow_provider_segexport.cli.terminal import confirm
 from airflow_provider_segexport.counted import counted
@@ -55,7 +53,7 @@ def _probe(args: Namespace, hook: SegmentExportHook) -> int:
 
     path, say = _output_file(args), _say_to(sys.stderr if args.output == "json" else sys.stdout)
     if not args.audience or not args.address:
-        raise InvalidArgument(
+        fail_usage(
             "A probe needs `--audience` and `--address`. To fix: name an empty test audience, and a pattern of your "
             "own addresses such as 'me+{n}@my-domain.com'."
         )
@@ -71,7 +69,7 @@ def _probe(args: Namespace, hook: SegmentExportHook) -> int:
         if not args.yes and not confirm("Ask these questions?", "ask them"):
             say("Nothing was sent.")
             return report.INCOMPLETE
-        with _interrupted_by_sigterm(), hold_for_probe(hook, context):
+        with hold_for_probe(hook, context):
             results, not_undone = _carry_out(context, planned, emails, keep_going=args.keep_going)
     outcome = report.ProbeReport(hook.vendor, results, not_undone, __version__)
     content = json.dumps(outcome.as_json(hook.clock(), simulated=is_loopback(base_url)), indent=2)
@@ -147,20 +145,6 @@ def _write(path: pathlib.Path, content: str) -> str:
             "or free the disk and run the probe again with another pattern of addresses."
         )
     return ""
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: the probe stops and undoes its changes."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say_to(stream: Any) -> Say:

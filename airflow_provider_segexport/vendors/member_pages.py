@@ -19,7 +19,7 @@ def read_parts(
     start: str = "",
     on_marker: Callable[[str], None] = lambda _: None,
 ) -> Operation[None]:
-    """Read all parts of a list, starting at a marker.
+    """Read all parts of a list, starting at a marker. A marker that repeats is read again, which ends the operation.
 
     Args:
         read_part: reads one part.
@@ -31,7 +31,7 @@ def read_parts(
     marker = start
     while True:
         following = yield from read_part(audience, marker, on_page)
-        if not following or following == marker:
+        if not following:
             return
         on_marker(following)
         marker = following

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -94,7 +96,7 @@ def test_one_audience_that_cannot_be_read_is_unknown_to_explain_and_left_by_an_e
     other.mkdir()
     deny(other)
     code, text = command("explain", ADDRESS)
-    assert code == 0
+    assert code == 1
     assert "in the audience, added by an export" in text
     assert "unknown, because the ledger or a report cannot be read (Permission denied). To fix: let this user" in text
     code, text = command("erase", ADDRESS, "--requested-by", "desk", "--yes")
@@ -133,6 +135,38 @@ def test_an_erasure_that_is_interrupted_leaves_a_receipt_of_what_it_did(exported
     assert '"outcome": "removed"' in receipt.read_text()
     code, _ = command("erase", ADDRESS, "--requested-by", "desk", "--yes")
     assert code == 0
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    """Such as by the platform that ends a pod. The handler of the process is restored."""
+    stopped = []
+
+    @errors_shown()
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            stopped.append("cleaned up")
+            raise
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert (ended.value.code, stopped) == (143, ["cleaned up"])
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_that_the_process_has_set_for_sigterm_stays():
+    """Such as that of a server which runs the command's code."""
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append("by the process"))
+    try:
+        with errors_shown():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == ["by the process"]
 
 
 @pytest.mark.parametrize(("only_shows", "code"), [(True, 0), (False, "The output was closed, so the command may")])

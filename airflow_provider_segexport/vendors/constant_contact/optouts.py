@@ -31,7 +31,7 @@ def list_optouts(audience: Audience, since: float, on_page: OnOptOutPage) -> Ope
     request = get(f"{audience.base_url}/contacts", status="all", optout_after=to_iso(since), limit=str(PAGE_SIZE))
     while True:
         url = yield from _read_page(audience, request, on_page)
-        if not url or url == request.url:
+        if not url:
             return
         request = get(url)
 
@@ -47,7 +47,7 @@ def read_optouts(audience: Audience, marker: str, on_page: OnOptOutPage) -> Oper
     first = f"/contacts?status=all&optout_after={quote(to_iso(0.0), safe='')}&limit={PAGE_SIZE}"
     request = get(audience.base_url + (marker or first))
     url = yield from _read_page(audience, request, on_page)
-    return url.removeprefix(audience.base_url) if url != request.url else ""
+    return url.removeprefix(audience.base_url)
 
 
 def _read_page(audience: Audience, request: Request, on_page: OnOptOutPage) -> Operation[str]:

@@ -100,8 +100,7 @@ def find_on_pages(audience: Audience, wanted: set[str], on_page: OnPage) -> Oper
         members = list(to_members(required_list(page.get("contacts"), "contacts"), missing))
         on_page(members)
         missing -= {member.email for member in members}
-        next_url = link_url(audience.base_url, page, "next")
-        url = "" if next_url == url else next_url
+        url = link_url(audience.base_url, page, "next")
 
 
 def to_members(contacts: Sequence[dict[str, Any]], wanted: set[str]) -> Iterator[Member]:
