@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import duckdb
 import pyarrow as pa
@@ -84,10 +85,10 @@ def update_ledger(engine: Engine, ledger: Ledger, folder: RunFolder, names: Plan
         version = latest.version()
         with _own_version(ledger):
             _load_previous(engine, latest, version)
-            sql = next_version.rows(origin, changes, first=not version, was_read=was_read)
+            parts = next_version.parts(origin, changes, first=not version, was_read=was_read)
             facts = facts_of(origin, latest.facts(version))
             try:
-                return ledger.commit(engine.stream(sql), version, facts)
+                return ledger.commit(chain.from_iterable(map(engine.stream, parts)), version, facts)
             except Superseded:
                 raise
             except RetryableError:

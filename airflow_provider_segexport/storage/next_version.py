@@ -45,6 +45,9 @@ MAYBE_STATE = f"if(l.state in ('{REMOVED}', '{REMOVING}'), '{REMOVING}', '{MEMBE
 WITH_PREVIOUS = """left join previous_touched l on l.email = n.email
         left join planned_existing x on x.email = n.email"""
 
+NO_ROWS = "select * from previous_touched where false"
+"""SQL that gives a part the names and types of the ledger's columns."""
+
 MAX_COUNTED_ATTEMPTS = 255
 """Rejections of the same content that are counted at most: the column `attempts` has one byte."""
 
@@ -60,8 +63,10 @@ CHANGES = (
 """The tables of changes, one for each kind. A table may be empty."""
 
 
-def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool, was_read: bool) -> str:
-    """Return SQL of the next version's rows, in the columns of `ledger_schema.SCHEMA`.
+def parts(origin: LedgerCommit, changes: Collection[str], *, first: bool, was_read: bool) -> list[str]:
+    """Return SQL statements whose rows together are the next version, in the columns of `ledger_schema.SCHEMA`.
+
+    Each hash join holds up to 10 MB, also for a small table, and a union of all parts would open all joins at once.
 
     Args:
         origin: the run.
@@ -71,17 +76,20 @@ def rows(origin: LedgerCommit, changes: Collection[str], *, first: bool, was_rea
     """
     own = per_export.of(origin)
     noted = _barred_and_existed(was_read=was_read)
-    parts = ["select * from previous_touched" if first else _unchanged_rows(own.slot, changes)]
+    selects = [] if first else [_unchanged_rows(own.slot, changes)]
     if "delivered_rows" in changes:
-        parts.append(_delivered_rows(origin, own, noted))
+        selects += _delivered_rows(origin, own, noted)
     if "rejected_rows" in changes:
-        parts.append(_rejected_rows(origin, own, noted))
+        selects.append(_rejected_rows(origin, own, noted))
     if not {"removed_now", "already_gone"}.isdisjoint(changes):
-        parts.append(_gone_rows(origin))
-    sql = " union all ".join(parts)
+        selects += _gone_rows(origin)
+    statements = [f"{NO_ROWS} union all {select}" for select in selects]
     if "planned_existing" in changes:
-        sql = f"{sql} union all by name {_existing_rows(first=first)}"
-    return _with_bars(sql, first=first) if "planned_bars" in changes else sql
+        statements.append(f"{NO_ROWS} union all by name {_existing_rows(first=first)}")
+    if "planned_bars" in changes:
+        statements = [_with_bars(statement) for statement in statements]
+        statements.append(f"{NO_ROWS} union all by name {_barred_rows(first=first)}")
+    return statements
 
 
 def _barred_and_existed(*, was_read: bool) -> str:
@@ -103,19 +111,20 @@ def _time_sql(epoch_s: float) -> str:
     return f"make_timestamptz({int(epoch_s * 1e6)})"
 
 
-def _delivered_rows(origin: LedgerCommit, own: PerExport, noted: str) -> str:
-    """Return SQL of the rows of people that the run delivered, or sent without getting a response."""
+def _delivered_rows(origin: LedgerCommit, own: PerExport, noted: str) -> tuple[str, str]:
+    """Return SQL of the rows of people that the run delivered, and of those that it sent without getting a response."""
     as_of, run = _run_sql(origin)
     rejection = "l.rejected_hash, l.reason, l.attempts, l.first_rejected_at, l.last_rejected_at"
-    return f"""select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
+    with_result = f"""select n.email, n.row_hash, coalesce(n.contact_id, l.contact_id), {as_of}, {run}, '{MEMBER}',
             coalesce(if(l.state = '{MEMBER}', l.added_at, null), {_time_sql(origin.ended_at)}), {own.delivered},
             {own.sharers_mask}, {own.slot}, {own.hashes}, {own.delivered_by}, {noted}
-        from delivered_rows n {WITH_PREVIOUS} where n.row_hash is not null
-        union all
-        select n.email, null, l.contact_id, if({UNCONFIRMED}, l.as_of, {as_of}), if({UNCONFIRMED}, l.run, {run}),
-            {MAYBE_STATE}, if(l.state = '{NOT_ADDED}', null, l.added_at), {rejection},
+        from delivered_rows n {WITH_PREVIOUS} where n.row_hash is not null"""
+    open_result = f"""select n.email, null, l.contact_id,
+            if({UNCONFIRMED}, l.as_of, {as_of}), if({UNCONFIRMED}, l.run, {run}), {MAYBE_STATE},
+            if(l.state = '{NOT_ADDED}', null, l.added_at), {rejection},
             {own.sharers_mask}, {own.slot}, {own.hashes}, l.rejected_by, l.rejections, {noted}
         from delivered_rows n {WITH_PREVIOUS} where n.row_hash is null"""
+    return with_result, open_result
 
 
 def _rejected_rows(origin: LedgerCommit, own: PerExport, noted: str) -> str:
@@ -168,31 +177,34 @@ def _existing_rows(*, first: bool) -> str:
         from planned_existing x {not_held} anti join changed_emails c on c.email = x.email"""
 
 
-def _gone_rows(origin: LedgerCommit) -> str:
-    """Return SQL of the rows of people who were removed, or who were not in the audience any more."""
+def _gone_rows(origin: LedgerCommit) -> tuple[str, str]:
+    """Return SQL of the rows of people who were removed, and of those who were not in the audience any more."""
     as_of, run = _run_sql(origin)
     other_columns = (
         f"l.added_at, {NOT_REJECTED}, 0::ubigint, null::utinyint, {NO_HASHES}, {NOT_REJECTED_BY}, l.barred, false"
     )
     left_on_their_own = f"(l.added_at is not null and {str(origin.keep_left).lower()})"
-    return f"""select n.email, null, l.contact_id, {as_of}, {run},
+    removed = f"""select n.email, null, l.contact_id, {as_of}, {run},
             if(n.row_hash is null, '{REMOVING}', '{REMOVED}'), {other_columns}
-        from removed_now n left join previous_touched l on l.email = n.email
-        union all
-        select l.email, null, l.contact_id, {as_of}, {run},
+        from removed_now n left join previous_touched l on l.email = n.email"""
+    gone = f"""select l.email, null, l.contact_id, {as_of}, {run},
             case when {REMOVED_BY_EXPORT} then '{REMOVED}' when {left_on_their_own} then '{LEFT}'
                 else '{NOT_ADDED}' end, {other_columns}
         from already_gone n join previous_touched l on l.email = n.email
         left join planned_bars b on b.email = n.email
         where {REMOVED_BY_EXPORT} or {left_on_their_own} or coalesce(b.barred, l.barred, 0) <> 0"""
+    return removed, gone
 
 
-def _with_bars(sql: str, *, first: bool) -> str:
-    """Return SQL of the same rows with the changed bars. A barred person that the ledger does not hold gets a row."""
-    not_held = "" if first else "anti join previous l on l.email = b.email"
+def _with_bars(sql: str) -> str:
+    """Return SQL of the same rows with the changed bars."""
     return f"""select r.* replace (coalesce(b.barred, r.barred) as barred)
-        from ({sql}) r left join planned_bars b on b.email = r.email
-        union all by name
-        select b.email, b.barred, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask
+        from ({sql}) r left join planned_bars b on b.email = r.email"""
+
+
+def _barred_rows(*, first: bool) -> str:
+    """Return SQL of the rows of barred people without a result and a previous row."""
+    not_held = "" if first else "anti join previous l on l.email = b.email"
+    return f"""select b.email, b.barred, '{NOT_ADDED}' as state, 0::ubigint as sharers_mask
         from planned_bars b {not_held} anti join changed_emails c on c.email = b.email
             anti join planned_existing x on x.email = b.email"""

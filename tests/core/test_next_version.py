@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import product
+from itertools import chain, product
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,7 +73,8 @@ def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
         changed = [(email,) for email, _, result in people if result != "unchanged"]
         table("changed_emails", "email varchar", changed)
         sql.run("create table previous_touched as select l.* from previous l semi join changed_emails using (email)")
-        rows = next_version.rows(origin, next_version.CHANGES[:4], first=False, was_read=False)
+        parts = next_version.parts(origin, next_version.CHANGES[:4], first=False, was_read=False)
+        rows = " union all ".join(parts)
         ledger = Ledger(local_path(str(tmp_path / "ledger")))
         ledger.commit(sql.stream(rows, rows=7), 0, {"members": "0"})
         (counted,) = sql.single_row(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")
@@ -81,3 +82,39 @@ def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
         assert sql.single_row(f"select count(*) from ({rows}) where state = '{NOT_ADDED}' and reason = 'unsubscribed'")[
             0
         ]
+
+
+TABLES = {
+    "delivered_rows": "email, 2::ubigint as row_hash, null::varchar as contact_id from previous limit 400",
+    "rejected_rows": "email, 2::ubigint as row_hash, 'invalid_value' as reason from previous limit 20 offset 400",
+    "removed_now": "email, 2::ubigint as row_hash from previous limit 300 offset 420",
+    "already_gone": "email, 'not_in_audience' as reason from previous limit 20 offset 720",
+    "planned_sharers": "email, 3::ubigint as sharers_mask, 2::ubigint as row_hash from previous offset 740",
+    "planned_bars": "email, 1::ubigint as barred from previous limit 400 offset 800",
+    "planned_existing": "email from previous limit 400 offset 1200",
+    "changed_emails": "email from previous limit 740",
+}
+
+
+def test_the_rows_of_every_kind_of_change_fit_into_the_memory_of_an_engine(tmp_path):
+    """Each join holds up to 10 MB, so a single statement of all parts does not fit, however small the tables are."""
+    person = {
+        "state": MEMBER,
+        "added_at": EARLIER,
+        "run": "earlier",
+        "as_of": STARTED,
+        "row_hash": 1,
+        "sharers_mask": 1,
+    }
+    previous = [{**person, "email": f"p{at}@example.com", "hashes": [(0, 1)]} for at in range(40_000)]
+    file = tmp_path / "previous.parquet"
+    pq.write_table(pa.Table.from_pylist(previous, schema=SCHEMA), file)
+    origin = LedgerCommit(AS_OF, "this", started_at=STARTED.timestamp(), ended_at=NOW.timestamp())
+    with engine() as sql:
+        sql.run(f"create view previous as select * from {sql.scan([local_path(str(file))])}")
+        for name, select in TABLES.items():
+            sql.run(f"create table {name} as select {select}")
+        sql.run("create table previous_touched as select l.* from previous l semi join changed_emails using (email)")
+        parts = next_version.parts(origin, next_version.CHANGES, first=False, was_read=True)
+        batches = chain.from_iterable(map(sql.stream, parts))
+        assert len(previous) - 20 == sum(batch.num_rows for batch in batches)
