@@ -107,7 +107,7 @@ class ExportConfig:
         on_stale: action if the audience already has a newer snapshot than `as_of`.
         run: the task instance as the ledger names it: `dag/task/run/map index`.
         export_name: name of the export, which the audience's state and the ledger hold.
-        segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
+        segment_part: which of several segments of the export this is; empty if it has one.
         allow_shared_audience: share the audience with other exports that set this too.
         consent: rules by which rows are withheld.
         adopt_existing: also remove people who were in the audience before an export added them.

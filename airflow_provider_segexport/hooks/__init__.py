@@ -26,11 +26,13 @@ def get_hook(conn_id: str, *, low_priority: bool = False) -> SegmentExportHook:
 
     Raises:
         InvalidConnection: the connection does not exist, or is not of a vendor's type.
+        ConnectionNotAllowed: Airflow denies this task the connection.
+        RetryableError: a secrets backend or Airflow's API server failed.
     """
     from airflow_provider_segexport.errors import InvalidConnection  # noqa: PLC0415 - metadata needs `HOOKS` only
-    from airflow_provider_segexport.hooks.base import read_connection  # noqa: PLC0415
     from airflow_provider_segexport.hooks.connection import uri_hint  # noqa: PLC0415
     from airflow_provider_segexport.hooks.failures import fatal_errors_translated  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.lookups import read_connection  # noqa: PLC0415
 
     with fatal_errors_translated():
         connection = read_connection(conn_id)

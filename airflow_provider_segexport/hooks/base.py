@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_segexport import __version__
 from airflow_provider_segexport.errors import InvalidConnection
@@ -20,6 +19,7 @@ from airflow_provider_segexport.hooks.exporting import Exporting
 from airflow_provider_segexport.hooks.extra import check_credential, extras
 from airflow_provider_segexport.hooks.failures import fatal_errors_translated
 from airflow_provider_segexport.hooks.interruptible import Interruptible
+from airflow_provider_segexport.hooks.lookups import read_connection
 from airflow_provider_segexport.hooks.masking import mask, mask_password_of
 from airflow_provider_segexport.hooks.verifying import Verifying
 from airflow_provider_segexport.http.errors import redact_url, translate_error
@@ -32,21 +32,6 @@ if TYPE_CHECKING:
     from airflow_provider_segexport.http.call_log import CallLog
     from airflow_provider_segexport.http.client import RetryLimits, Sender
     from airflow_provider_segexport.http.oauth import Bearer
-
-
-def read_connection(conn_id: str) -> Any:
-    """Return the Airflow connection.
-
-    Raises:
-        InvalidConnection: it does not exist.
-    """
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        raise InvalidConnection(
-            f"There is no Airflow connection {conn_id!r}. To fix: correct `conn_id`, or ask an administrator to create "
-            "the connection under Admin > Connections."
-        ) from None
 
 
 class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook):
@@ -295,6 +280,3 @@ class SegmentExportHook(Exporting, Verifying, Audiences, Interruptible, HttpHook
             return run_operation(operation, client, self.interruptible_sleep)
         finally:
             client.close()
-
-
-__all__ = ["SegmentExportHook", "read_connection"]

@@ -76,6 +76,17 @@ class Caller:
         """Return the run's name in the ledger."""
         return "/".join(self.identity)
 
+    @property
+    def segment_index(self) -> str:
+        """Return which of several segments of the export this is: the map index or the number of the call.
+
+        It is empty outside a task, and for the first call in a task that is not mapped.
+        """
+        index = self.identity[-1]
+        map_index = self.context["ti"].map_index if self.context else None
+        is_mapped = map_index is not None and map_index >= 0
+        return index if is_mapped or "." in index else ""
+
     def as_of(self) -> datetime:
         """Return the default time that a segment describes; outside a task it is now.
 

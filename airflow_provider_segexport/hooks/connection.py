@@ -63,11 +63,12 @@ class ConnectionSettings:
         """
         self.check_enabled()
         if not any(fnmatchcase(dag_id or "", pattern) and (dag_id or pattern == "*") for pattern in self.allowed_dags):
-            caller = f"DAG {dag_id!r}" if dag_id else "Code outside a DAG"
+            caller = f"DAG {dag_id!r}" if dag_id else "Code outside a DAG or in `@task.virtualenv`"
+            in_dag = "" if dag_id else "export in an operator or a plain `@task` of an allowed DAG, or "
             raise ConnectionNotAllowed(
                 f"{caller} may not use connection {self.conn_id!r}. Currently allowed: "
-                f"{', '.join(self.allowed_dags) or 'none'}. To fix: ask an administrator to add `{dag_id or '*'}` to "
-                "'Allowed DAGs' in the connection's form."
+                f"{', '.join(self.allowed_dags) or 'none'}. To fix: {in_dag}ask an administrator to add "
+                f"`{dag_id or '*'}` to 'Allowed DAGs' in the connection's form."
             )
 
     def warnings(self) -> list[str]:

@@ -93,16 +93,17 @@ def _run(session: VendorSession, given: dict[str, Any], dag_id: str | None) -> d
     from airflow_provider_segexport.hooks.failures import translated_errors  # noqa: PLC0415
     from airflow_provider_segexport.hooks.frames import as_file  # noqa: PLC0415
     from airflow_provider_segexport.hooks.permission import check_same_dag  # noqa: PLC0415
+    from airflow_provider_segexport.hooks.run_folders import with_segment_part  # noqa: PLC0415
     from airflow_provider_segexport.hooks.runner import run_to_end  # noqa: PLC0415
 
-    with translated_errors(), claimed(hook_caller(session.conn_id)) as caller:
+    with translated_errors(), claimed(own := hook_caller(session.conn_id)) as caller:
         audience = "" if given["audience"] is LEFT_OUT else audience_text(given["audience"])
         attempt = begin(session.conn_id, audience, caller.identity, dry_run=given["dry_run"])
         with recorded(attempt), as_file(given) as (given_file, content):
             attempt.configured(session, audience)
             session.settings.check_dag_allowed(check_same_dag(dag_id))
             values = options.values(options.EXPORT, given_file)
-            request = options.build_request(values, caller, content)
+            request = with_segment_part(options.build_request(values, caller, content), own.segment_index)
             report = run_to_end(session, request, poll_interval_s=values["poll_interval"], attempt=attempt)
             attempt.ended(report)
     return report

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
 
+from airflow_provider_segexport.errors import InvalidArgument
 from airflow_provider_segexport.hooks.partition_keys import key_time
 from airflow_provider_segexport.hooks.task_state import ENDED_STATES
 
@@ -30,9 +31,18 @@ AUTOMATIC_RUN_TYPES = frozenset({"scheduled", "backfill", "asset_triggered"})
 def skip_unless_latest(context: Mapping[str, Any]) -> None:
     """Skip the task if a newer run of its DAG is due, queued or running.
 
+    Args:
+        context: Airflow's context of the task; empty outside a task.
+
     Raises:
         AirflowSkipException: there is a newer run; the message names it.
+        InvalidArgument: outside a task there is no run to compare.
     """
+    if not context:
+        raise InvalidArgument(
+            "`latest_only` is set, but this process has no context of Airflow, so the DAG's newer runs are unknown. "
+            "Nothing was sent. To fix: leave `latest_only` out, or export in an operator or a `@task`."
+        )
     newer = newer_run(context)
     if newer:
         raise AirflowSkipException(

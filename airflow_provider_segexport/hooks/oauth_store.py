@@ -16,7 +16,8 @@ from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 
-from airflow_provider_segexport.errors import AuthenticationFailed, SegexportError
+from airflow_provider_segexport.errors import AuthenticationFailed, RetryableError, SegexportError
+from airflow_provider_segexport.hooks.lookups import read_variable
 from airflow_provider_segexport.hooks.masking import mask
 from airflow_provider_segexport.http.oauth import Bearer, token_fingerprint
 from airflow_provider_segexport.http.variable_lock import VariableLock
@@ -51,10 +52,14 @@ class Variables:
     """
 
     def get(self, key: str) -> str | None:
-        """Return the Variable's text; None if it does not exist."""
-        text: str | None = (
-            Variable.get(key, default=None) if in_task_or_trigger() else database_variables().get(key, default_var=None)
-        )
+        """Return the Variable's text; None if it does not exist.
+
+        Raises:
+            RetryableError: in a task or a trigger, the Variable cannot be read now.
+        """
+        if in_task_or_trigger():
+            return read_variable(key)
+        text: str | None = database_variables().get(key, default_var=None)
         return text
 
     def set(self, key: str, text: str, description: str = DESCRIPTION) -> None:
@@ -137,13 +142,17 @@ class VariableStore:
 
     def save(self, token: OAuthToken, fingerprint: str) -> None:
         """Store the tokens; when this returns, every machine sees them. The caller holds `lock`."""
-        before = self._read(self.key)
+        before, is_known = None, True
+        try:
+            before = self._read(self.key)
+        except RetryableError:  # the login must be stored, because the vendor may accept the earlier one no more
+            is_known = False
         conn_ids = before.conn_ids if before else ()
         if in_task_or_trigger():
             conn_ids = tuple(sorted({*conn_ids, self._conn_id}))
         self._write(self.key, StoredLogin(token, fingerprint, conn_ids))
-        if before is None:
-            with suppress(AirflowException, AirflowRuntimeError):  # the new login is stored; deleting can fail
+        if before is None and is_known:
+            with suppress(AirflowException, AirflowRuntimeError, RetryableError):  # the new login is stored
                 self._delete_unused()
 
     def lock(self) -> AbstractContextManager[Callable[[], None]]:

@@ -229,12 +229,12 @@ def build_request(values: Mapping[str, Any], caller: Caller, content: str = "") 
 
     Raises:
         AirflowSkipException: `latest_only` is set, and the DAG has a newer run.
-        InvalidArgument: mode `mirror` outside a task has no `export_name`.
+        InvalidArgument: outside a task, `latest_only` is set, or mode `mirror` has no `export_name`.
     """
     from airflow_provider_segexport.hooks.paths import state_path  # noqa: PLC0415 - as this module says
     from airflow_provider_segexport.hooks.run_folders import ExportRequest  # noqa: PLC0415
 
-    if values["latest_only"] and caller.context:
+    if values["latest_only"]:
         from airflow_provider_segexport.hooks.latest_only import skip_unless_latest  # noqa: PLC0415 - rarely needed
 
         skip_unless_latest(caller.context)

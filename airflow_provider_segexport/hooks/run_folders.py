@@ -83,23 +83,24 @@ class ExportRequest:
 
 
 def segment_part(segment: str | Sequence[str]) -> str:
-    """Return a name of a mapped task's segment that is the same in every run: its paths without dates and ids."""
+    """Return a name of a segment that is the same in every run: its paths without dates and ids."""
     paths = [segment] if isinstance(segment, str) else segment
     return " ".join(VARYING_PATH_PARTS.sub("*", str(path)) for path in paths)
 
 
-def with_segment_part(request: ExportRequest, map_index: int | None) -> ExportRequest:
-    """Return the request with the name of its segment if the task is mapped.
+def with_segment_part(request: ExportRequest, index: str) -> ExportRequest:
+    """Return the request with the name of its segment if the export has several segments.
 
-    All map indexes of a task are one export by its name. The segment's name distinguishes them.
+    All map indexes of a task and all its calls of `hook.export` are one export by its name. The segment's name
+    distinguishes them, so that a guard compares a segment with the same one of the run before.
 
     Args:
         request: the request of the task instance.
-        map_index: Airflow's map index; None or -1 if the task is not mapped.
+        index: `Caller.segment_index`.
     """
-    if map_index is None or map_index < 0:
+    if not index:
         return request
-    part = f"frame {map_index}" if request.content else segment_part(request.config.segment)
+    part = f"frame {index}" if request.content else segment_part(request.config.segment)
     return replace(request, config=replace(request.config, segment_part=part))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 
+from airflow_provider_segexport.errors import RetryableError
 from airflow_provider_segexport.hooks.oauth_store import Variables, in_task_or_trigger
 
 ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -18,7 +19,7 @@ ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "re
 ENDED_RUN_STATES = frozenset({"success", "failed"})
 DEFERRED = "deferred"
 
-LOOKUP_ERRORS = (AirflowException, AirflowRuntimeError, ImportError, AttributeError, NameError)
+LOOKUP_ERRORS = (AirflowException, AirflowRuntimeError, RetryableError, ImportError, AttributeError, NameError)
 """Exceptions of a request to Airflow that fails or is made outside a task."""
 
 OWNER_PARTS = 4

@@ -183,7 +183,10 @@ class Bearer(AuthBase):
             stored: the pair that was in the store before the exchange.
         """
         self._mask(new)
-        latest = self._load()
+        try:
+            latest = self._load()
+        except RetryableError:  # store the pair all the same, because the vendor may accept the earlier one no more
+            latest = None
         if latest is not None and (stored is None or latest.refresh_token != stored.refresh_token):
             self._is_stored = True
             return latest

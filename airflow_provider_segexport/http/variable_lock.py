@@ -27,7 +27,7 @@ class TextStore(Protocol):
     """Texts by key that every machine can read and write."""
 
     def get(self, key: str) -> str | None:
-        """Return a text; None if there is none."""
+        """Return a text; None if there is none. Raise `RetryableError` if that is unknown."""
 
     def set(self, key: str, text: str) -> None:
         """Write a text. When this returns, every machine can read it."""
@@ -92,8 +92,9 @@ class VariableLock:
             try:
                 yield check
             finally:
-                if self._holder(key) == claim_id:
-                    self.store.delete(key)
+                with suppress(RetryableError):  # the store cannot be read now; the claim expires
+                    if self._holder(key) == claim_id:
+                        self.store.delete(key)
 
     def _acquire(self, key: str, claim_id: str) -> None:
         gives_up_at = self.clock() + self.timeout_s
@@ -121,7 +122,7 @@ class VariableLock:
         self.sleep(self.write_visibility_s)
 
     def _holder(self, key: str) -> str | None:
-        """Return the id of the claim on a key; None if it has expired or cannot be read."""
+        """Return the id of the claim on a key; None if there is none, or if it has expired or is damaged."""
         claim = parse_object(self.store.get(key) or "") or {}
         claim_id, until = text(claim.get("by")) or None, number(claim.get("until"))
         return claim_id if self.clock() < until <= self.clock() + 2 * self.hold_s else None

@@ -13,6 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException, AirflowSkipException
 
 from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.hooks.callers import task_caller
 from airflow_provider_segexport.hooks.failures import SKIPPED, UNEXPECTED, unexpected
 from airflow_provider_segexport.hooks.left_out import LEFT_OUT
 from airflow_provider_segexport.operators import failures, lineage, links, messages, waits
@@ -176,7 +177,7 @@ class BaseAudienceOperator(DocumentedOperator):
                 hook = get_hook(self.conn_id, low_priority=is_backfill(context))
                 attempt.configured(hook, self._audience_argument)
                 hook.settings.check_dag_allowed(context["dag"].dag_id)
-                request = with_segment_part(self.build_request(context), context["ti"].map_index)
+                request = with_segment_part(self.build_request(context), task_caller(context).segment_index)
                 if run_folder:
                     check_plan_folder(request, run_folder)
                 self._hook, self.export_request = hook, request
@@ -222,7 +223,6 @@ class BaseAudienceOperator(DocumentedOperator):
     def _attempt(self, context: Any) -> AttemptRecord:
         """Record that a try begins."""
         from airflow_provider_segexport.hooks.attempts import begin  # noqa: PLC0415
-        from airflow_provider_segexport.hooks.callers import task_caller  # noqa: PLC0415
 
         dry_run = getattr(self, "is_dry_run", False)
         return begin(str(self.conn_id), self._audience_argument, task_caller(context).identity, dry_run=dry_run)

@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk.bases.decorator import DecoratedMappedOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
+from airflow_provider_segexport.operators.notices import CALLBACKS, with_message
 from airflow_provider_segexport.operators.rendering import ATTRIBUTE_NAMES, argument_fields
 
 POLICY_ARGUMENTS = "_policy_arguments"
@@ -29,8 +30,8 @@ class _KeepsArguments:
     __slots__ = ()
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute, and store it if it is an argument of the operator."""
-        attribute = ATTRIBUTE_NAMES.get(key, key)
+        """Set an attribute, and store it if it is an argument of the operator. A callback is wrapped."""
+        value, attribute = with_message(key, value), ATTRIBUTE_NAMES.get(key, key)
         operator_class = getattr(self, "operator_class", object)  # a copy sets it later
         if attribute in argument_fields(operator_class):
             vars(self)[POLICY_ARGUMENTS] = {**vars(self).get(POLICY_ARGUMENTS, {}), attribute: value}
@@ -78,6 +79,8 @@ class KeepingPartial(OperatorPartial):
 def keep_arguments(task: Any, default_args: Mapping[str, Any] | None) -> Any:
     """Change the class of a mapped task to one that stores arguments. Both classes have the same layout.
 
+    Its callbacks are wrapped, too: if the worker dies, Airflow calls them without creating the operator.
+
     Args:
         task: the mapped task.
         default_args: the task's own, without those of its DAG and its task group.
@@ -86,4 +89,6 @@ def keep_arguments(task: Any, default_args: Mapping[str, Any] | None) -> Any:
         KeepingDecoratedMappedOperator if isinstance(task, DecoratedMappedOperator) else KeepingMappedOperator
     )
     vars(task)[OWN_DEFAULTS] = default_args
+    for name in CALLBACKS & task.partial_kwargs.keys():
+        task.partial_kwargs[name] = with_message(name, task.partial_kwargs[name])
     return task

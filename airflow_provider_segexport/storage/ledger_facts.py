@@ -40,7 +40,7 @@ class LedgerCommit:
         finished: whether every row has a result, so that the audience is now at the snapshot `as_of`.
         started_at, ended_at: epoch seconds.
         export_name: the export's name.
-        segment_part: which of several mapped segments it was; empty if the task is not mapped.
+        segment_part: which of several segments of the export it was; empty if it has one.
         sharer_bit: this export's bit in `sharers_mask`.
         is_shared: other exports use the audience too, or have used it.
         count_in_flight_as_sent: the run has not finished, so people sent without a response count as members with

@@ -264,7 +264,7 @@ class PlanFacts:
         started_at: when planning began, epoch seconds.
         ledger_version: newest version when the plan was made; 0 for an empty ledger.
         files: name of each segment file, and the row number of its first row.
-        segment_part: which of several mapped segments of the export this is; empty if the task is not mapped.
+        segment_part: which of several segments of the export this is; empty if it has one.
         sharer_bit: this export's bit in the ledger's `sharers_mask`.
         is_shared: other exports use the audience too, or have used it.
         mapping_fingerprint: hash of field mapping and vendor fields.

@@ -12,9 +12,10 @@ from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
-from airflow_fixtures import export_dag
+from airflow_fixtures import FIELD_MAPPING, export_dag, people
 
-from airflow_provider_segexport.hooks import latest_only, rate_limit
+from airflow_provider_segexport.errors import InvalidArgument
+from airflow_provider_segexport.hooks import get_hook, latest_only, rate_limit
 from airflow_provider_segexport.ratelimit.backends import open_store
 
 pytestmark = pytest.mark.airflow
@@ -212,3 +213,11 @@ def test_a_timetable_that_fails_does_not_stop_the_run(timetable, monkeypatch, ca
     run = SimpleNamespace(run_type="scheduled", run_after=days_ago(3), partition_key=None)
     latest_only.skip_unless_latest({"dag_run": run, "dag": SimpleNamespace(timetable=timetable, end_date=None)})
     assert "without asking the timetable" in caplog.text
+
+
+def test_outside_a_task_it_is_refused(stage):
+    """As in a function of `@task.virtualenv`: a missed day would be exported as if it were the newest."""
+    hook = get_hook(stage.connection("campaign_monitor"))
+    with pytest.raises(InvalidArgument, match="no context of Airflow, so the DAG's newer runs are unknown"):
+        hook.export(people(3), FIELD_MAPPING, latest_only=True)
+    assert stage.nothing_was_sent()

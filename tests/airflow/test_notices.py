@@ -6,19 +6,27 @@ import copy
 import itertools
 import operator
 import pickle
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+import structlog
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import TaskInstance
+from airflow.callbacks.callback_requests import TaskCallbackRequest
+from airflow.dag_processing.processor import _execute_task_callbacks
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import (
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
+from airflow.utils.state import TaskInstanceState
 from airflow_fixtures import export_dag, people
 
 from airflow_provider_segexport.operators.notices import KINDS, MESSAGE, Callbacks, WithMessage, default_message
+from airflow_provider_segexport.operators.segment_export import SegmentExportOperator
 
 pytestmark = pytest.mark.airflow
 
@@ -115,3 +123,34 @@ def test_callbacks_survive_copies(stage):
     assert not isinstance(wrapped.callback, WithMessage)
     wrapped({})
     assert 1 == len(sent)
+
+
+@pytest.mark.parametrize("given", ["partial", "decorated", "default_args", "policy"])
+def test_a_mapped_task_whose_worker_died_has_a_message_without_the_notifier(airflow_db, given):
+    """Airflow calls its callback without creating the operator, so the template of a notifier would not render."""
+    sent = []
+    callback = {"on_failure_callback": lambda context: sent.append(context["segexport"]["title"])}
+    options = {"task_id": "export", "conn_id": "any", "field_mapping": {"email": "email"}}
+    with DAG(
+        "killed",
+        schedule=None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        default_args=callback if given == "default_args" else {},
+    ) as dag:
+        if given == "decorated":
+            task.segment_export(**options, **callback)(lambda part: part).expand(part=["a", "b"])
+        else:
+            more = callback if given == "partial" else {}
+            SegmentExportOperator.partial(**options, **more).expand(segment=["a", "b"])
+    if given == "policy":
+        dag.get_task("export").on_failure_callback = callback["on_failure_callback"]
+    ids = {"id": uuid4(), "dag_version_id": uuid4(), "task_id": "export", "dag_id": "killed", "run_id": "r"}
+    request = TaskCallbackRequest(
+        filepath="x",
+        bundle_name="b",
+        bundle_version=None,
+        ti=TaskInstance(**ids, try_number=1, map_index=1),
+        task_callback_type=TaskInstanceState.FAILED,
+    )
+    _execute_task_callbacks(SimpleNamespace(dags={"killed": dag}), request, structlog.get_logger())
+    assert ["killed.export has stopped"] == sent

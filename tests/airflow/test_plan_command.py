@@ -145,7 +145,7 @@ def test_an_audience_of_another_export_names_the_option(stage, command):
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ({"allowed_dags": "segment_*"}, "Code outside a DAG may not use connection"),
+        ({"allowed_dags": "segment_*"}, "Code outside a DAG or in `@task.virtualenv` may not use connection"),
         ({"allowed_dags": ""}, "Currently allowed: none"),
         ({"export_enabled": False}, "are disabled"),
         ({"privacy_consent": False}, "has no consent"),

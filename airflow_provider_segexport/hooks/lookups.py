@@ -1,0 +1,101 @@
+"""Reads connections and Variables: `id -> value, "missing", or an error that a retry may mend`.
+
+Airflow asks its secrets backends one after the other, and treats an exception of one as a missing entry. An outage of a
+vault or of the API server would thus look as if a connection did not exist or no login was stored. So before an entry
+counts as missing, each backend is asked again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseHook, Variable
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConnection, RetryableError
+
+API_BACKEND = "ExecutionAPISecretsBackend"
+"""Class of the backend that asks Airflow's API server on behalf of a task or a trigger."""
+
+
+def read_connection(conn_id: str) -> Any:
+    """Return the Airflow connection.
+
+    Raises:
+        InvalidConnection: it does not exist.
+        ConnectionNotAllowed: Airflow denies this task the connection.
+        RetryableError: a secrets backend or Airflow's API server failed, so it may exist.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        check_backends("connection", conn_id)
+        raise InvalidConnection(
+            f"There is no Airflow connection {conn_id!r}. To fix: correct `conn_id`, or ask an administrator to create "
+            "the connection under Admin > Connections."
+        ) from None
+    except PermissionError:  # Airflow 3.3: AirflowSecretsBackendAccessDenied
+        raise ConnectionNotAllowed(
+            f"Airflow denies this task the connection {conn_id!r}. To fix: ask an administrator to give the DAG's team "
+            "access to it, or use another connection."
+        ) from None
+
+
+def read_variable(key: str) -> str | None:
+    """Return a Variable's text; None if it does not exist. A task or a trigger calls this.
+
+    Raises:
+        RetryableError: a secrets backend or Airflow's API server failed or denied access, so it may exist.
+    """
+    try:
+        text: str | None = Variable.get(key, default=None)
+    except PermissionError as error:
+        raise _failed("variable", key, error) from None
+    if text is None:
+        check_backends("variable", key)
+    return text
+
+
+def check_backends(kind: str, key: str) -> None:
+    """Check that each secrets backend works which has just reported an entry as missing.
+
+    Args:
+        kind: `connection` or `variable`.
+        key: id of the connection, or name of the Variable.
+
+    Raises:
+        RetryableError: a backend raises an exception. Its text is left out, because it may hold a secret.
+    """
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded  # noqa: PLC0415 - rarely needed
+
+    for backend in ensure_secrets_backend_loaded():
+        name = type(backend).__name__
+        try:
+            _ask(backend, kind, key)
+        except NotImplementedError:  # a backend may offer Variables only
+            continue
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything
+            source = "Airflow's API server" if name == API_BACKEND else f"the secrets backend {name}"
+            raise _failed(kind, key, error, source) from None
+
+
+def _ask(backend: Any, kind: str, key: str) -> None:
+    """Ask a backend for an entry. The one of Airflow's API hides its errors, so the API is asked directly."""
+    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - rarely needed
+    from airflow.sdk.execution_time.comms import GetConnection, GetVariable  # noqa: PLC0415
+
+    if type(backend).__name__ == API_BACKEND:
+        task_runner.SUPERVISOR_COMMS.send(GetConnection(conn_id=key) if kind == "connection" else GetVariable(key=key))
+    elif kind == "connection":
+        backend.get_connection(conn_id=key)
+    else:
+        backend.get_variable(key=key)
+
+
+def _failed(kind: str, key: str, error: BaseException, source: str = "Airflow's API server") -> RetryableError:
+    """Return the error of a lookup without an answer."""
+    name = f"connection {key!r}" if kind == "connection" else f"Variable {key!r}"
+    return RetryableError(
+        f"The {name} cannot be read, because {source} failed ({type(error).__name__}). To fix: if this happens again, "
+        "check the secrets backend and Airflow's API server."
+    )
