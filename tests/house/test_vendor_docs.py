@@ -24,7 +24,7 @@ def test_the_committed_page_and_matrix_are_current() -> None:
     assert (script.returncode, script.stdout) == (0, ""), script.stderr
 
 
-def test_an_answer_that_a_real_account_has_proven_says_by_whom_and_when(monkeypatch, tmp_path) -> None:
+def test_an_answer_of_a_real_account_names_the_account_and_the_date(monkeypatch, tmp_path) -> None:
     """The page no longer says then that nothing is proven; an answer that no question has is refused."""
     monkeypatch.syspath_prepend(str(REPO / "scripts"))
     script = importlib.import_module("vendor_matrix")
