@@ -39,9 +39,24 @@ def resolve(text: str) -> StoragePath:
 
     scheme, _, rest = text.partition("://")
     bucket, _, key = rest.partition("/")
+    _reopen_after_fork(scheme, bucket.rpartition("@")[0] or None)
     if KEY_DELIMITERS.search(key):
         return as_storage_path(ObjectStoragePath(f"{scheme}://{bucket}")) / key
     return as_storage_path(ObjectStoragePath(text))
+
+
+def _reopen_after_fork(scheme: str, conn_id: str | None) -> None:
+    """Open a store again that the parent of this process has opened, because its connections do not survive a fork.
+
+    Airflow keeps an opened store for the life of a process and of its forked children.
+    """
+    from airflow.sdk.io import attach  # noqa: PLC0415 - as `resolve`
+
+    store = attach(scheme, conn_id)
+    opened: Any = vars(store).get("fs")
+    if getattr(opened, "_pid", os.getpid()) != os.getpid():
+        make, arguments = opened.__reduce__()[:2]
+        store.fs = make(*arguments)
 
 
 def open_storage_path(text: str, name: str) -> StoragePath:

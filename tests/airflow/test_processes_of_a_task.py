@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.hooks import callers, claims, get_hook, permission
 from airflow_provider_segexport.hooks.claims import claimed
+from airflow_provider_segexport.hooks.paths import state_path
 
 pytestmark = pytest.mark.airflow
 
@@ -72,3 +74,22 @@ def test_a_lock_that_is_not_acquired_leaves_no_file_open(monkeypatch, number):
     monkeypatch.setattr(claims.os, "close", close)
     with claimed(callers.Caller(("d", "t", "r", "0"), "d.t", {"ti": None})):
         assert set(opened) <= set(closed)
+
+
+def test_a_forked_process_opens_the_store_of_its_parent_again(s3_root):
+    """A connection to S3 does not survive a fork, and Airflow keeps the store that the parent has opened."""
+    (state_path() / "known").write_bytes(b"x")
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+
+    def child():
+        try:
+            answers.put((state_path() / "known").read_bytes())
+        except RuntimeError as error:
+            answers.put(error)
+
+    process = context.Process(target=child)
+    process.start()
+    assert b"x" == answers.get(timeout=60)
+    process.join(60)
+    assert ["state/known"] == list(s3_root())
