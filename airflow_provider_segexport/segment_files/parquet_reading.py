@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.errors import InvalidSegment, RetryableError, SegexportError
+from airflow_provider_segexport.segment_files.table_folders import check_footer
 from airflow_provider_segexport.storage.errors import translate_error
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.opening import open_file
@@ -75,7 +76,8 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
 
     Raises:
         RetryableError: the disk or the store failed, or the file was replaced; a retry may succeed.
-        InvalidSegment: the file is missing, is not readable by this user, or is not a readable Parquet file.
+        InvalidSegment: the file is missing, is not readable by this user, is not a readable Parquet file, or is a data
+            file of a table.
     """
     try:
         with translate_storage_errors(path):
@@ -88,6 +90,7 @@ def open_parquet(path: StoragePath, name: str) -> Iterator[tuple[pq.ParquetFile,
     try:
         # DuckDB reads INT96 in microseconds, which Arrow calls nanoseconds otherwise.
         parquet = pq.ParquetFile(watched, pre_buffer=False, buffer_size=BUFFER_BYTES, coerce_int96_timestamp_unit="us")
+        check_footer(parquet.metadata.metadata or (), name)
         footer = True
         yield parquet, watched
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,8 @@
-"""Recognises folders that are tables of Delta Lake, Iceberg, Hudi, DuckLake, Lance, Paimon or Hive.
+"""Recognises folders and files of tables of Delta Lake, Iceberg, Hudi, DuckLake, Lance, Paimon or Hive.
 
 Their data files also hold rows that the table has deleted or replaced. Only the table's log says which rows are
-current.
+current. The log may be elsewhere, or missing in a copy of the table, so data files are also recognised by the names
+that each format gives them, and by what it writes into their footers.
 """
 
 from __future__ import annotations
@@ -18,14 +19,33 @@ from airflow_provider_segexport.storage.listing import Entry, display_path, list
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
 from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
 
-LOG_FOLDERS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
-"""Folders whose parent folder is a table: kind by folder."""
-
-ICEBERG, DUCKLAKE = "an Iceberg table", "a DuckLake table"
+DELTA, HUDI, ICEBERG, DUCKLAKE = "a Delta table", "a Hudi table", "an Iceberg table", "a DuckLake table"
 HIVE, LANCE, PAIMON = "a transactional Hive table", "a Lance dataset", "a Paimon table"
 
-METADATA = re.compile(r".+\.metadata\.json(\.gz)?|.+\.gz\.metadata\.json|version-hint\.text")
-DUCKLAKE_FILE = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")
+LOG_FOLDERS = {"_delta_log": DELTA, ".hoodie": HUDI}
+"""Folders whose parent folder is a table: kind by folder."""
+
+METADATA = re.compile(
+    r".+\.metadata\.json(\.gz)?|.+\.gz\.metadata\.json|version-hint\.text|snap-.+\.avro|.+-m\d+\.avro"
+)
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+FILE_NAMES = {
+    DUCKLAKE: re.compile(rf"ducklake-{UUID}(-delete)?\.parquet", re.IGNORECASE),
+    HUDI: re.compile(rf"{UUID}(-\d+)?_\d+-\d+-\d+_\d{{14,17}}\.parquet|\.hoodie_partition_metadata(\.parquet|\.orc)?"),
+    ICEBERG: re.compile(
+        rf"\d{{5,}}-\d+-(.*{UUID}.*-\d{{5,}}(-deletes)?|{UUID})\.parquet"  # Java, Go; Python
+        rf"|\d{{8}}_\d{{6}}_\d{{5}}_\w{{5}}-{UUID}\.parquet"  # Trino, Athena
+    ),
+}
+"""Names that only a table's writer gives: pattern by kind."""
+
+BUCKET, BUCKET_FILE = re.compile(r"bucket-(\d+|postpone)"), re.compile(rf"(data|changelog)-{UUID}-\d+\.parquet")
+"""Names of the folders and of the data files of a Paimon table."""
+
+FOOTER_KEYS = {b"iceberg.schema": ICEBERG, b"hoodie_min_record_key": HUDI, b"org.apache.hudi.bloomfilter": HUDI}
+"""Keys in the footers of data files: kind by key."""
+
 HIVE_FOLDER = re.compile(r"(base|(delete_)?delta_\d{7})_\d{7}(_\d{4})?(_v\d+)?")
 """Folder of one write to a transactional Hive table. A `base_` folder replaces all folders that are older."""
 
@@ -36,19 +56,40 @@ SIGN_FILES = {"metadata": (ICEBERG, METADATA), "snapshot": (PAIMON, PAIMON_FILE)
 """Folders whose parent folder is a table if they hold a file whose name matches: kind and pattern by folder."""
 
 ALTERNATIVES = {
-    "a Delta table": "name it as `delta:<path>` (needs the extra `delta`), or write",
+    DELTA: "name it as `delta:<path>` (needs the extra `delta`), or write",
     ICEBERG: "name it as `iceberg:<path>` (needs the extra `iceberg`), or write",
 }
 
 
-def table_error(kind: str, path: StoragePath | str) -> InvalidSegment:
-    """Return the error that names a table and says how to export its current rows."""
+def table_error(kind: str, path: StoragePath | str, part: str = "") -> InvalidSegment:
+    """Return the error that names a table, or a part of one, and says how to export its current rows.
+
+    Args:
+        kind: the kind of table, with its article.
+        path: the table or the part.
+        part: what the path is of the table, such as `a data file of `; empty if it is the table.
+    """
     where = path if isinstance(path, str) else display_path(path)
     return InvalidSegment(
-        f"{where} is {kind}: its files hold deleted and replaced rows as well. Nothing was read. To fix: "
+        f"{where} is {part}{kind}: its files hold deleted and replaced rows as well. Nothing was read. To fix: "
         f"{ALTERNATIVES.get(kind, 'write')} the table's current snapshot as plain Parquet into a folder of its own, "
         "and name that folder."
     )
+
+
+def check_footer(keys: Iterable[bytes], file: str) -> None:
+    """Check that a file is no data file of a table.
+
+    Args:
+        keys: keys of the key-value metadata in the file's footer.
+        file: the file's name for errors.
+
+    Raises:
+        InvalidSegment: it is one.
+    """
+    kind = next((FOOTER_KEYS[key] for key in keys if key in FOOTER_KEYS), None)
+    if kind is not None:
+        raise table_error(kind, file, "a data file of ")
 
 
 def check_no_tables(start: StoragePath, entries: Iterable[Entry]) -> None:
@@ -80,14 +121,20 @@ def _table_signs(parts: Sequence[str]) -> list[tuple[str, int]]:
             return [(LOG_FOLDERS[part], at)]
         if HIVE_FOLDER.fullmatch(part):
             return [(HIVE, at)]
-        if part.startswith(("_", ".")) and part not in SIGN_FILES:
+        if part.startswith(("_", ".")) and part not in SIGN_FILES and at + 1 < len(parts):
             return []  # a hidden folder, which is not read
     name, folder = ("", *parts)[-1], ("", "", *parts)[-2]
-    signs = {
-        DUCKLAKE: DUCKLAKE_FILE.fullmatch(name),
-        **{kind: folder == sign and file.fullmatch(name) for sign, (kind, file) in SIGN_FILES.items()},
-    }
-    return [(kind, max(len(parts) - (1 if kind == DUCKLAKE else 2), 0)) for kind, sign in signs.items() if sign]
+    if (kind := _kind_by_names(folder, name)) is not None:
+        return [(kind, max(len(parts) - (2 if kind == PAIMON else 1), 0))]
+    signs = {kind: folder == sign and file.fullmatch(name) for sign, (kind, file) in SIGN_FILES.items()}
+    return [(kind, max(len(parts) - 2, 0)) for kind, sign in signs.items() if sign]
+
+
+def _kind_by_names(folder: str, name: str) -> str | None:
+    """Return the kind of table whose data file has this name in a folder of this name; None if there is none."""
+    if BUCKET.fullmatch(folder) and BUCKET_FILE.fullmatch(name):
+        return PAIMON
+    return next((kind for kind, names in FILE_NAMES.items() if names.fullmatch(name)), None)
 
 
 def folder_key(path: StoragePath) -> str:
@@ -132,13 +179,13 @@ def check_no_table_above(paths: Iterable[StoragePath], checked_folders: set[str]
 
 
 def _check_names(path: StoragePath) -> None:
-    """Check that neither the file nor a folder above it has a name that DuckLake or a transactional Hive table gives.
+    """Check that neither the file nor a folder above it has a name that only a table's writer gives.
 
     Raises:
         InvalidSegment: one has.
     """
-    if DUCKLAKE_FILE.fullmatch(path.name):
-        raise table_error(DUCKLAKE, path.parent)
+    if (kind := _kind_by_names(path.parent.name, path.name)) is not None:
+        raise table_error(kind, path.parent.parent if kind == PAIMON else path.parent)
     above = folder_key(path)
     while above := above.rpartition("/")[0]:
         table, _, name = above.rpartition("/")

@@ -19,7 +19,7 @@ import pyarrow as pa
 from airflow_provider_segexport import email_address
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.model import Reason
-from airflow_provider_segexport.segment_files.raw_digests import DIGEST_BYTES, cell_text
+from airflow_provider_segexport.segment_files.raw_digests import ADDRESS, DIGEST_BYTES, TEXT, cell_text
 from airflow_provider_segexport.segment_files.suppression_files import EntryColumns, read_entries
 from airflow_provider_segexport.storage.arrow import string_array
 from airflow_provider_segexport.storage.duckdb_engine import Engine
@@ -49,6 +49,10 @@ BASE64 = {
 }
 """Pattern of a hash in Base64 by kind of hash, also in the alphabet for URLs. The unused bits of the last character
 are 0."""
+
+NOT_BASE64 = "([A-Za-z]?[a-z]*[_/+-])*[A-Za-z]?[a-z]*[A-Za-z]?|[A-Z_/+-]*"
+"""Words such as `unsubscribed_marketing`, which has the length of an MD5 in Base64. One of twenty million MD5 hashes
+without padding matches, and practically no longer hash."""
 
 FIGURES = ("name", "read", "blank", "understood", "not_understood", "matched")
 """Fields of a tally that a report shows."""
@@ -170,7 +174,10 @@ def _classify(engine: Engine, columns: EntryColumns, table: pa.Table) -> None:
 def _kind(cell: str) -> str:
     """Return SQL of a trimmed cell's kind, by its length and by a prefix that must agree with the length."""
     bare = " ".join(f"when {digits} then '{kind}'" for kind, digits in DIGITS.items())
-    hashes = " ".join(f"when regexp_full_match({cell}, '{_hash(kind)}') then '{kind}'" for kind in DIGITS)
+    hashes = " ".join(
+        f"when regexp_full_match({cell}, '{_hash(kind)}') then case when not {_is_text(cell, kind)} then '{kind}' end"
+        for kind in DIGITS
+    )
     return f"""case when {cell} is null or {cell} = '' then 'blank'
         when contains({cell}, '@') or {cell} ilike 'mailto:%' then
             case when not regexp_full_match({cell}, '{WILDCARD_ENTRY}') then 'email' end
@@ -185,17 +192,28 @@ def _hash(kind: str) -> str:
     return rf"{named}((0[xX]|\\x)?[0-9a-fA-F]{{{DIGITS[kind]}}}|{BASE64[kind]})"
 
 
+def _is_text(cell: str, kind: str) -> str:
+    """Return SQL of whether a cell with the pattern of a hash is a word, or Base64 of an address or of another text."""
+    digits = f"coalesce(try(hex({_decoded(cell, kind)})), '')"  # empty for hexadecimal
+    is_utf8 = f"try(decode({_decoded(cell, kind)})) is not null"
+    return f"""(regexp_full_match({cell}, '{NOT_BASE64}') or regexp_full_match({digits}, '{TEXT}')
+        or (regexp_full_match({digits}, '{ADDRESS}') and {is_utf8}))"""
+
+
+def _decoded(cell: str, kind: str) -> str:
+    """Return SQL of the bytes of a hash in Base64."""
+    coded = f"rtrim(regexp_extract({cell}, '{BASE64[kind]}$'), '=')"
+    return f"from_base64(rpad(translate({coded}, '-_', '+/'), {-(-DIGEST_BYTES[kind] // 3) * 4}, '='))"
+
+
 def _digits(cell: str) -> str:
     """Return SQL of the hexadecimal digits of a hash."""
     choices = []
     for kind, digits in DIGITS.items():
-        coded = f"rtrim(regexp_extract({cell}, '{BASE64[kind]}$'), '=')"
-        padded = f"rpad(translate({coded}, '-_', '+/'), {-(-DIGEST_BYTES[kind] // 3) * 4}, '=')"
-        decoded = f"lower(hex(from_base64({padded})))"
         tail = f"lower(regexp_extract({cell}, '[0-9a-fA-F]{{{digits}}}$'))"
         choices.append(
             f"""when kind = '{kind}' then case when strlen({cell}) = {digits} then lower({cell})
-                when {tail} != '' then {tail} else {decoded} end"""
+                when {tail} != '' then {tail} else lower(hex({_decoded(cell, kind)})) end"""
         )
     return f"case {' '.join(choices)} end"
 

@@ -122,6 +122,35 @@ def test_digests_are_not_taken_for_texts(listed, kind):
     assert 20_000 == listed({"email": pa.array(raw)})[0].understood
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        base64.b64encode(PLAIN.encode()).decode(),
+        base64.urlsafe_b64encode(b"joe.bloggs@example.com  joe@x.de"[:32]).decode().rstrip("="),
+        base64.b64encode(digest("md5", PLAIN).hex().encode()).decode(),
+        base64.b64encode(digest("md5", PLAIN).hex().upper().encode()).decode(),
+        "md5:" + base64.b64encode(PLAIN.encode()).decode(),
+        "unsubscribed_marketing",
+        "Unsubscribed-Marketing",
+        "UNSUBSCRIBED_MARKETING"[:21] + "A",
+        "unsubscribed_from_marketing",
+    ],
+)
+def test_a_text_as_long_as_a_hash_in_base64_is_not_a_hash(listed, entry):
+    """Base64 of an address, or of a hash's digits, and a word would protect no person as a hash."""
+    tally, people = listed({"email": [entry, PLAIN]})
+    assert ({PLAIN}, 1, 1) == (people, tally.understood, tally.not_understood)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("padding", ["=", ""], ids=["padded", "bare"])
+def test_hashes_in_base64_are_not_taken_for_texts(listed, kind, padding):
+    """Twenty thousand hashes are all understood as hashes."""
+    coded = [base64.b64encode(digest(kind, f"{number}@example.com")).decode() for number in range(20_000)]
+    tally, _ = listed({"email": [text if padding else text.rstrip("=") for text in coded]})
+    assert 20_000 == tally.understood
+
+
 NAMES = ["hash", "sha256", "SHA-256", "email_sha256", "Hashed Email", "\ufeffsha256", "hashed_email_sha256", "HEM"]
 NAMES += ["email_address_sha256", "sha256_email_lower", "email-hash-sha-256-hex", "emailSha256"]
 

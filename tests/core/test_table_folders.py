@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from core.factories import written
 from core.segment_folders import content, names, store
 
 from airflow_provider_segexport.errors import InvalidSegment
+from airflow_provider_segexport.segment_files import footers
 from airflow_provider_segexport.segment_files.parquet_files import find_files
+from airflow_provider_segexport.segment_files.suppression_files import read_entries
 from airflow_provider_segexport.storage.paths import local_path
 
 __all__ = ["store"]
@@ -101,6 +104,88 @@ def test_a_part_of_a_table_that_is_named_itself_is_refused(store, text, kind):
         store.put(name, content("stale@x.org"))
     with pytest.raises(InvalidSegment, match=rf"/{kind}.*Nothing was read\. To fix: .*plain Parquet"):
         names(store, text)
+
+
+UUID = "6f0b4e5c-1c1a-4c0b-9d7f-0123456789ab"
+DATA_FILES = [
+    ("Hudi", f"{UUID}-0_0-24-34_20210503131555.parquet"),
+    ("Hudi", f"00000002-{UUID[9:]}_1-24-34_20210503131555123.parquet"),
+    ("Iceberg", f"00000-0-{UUID}-00001.parquet"),
+    ("Iceberg", f"00003-7-{UUID}-0-00001.parquet"),
+    ("Iceberg", f"00000-0-root_20210101_{UUID}-job_1-00001.parquet"),
+    ("Iceberg", f"00000-0-{UUID}-00001-deletes.parquet"),
+    ("Iceberg", f"00000-0-{UUID}.parquet"),
+    ("Iceberg", f"20240101_101010_00001_abcde-{UUID}.parquet"),
+    ("DuckLake", f"ducklake-{UUID.upper()}.parquet"),
+    ("Paimon", f"bucket-0/data-{UUID}-0.parquet"),
+    ("Paimon", f"bucket-postpone/changelog-{UUID}-0.parquet"),
+]
+"""Kind of table and name of a data file, of files whose table has its log elsewhere or was copied without it."""
+
+
+@pytest.mark.parametrize(("kind", "name"), DATA_FILES)
+def test_a_data_file_without_the_log_of_its_table_is_refused(store, kind, name):
+    """As a folder, by pattern and by its own name."""
+    store.put(f"lake/data/{name}", content("stale@x.org"))
+    for text in ("lake", "lake/data", "lake/**/*.parquet", f"lake/data/{name}"):
+        with pytest.raises(InvalidSegment, match=rf"lake/data is an? {kind} table: .*Nothing was read"):
+            names(store, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign"),
+    [
+        ("Hudi", "table/.hoodie_partition_metadata"),
+        ("Hudi", "table/.hoodie_partition_metadata.parquet"),
+        ("Iceberg", "table/metadata/snap-1-1-x.avro"),
+        ("Iceberg", "table/metadata/x-m0.avro"),
+    ],
+)
+def test_a_folder_with_a_part_of_a_table_s_log_is_refused(store, kind, sign):
+    """The other parts of the log may be elsewhere."""
+    store.put(sign, b"x")
+    store.put("table/part-1.parquet", content("stale@x.org"))
+    for text in ("table", "", "*/*"):
+        with pytest.raises(InvalidSegment, match=rf"/table is an? {kind} table"):
+            names(store, text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"part-00000-{UUID}-c000.snappy.parquet",
+        f"20240101_101010_00001_abcde_{UUID}",
+        f"{UUID}.snappy.parquet",
+        f"events-1-2024-01-01-10-10-10-{UUID}.parquet",
+        f"data-{UUID}-0.parquet",
+        "000000000000.parquet",
+        "data_0_0_0.snappy.parquet",
+        "0000_part_00.parquet",
+        "run-1700000000000-part-block-0-r-00000-snappy.parquet",
+    ],
+)
+def test_data_files_of_other_writers_are_read(store, name):
+    """Spark, Athena, awswrangler, Firehose, BigQuery, Snowflake, Redshift and Glue write plain Parquet."""
+    store.put(f"seg/{name}", content("ann@x.org"))
+    assert names(store, "seg") == [f"seg/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("Iceberg", "iceberg.schema"), ("Hudi", "hoodie_min_record_key"), ("Hudi", "org.apache.hudi.bloomfilter")],
+)
+def test_a_data_file_is_known_by_its_footer(tmp_path, kind, key):
+    """Also if it was renamed, and also as a suppression list, which would lack entries."""
+    table = pa.table({"email": ["stale@x.org"]}).replace_schema_metadata({key: "{}"})
+    path = local_path(str(written(tmp_path / "part-1.parquet", table)))
+    for read in (
+        lambda: footers.read_footer(path, "part-1.parquet"),
+        lambda: next(read_entries(path, "part-1.parquet")),
+    ):
+        with pytest.raises(
+            InvalidSegment, match=rf"part-1\.parquet is a data file of an? {kind} table.*Nothing was read"
+        ):
+            read()
 
 
 def test_a_link_into_a_table_is_refused(tmp_path):
