@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.counted import counted
@@ -185,15 +186,38 @@ def _arrow_column(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     """Return a pandas column as Arrow; a column with several types as text."""
     try:
         try:
-            return pa.array(series, from_pandas=True)
+            column = pa.array(series, from_pandas=True)
         except (pa.ArrowException, TypeError, OverflowError):  # pyarrow's own errors, and Python's from its conversions
-            return pa.array([_value_as_text(name, value) for value in series], pa.string())
+            column = pa.array([_value_as_text(name, value) for value in series], pa.string())
     except UnicodeEncodeError:  # the error's text quotes the value
         raise InvalidSegment(
             f"Column {name!r} of the DataFrame contains text that is not Unicode: half of a surrogate pair, as from a "
             "file that was read with errors='surrogateescape'. To fix: replace such characters, for example with "
             f"frame[{name!r}].str.encode('utf-8', 'replace').str.decode('utf-8')."
         ) from None
+    _check_dates(name, series, column)
+    return column
+
+
+def _check_dates(name: str, series: Any, column: pa.Array | pa.ChunkedArray) -> None:
+    """Check that times of several zones, which Arrow converts to the zone of the first, keep their dates.
+
+    Raises:
+        InvalidSegment: one has another date in that zone, so a birthdate would be a day early or late.
+    """
+    if series.dtype != object or not pa.types.is_timestamp(column.type):
+        return
+    local = (pc.local_timestamp(column) if column.type.tz else column).cast(pa.date32(), safe=False).to_pylist()
+    own = (value.date() if isinstance(value, dt.datetime) else value for value in series)
+    if any(
+        day is not None and isinstance(before, dt.date) and before != day
+        for before, day in zip(own, local, strict=True)
+    ):
+        raise InvalidSegment(
+            f"Column {name!r} of the DataFrame contains times of several time zones, so their dates are ambiguous. To "
+            f"fix: give them one zone, such as frame[{name!r}] = pandas.to_datetime(frame[{name!r}], utc=True)"
+            ".dt.tz_convert('Europe/Berlin'); or, for a date, keep only the dates."
+        )
 
 
 def _value_as_text(name: str, value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import re
 import unicodedata
@@ -22,6 +23,9 @@ MAX_NAMES_SHOWN = 10
 
 MAX_NAME_CHARS = 60
 """Characters of a column name that an error shows."""
+
+ARROW_SCHEMA = b"ARROW:schema"
+"""Key under which Arrow stores the schema of what it has written into a footer."""
 
 INVISIBLE = re.compile(r"[\s\ufeff\u200b-\u200f\u2060\u00ad\x00-\x1f]+")
 
@@ -54,7 +58,8 @@ def read_footer(path: StoragePath, name: str) -> Footer:
     """
     with open_parquet(path, name) as (parquet, watched):
         # Metadata of single columns is not read: Arrow 26 ends the process if a column is encrypted.
-        metadata, schema = parquet.metadata, parquet.schema_arrow
+        metadata = parquet.metadata
+        schema = _with_zones(parquet.schema_arrow, (metadata.metadata or {}).get(ARROW_SCHEMA, b""))
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         rows = sum(group.num_rows for group in groups)
         if rows != metadata.num_rows:  # rows are numbered by it
@@ -64,6 +69,24 @@ def read_footer(path: StoragePath, name: str) -> Footer:
             )
         largest = max((group.total_byte_size for group in groups), default=0)
         return Footer(rows, schema, tuple(schema.names), watched.opened or file_version(path, watched), largest)
+
+
+def _with_zones(schema: pa.Schema, written: bytes) -> pa.Schema:
+    """Return a file's schema with the time zones of dictionaries of timestamps, which Arrow reads as UTC.
+
+    Args:
+        schema: the schema as Arrow reads it.
+        written: the schema that Arrow stored in the footer, in Base64; empty if another program wrote the file.
+    """
+    zoned = [at for at, kind in enumerate(schema.types) if pa.types.is_timestamp(kind) and kind.tz == "UTC"]
+    if not zoned or not written:
+        return schema
+    original = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(written)))  # Arrow has read it before
+    for at in zoned if original.names == schema.names else ():
+        kind = original.types[at]
+        if pa.types.is_dictionary(kind) and pa.types.is_timestamp(kind.value_type) and kind.value_type.tz:
+            schema = schema.set(at, schema.field(at).with_type(pa.timestamp(schema.types[at].unit, kind.value_type.tz)))
+    return schema
 
 
 def column_types(footer: Footer, wanted: Sequence[str], file: str) -> dict[str, pa.DataType]:

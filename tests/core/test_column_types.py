@@ -188,6 +188,16 @@ def test_a_timestamp_gives_the_date_of_its_own_zone(tmp_path, unit, zone, moment
         assert ["1990-05-01"] == values(sql, "birthdate")
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize(("zone", "moment"), ZONES)
+def test_a_dictionary_of_timestamps_keeps_its_zone(tmp_path, unit, zone, moment):
+    """Arrow reads it as UTC, but stores the zone in the footer; pandas writes a category so."""
+    born = pa.array([moment], pa.timestamp(unit, tz=zone)).dictionary_encode()
+    path = written(tmp_path / "x.parquet", pa.table({"email": ["a@example.com"], "born": born}))
+    with cleaned(path, fields={"birthdate": "born"}) as (sql, _):
+        assert ["1990-05-01"] == values(sql, "birthdate")
+
+
 def test_each_file_has_its_own_zone(tmp_path):
     """Files of one segment may be in different zones, or in none."""
     for number, (zone, moment) in enumerate(ZONES):
