@@ -22,6 +22,9 @@ from airflow_provider_segexport.storage.tables import (
 from airflow_provider_segexport.vendors.base import ColumnType
 from airflow_provider_segexport.yes_no import blank_sql, yes_no_sql
 
+MAX_ANSWER_BYTES = 10_000
+"""Longest answer that is read, with what surrounds it."""
+
 CONSENT_TYPES: Sequence[ColumnType] = ("boolean", "text", "integer", "decimal")
 
 
@@ -55,7 +58,8 @@ def withhold_without_consent(engine: Engine, files: SegmentFiles, column: str) -
         InvalidSegment: a column of this type cannot express yes or no.
     """
     text = column_type(files, column) == "text"
-    value = "value::varchar" if text else "value"
+    # An answer of megabytes is unclear. Changing its case would need several times its memory.
+    value = f"(case when strlen(value) > {MAX_ANSWER_BYTES} then '?' else value::varchar end)" if text else "value"
     is_yes, is_empty = yes_no_sql(value, text=text), blank_sql(value, text=text)
     rows = relation(engine, files, [Read("value", column)])
     engine.run(

@@ -119,6 +119,15 @@ def test_every_answer_is_counted_as_what_it_says(segment, values, expected):
     assert 8 - counts["yes"] == len(withheld(sql))
 
 
+@pytest.mark.parametrize("answer", ["x" * 16_000_000, " " * 16_000_000 + "yes"], ids=["letters", "blanks"])
+def test_an_answer_of_16_mb_withholds_its_row_alone(segment, answer):
+    """It is unclear, and needs no memory beside what its page needs."""
+    sql, files = segment(["yes", answer], EMAILS[:2])
+    counts = consent.withhold_without_consent(sql, files, "agreed")
+    assert {"yes": 1, "no": 0, "empty": 0, "unclear": 1} == counts
+    assert {1: "no_consent"} == withheld(sql)
+
+
 def test_the_people_of_suppression_lists_are_withheld(segment, listed):
     """Every row of theirs is."""
     sql, _ = segment([True] * 5)

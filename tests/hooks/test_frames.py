@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import decimal
-from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -138,46 +136,6 @@ def test_a_mapped_column_of_several_types_is_text():
     frame = pd.DataFrame({"email": [f"p{n}@example.com" for n in range(len(values))], "name": values})
     with frames.as_file({**GIVEN, "segment": frame}) as (given, _):
         assert expected == pq.read_table(given["segment"]).column("name").to_pylist()
-
-
-BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
-NAIVE = dt.datetime(2000, 5, 2)  # noqa: DTZ001 - naive on purpose
-
-
-@pytest.mark.parametrize(
-    "born",
-    [
-        [NAIVE.replace(tzinfo=NEW_YORK), NAIVE.replace(tzinfo=BERLIN)],
-        [NAIVE, NAIVE.replace(tzinfo=BERLIN)],
-        [NAIVE.replace(tzinfo=NEW_YORK), None, NAIVE],
-        [
-            dt.datetime.fromisoformat("2000-01-02T00:00+01:00"),
-            None,
-            dt.datetime.fromisoformat("2000-05-02T00:00+02:00"),
-        ],
-    ],
-)
-def test_times_of_several_zones_whose_dates_would_change_are_refused(tmp_path, born):
-    """Arrow converts all of them to the zone of the first, so a birthdate would be a day early."""
-    frame = pd.DataFrame({"born": pd.Series(born, dtype=object)})
-    with pytest.raises(InvalidSegment, match=r"Column 'born' .* several time zones.* To fix: .*to_datetime"):
-        frames.write_frame(frame, ["born"], tmp_path / "x.parquet")
-
-
-@pytest.mark.parametrize(
-    "born",
-    [
-        [NAIVE.replace(tzinfo=BERLIN), None, NAIVE.replace(tzinfo=BERLIN, hour=23)],
-        [NAIVE.replace(tzinfo=BERLIN), NAIVE.replace(tzinfo=NEW_YORK)],
-        [NAIVE, pd.Timestamp(NAIVE), np.datetime64(NAIVE)],
-        [NAIVE.date(), NAIVE.replace(tzinfo=BERLIN)],
-    ],
-)
-def test_times_whose_dates_stay_are_read(tmp_path, born):
-    """A column of Python's times is read if each date is the one that was given."""
-    frames.write_frame(pd.DataFrame({"born": pd.Series(born, dtype=object)}), ["born"], tmp_path / "x.parquet")
-    days = pq.read_table(tmp_path / "x.parquet").column("born").to_pylist()
-    assert {"2000-05-02"} == {str(day)[:10] for day in days if day is not None}
 
 
 def test_values_of_numpy_and_odd_decimals_are_text_among_others():
