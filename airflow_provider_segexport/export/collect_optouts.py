@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_segexport.errors import SegexportError
+from airflow_provider_segexport.errors import DamagedState, SegexportError
 from airflow_provider_segexport.export.config import ExportContext
 from airflow_provider_segexport.model import OPTED_OUT, Audience, Reason
 from airflow_provider_segexport.stages import readback
@@ -54,8 +54,8 @@ def collect(context: ExportContext, audience: Audience) -> int:
         sql.run("create or replace table known_emails (email varchar)")
         if context.config.fetch_optouts and context.vendor.list_optouts is not None:
             _create_known_emails(sql, context, ledger)
-            read_at = AudienceState.of(ledger.path).optouts_at.get(context.config.export_name, 0.0)
-            context.run_operation(context.vendor.list_optouts(audience, _since(sql, read_at, started), pages))
+            since = _since(sql, ledger, context.config.export_name, started)
+            context.run_operation(context.vendor.list_optouts(audience, since, pages))
         reasons = ", ".join(f"'{reason}'" for reason in sorted(OPTED_OUT))
         not_sent = [folder.path / "not_sent.parquet", folder.path / "leavers_not_sent.parquet"]
         sources = [[path] for path in not_sent if is_written(path)]
@@ -75,7 +75,7 @@ def collect(context: ExportContext, audience: Audience) -> int:
         return write_parquet(folder.path / "optouts.parquet", sql.stream(rows), SCHEMA)
 
 
-def note_reading(context: ExportContext, ledger: Ledger, at: float) -> None:
+def note_reading(context: ExportContext, ledger: Ledger, at: float, version: int) -> None:
     """Record in the audience's state that the vendor's lists were read, after the report that names the opt-outs.
 
     If it cannot be recorded, the next run reads more of the lists.
@@ -83,10 +83,12 @@ def note_reading(context: ExportContext, ledger: Ledger, at: float) -> None:
     Args:
         context: the run.
         ledger: the audience's ledger.
-        at: when the run ended, epoch seconds; people that the run has added were added before.
+        at: when the run ended, epoch seconds.
+        version: the version of the ledger that the run wrote.
     """
     try:
-        AudienceState.of(ledger.path).read_optouts(context.config.export_name, at).write(ledger.path, ledger.fence)
+        state = AudienceState.of(ledger.path).read_optouts(context.config.export_name, at, version)
+        state.write(ledger.path, ledger.fence)
     except (OSError, SegexportError) as error:
         log.warning("Recording when opt-outs were read failed (error=%s)", type(error).__name__)
 
@@ -100,21 +102,29 @@ def written(folder: RunFolder) -> dict[str, Any] | None:
         return {"path": str(path), "count": int(pq.ParquetFile(file).metadata.num_rows)}
 
 
-def _since(sql: Engine, read_at: float, now: float) -> float:
+def _since(sql: Engine, ledger: Ledger, export: str, now: float) -> float:
     """Return the epoch seconds since which opt-outs are read; 0 if a person may have opted out at any time before.
 
-    That is a person that this run sends, or that the ledger holds as a member, and that no export had added at the last
-    reading.
+    That is a person that this run sends, or that an export has added, and that no export had added at the last reading.
+    Versions of the ledger are compared and not times, because the clocks of two workers may differ.
 
     Args:
         sql: holds `run_emails` and `ledger_people`.
-        read_at: when this export read the lists last; 0 if it has not.
+        ledger: the audience's ledger.
+        export: name of the export.
         now: epoch seconds. If the last reading is later, a clock was wrong.
     """
-    if not 0 < read_at <= now:
+    state = AudienceState.of(ledger.path)
+    read_at, version = state.optouts_at.get(export, 0.0), state.optouts_version.get(export, 0)
+    if not (0 < read_at <= now and version in ledger.versions()):
         return 0.0
-    added_before = f"select email from ledger_people where added_at <= make_timestamptz({int(read_at * 1e6)})"
-    people = f"select email from run_emails union all select email from ledger_people where state in {MAYBE_MEMBER}"
+    try:
+        ledger.check(version)
+    except DamagedState:
+        return 0.0
+    is_added = f"(state in {MAYBE_MEMBER} or added_at is not null)"
+    added_before = f"select email from {sql.scan([ledger.file(version)])} where {is_added}"
+    people = f"select email from run_emails union all select email from ledger_people where {is_added}"
     count = sql.single_row(f"select count(*) from ({people}) anti join ({added_before}) using (email)")[0]
     return 0.0 if count else max(0.0, read_at - OVERLAP_S)
 

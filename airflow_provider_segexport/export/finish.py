@@ -135,7 +135,7 @@ def finish(
     log.info("Writing the report (run_folder=%s ledger_version=%d)", folder.path, version)
     folder.write_summary(summary)  # after a finished report a retry starts a new plan
     if is_committed and end.finished and context.config.fetch_optouts:
-        collect_optouts.note_reading(context, ledger, entries["ended_at"])
+        collect_optouts.note_reading(context, ledger, entries["ended_at"], version)
     if end.finished and not _jobs_left(context, folder):
         doubts.drop_rows(state, folder)
     return summary

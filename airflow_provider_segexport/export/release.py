@@ -203,7 +203,8 @@ def _without(state: AudienceState, request: Release, effect: ReleaseEffect) -> A
     if owner == request.export:
         owner = request.to or next((name for name in sharers if name), "")
     by_export: dict[str, Any] = {
-        name: _renamed(getattr(state, name), request.export, new) for name in ("begun", "last_runs", "optouts_at")
+        name: _renamed(getattr(state, name), request.export, new)
+        for name in ("begun", "last_runs", "optouts_at", "optouts_version")
     }
     return replace(state, owner=owner, sharers=sharers, **by_export)
 

@@ -69,6 +69,7 @@ class AudienceState:
         last_runs: by export, the run that it started last, and the segment of that run.
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
         optouts_at: by export, epoch seconds at which its last run ended that has read the vendor's opt-outs.
+        optouts_version: by export, the version of the ledger that this run wrote.
         fields: by lower-case name, the fields that exports have fed.
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
@@ -85,6 +86,7 @@ class AudienceState:
     last_runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_run_folder: str = ""
     optouts_at: Mapping[str, float] = field(default_factory=dict)
+    optouts_version: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, KnownField] = field(default_factory=dict)
     writer_token: str = ""
     doubts: tuple[Doubt, ...] = ()
@@ -261,9 +263,16 @@ class AudienceState:
         """
         return replace(self, run=run, open_run_folder=run_folder, writer_token=writer_token, is_planned=is_planned)
 
-    def read_optouts(self, export: str, at: float) -> AudienceState:
-        """Return the state with the end (epoch seconds) of an export's run that has read the vendor's opt-outs."""
-        return replace(self, optouts_at={**self.optouts_at, export: at})
+    def read_optouts(self, export: str, at: float, version: int) -> AudienceState:
+        """Return the state with the end of an export's run that has read the vendor's opt-outs.
+
+        Args:
+            export: name of the export.
+            at: when the run ended, epoch seconds.
+            version: the version of the ledger that the run wrote.
+        """
+        versions = {**self.optouts_version, export: version}
+        return replace(self, optouts_at={**self.optouts_at, export: at}, optouts_version=versions)
 
     def sharer_bit(self, export: str) -> int:
         """Return the bit of `sharers_mask` that says that this export has a claim on a person."""

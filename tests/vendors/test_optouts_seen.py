@@ -125,3 +125,19 @@ def test_a_clock_that_was_ahead_hides_no_opt_out(dotdigital: VendorHarness):
     dotdigital.sim.clock.advance(right - dotdigital.sim.clock.now() + DAY_S)
     dotdigital.sim.seed("dotdigital", [{"email": "p1@example.com", "status": "unsubscribed"}], dotdigital.audience)
     assert written(dotdigital.day(2, people(2), fetch_optouts=True)) == {"p1@example.com": "unsubscribed"}
+
+
+@pytest.mark.parametrize(("reader", "adder"), [(0, -5), (5, 0)], ids=["the other's is behind", "the reader's is ahead"])
+def test_clocks_that_differ_hide_no_opt_out_of_a_person_that_another_run_has_added(
+    dotdigital: VendorHarness, reader: int, adder: int
+):
+    """By the hours of the two clocks, the other export added the person before the lists were read."""
+    clock = dotdigital.sim.clock
+    dotdigital.sim.seed("dotdigital", [{"email": P2, "status": "hardBounced"}], dotdigital.audience)
+    clock.advance(30 * DAY_S + reader * 3600)
+    dotdigital.day(1, people(2), fetch_optouts=True, allow_shared_audience=True)
+    clock.advance((adder - reader) * 3600)
+    dotdigital.day(2, people(3), name="other", export_name="other", allow_shared_audience=True)
+    clock.advance(DAY_S - adder * 3600)
+    report = dotdigital.day(3, people(2), fetch_optouts=True, allow_shared_audience=True)
+    assert written(report) == {P2: "bounced"}
