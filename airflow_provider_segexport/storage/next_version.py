@@ -141,9 +141,11 @@ def _rejected_rows(origin: LedgerCommit, own: PerExport, noted: str) -> str:
     person_rejected = f"(l.added_at is null and n.reason in ({listed(PERSON_REJECTED)}))"
     first_sent_now = f"({by_this_run} and (l.added_at is null or l.added_at > {started}))"
     never_added = f"(l.state = '{MEMBER}' and ({first_sent_now} or {person_rejected}))"
+    # A vendor that rejects a value says nothing about the person, who may still be in the audience.
+    is_out = f"(l.state = '{REMOVING}' and n.reason in ({listed(PERSON_REJECTED)}))"
     state = f"""case when {may_be_accepted} then {MAYBE_STATE} when {never_added} then '{NOT_ADDED}'
-        when l.state = '{REMOVING}' then '{REMOVED}' else coalesce(l.state, '{NOT_ADDED}') end"""
-    is_claimed = f"({may_be_accepted} or (l.state = '{MEMBER}' and not {never_added}))"
+        when {is_out} then '{REMOVED}' else coalesce(l.state, '{NOT_ADDED}') end"""
+    is_claimed = f"({may_be_accepted} or (l.state in {MAYBE_MEMBER} and not {never_added} and not {is_out}))"
     is_unknown = f"({may_be_accepted} or {by_this_run} or l.state is distinct from '{MEMBER}')"
     return f"""select n.email, if({is_unknown}, null, l.row_hash), l.contact_id,
             coalesce(l.as_of, if({may_be_accepted}, {as_of}, null)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, product
 
@@ -33,22 +34,27 @@ REJECTED = [Reason.NO_RESULT, Reason.JOB_FAILED, Reason.UNSUBSCRIBED, Reason.DEL
 RESULTS = ["delivered", "unknown", "removed", "maybe_removed", "gone", "unchanged", *REJECTED]
 
 
-@pytest.mark.parametrize("keep_left", [False, True])
-def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
-    """Each person has a state before and a result of the run; a former member that the vendor rejects has none."""
-    people = [
-        (f"p{at}@example.com", before, result)
-        for at, (before, result) in enumerate(product(BEFORE, RESULTS))
-        if before or result in {"delivered", "unknown", *REJECTED}
-    ]
+def people_by_address():
+    """Each state before with each result of a run; a former member that the vendor rejects has none."""
+    return {
+        f"p{at}@example.com": case
+        for at, case in enumerate(product(BEFORE, RESULTS))
+        if case[0] or case[1] in {"delivered", "unknown", *REJECTED}
+    }
+
+
+@contextmanager
+def next_rows(tmp_path, *, keep_left):
+    """Yield an engine, and SQL of the next version's rows."""
+    people = people_by_address()
     previous = [
         {"email": email, "state": before[0], "added_at": before[1], "run": before[2], "as_of": STARTED, "row_hash": 1}
-        for email, before, _ in people
+        for email, (before, _) in people.items()
         if before
     ]
     file = tmp_path / "previous.parquet"
     pq.write_table(pa.Table.from_pylist(previous, schema=SCHEMA), file)
-    of = {result: [email for email, _, each in people if each == result] for result in RESULTS}
+    of = {result: [email for email, (_, each) in people.items() if each == result] for result in RESULTS}
     origin = LedgerCommit(
         AS_OF, "this", started_at=STARTED.timestamp(), ended_at=NOW.timestamp() + 60, keep_left=keep_left
     )
@@ -70,11 +76,16 @@ def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
         table("planned_sharers", "email varchar, sharers_mask ubigint, row_hash ubigint", [])
         table("planned_bars", "email varchar, barred ubigint", [])
         table("planned_existing", "email varchar", [])
-        changed = [(email,) for email, _, result in people if result != "unchanged"]
+        changed = [(email,) for email, (_, result) in people.items() if result != "unchanged"]
         table("changed_emails", "email varchar", changed)
         sql.run("create table previous_touched as select l.* from previous l semi join changed_emails using (email)")
         parts = next_version.parts(origin, next_version.CHANGES[:4], first=False, was_read=False)
-        rows = " union all ".join(parts)
+        yield sql, " union all ".join(parts)
+
+
+@pytest.mark.parametrize("keep_left", [False, True])
+def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
+    with next_rows(tmp_path, keep_left=keep_left) as (sql, rows):
         ledger = Ledger(local_path(str(tmp_path / "ledger")))
         ledger.commit(sql.stream(rows, rows=7), 0, {"members": "0"})
         (counted,) = sql.single_row(f"select count(*) from ({rows}) where state in {MAYBE_MEMBER}")
@@ -82,6 +93,25 @@ def test_the_number_of_members_is_that_of_the_rows(tmp_path, keep_left):
         assert sql.single_row(f"select count(*) from ({rows}) where state = '{NOT_ADDED}' and reason = 'unsubscribed'")[
             0
         ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "after"),
+    [
+        (Reason.INVALID_VALUE, (REMOVING, 1)),
+        (Reason.UNSUBSCRIBED, (REMOVED, 0)),
+        (Reason.DELETED, (REMOVED, 0)),
+    ],
+)
+def test_a_rejected_value_does_not_say_that_a_removal_was_done(tmp_path, reason, after):
+    """The vendor may not have removed a person who is in the segment again, and a later run has to remove them."""
+    people = people_by_address()
+    with next_rows(tmp_path, keep_left=False) as (sql, rows):
+        states = {email: row for email, *row in sql.rows(f"select email, state, sharers_mask from ({rows})")}
+    removing = [
+        email for email, (before, result) in people.items() if before and before[0] == REMOVING and result == reason
+    ]
+    assert {tuple(states[email]) for email in removing} == {after}
 
 
 TABLES = {
