@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from airflow_provider_segexport.counted import counted
 from airflow_provider_segexport.plugins.audiences import Attempt, AudienceOverview, RunIdentity, RunPoint
+from airflow_provider_segexport.plugins.siblings import failed_sibling
 from airflow_provider_segexport.storage.attempts import Status
 
 HOUR = 3600.0
@@ -200,10 +201,13 @@ def _why_disabled(audience: AudienceOverview, schedule: Schedule | None, *, disa
 def last_outcome(audience: AudienceOverview, airflow: AirflowFacts) -> Outcome:
     """Return how the last attempt to an audience ended.
 
-    A task instance that recorded no attempt counts too, if it is newer and certainly exports to this audience.
+    A task instance that recorded no attempt counts too, if it is newer and certainly exports to this audience. A
+    success does not end the failure of another task instance of the same DAG run.
     """
-    outcome = _last_recorded(audience, airflow.states)
-    latest = airflow.latest
+    outcome, latest = _last_recorded(audience, airflow.states), airflow.latest
+    failed = None if outcome.error else failed_sibling(audience.attempts, outcome.identity, airflow.states)
+    if failed is not None:
+        outcome = _failed(failed, airflow.states.get(failed.identity, ""), outcome.skipped, running=outcome.running)
     if latest is None or any(attempt.identity == latest.identity for attempt in audience.attempts):
         return outcome
     if latest.state in RUNNING:

@@ -124,8 +124,26 @@ def record(path: StoragePath, attempt: Attempt, earlier: Sequence[Attempt] | Non
         earlier: the file's attempts if they were just read; None to read them.
     """
     others = [other for other in (attempts(path) if earlier is None else earlier) if other.run != attempt.run]
-    newest = [*others, attempt][-KEPT_ATTEMPTS:]
-    write(path, json.dumps({"attempts": [asdict(item) for item in newest]}).encode())
+    write(path, json.dumps({"attempts": [asdict(item) for item in _newest([*others, attempt])]}).encode())
+
+
+def _newest(items: list[Attempt]) -> list[Attempt]:
+    """Return the newest attempts of a file, at most `KEPT_ATTEMPTS`.
+
+    If one DAG run of a mapped task has many attempts, its finished ones are dropped first, so that they do not displace
+    one that has failed.
+    """
+    dag_run = _dag_run(items[-1])
+    for _ in range(len(items) - KEPT_ATTEMPTS):
+        own = [item for item in items[:-1] if _dag_run(item) == dag_run]
+        finished = [item for item in own if item.status is Status.FINISHED]
+        items.remove(finished[0] if finished and len(own) > KEPT_ATTEMPTS // 2 else items[0])
+    return items
+
+
+def _dag_run(attempt: Attempt) -> str:
+    """Return DAG, task and DAG run of an attempt."""
+    return attempt.run.rpartition("/")[0]
 
 
 def attempt_folders(root: StoragePath, conn_id: str = "") -> Iterator[StoragePath]:

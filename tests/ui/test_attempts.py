@@ -60,6 +60,19 @@ def test_an_attempt_is_read_as_it_was_written_and_replaces_that_of_its_run(tmp_p
     assert 0o600 == file.stat().st_mode & 0o777
 
 
+def test_the_failure_of_one_of_many_map_indexes_is_kept(tmp_path):
+    """The others finish after it."""
+    file = attempts_file(tmp_path, "c", "a", "d/t")
+    for number in range(5):
+        record(file, replace(FAILED, run=f"d/t/day {number}/0", status=Status.FINISHED))
+    for index in range(3 * KEPT_ATTEMPTS):
+        record(file, replace(FAILED, run=f"d/t/r/{index}", status=Status.FINISHED if index else Status.FAILED))
+    stored = attempts(file)
+    assert KEPT_ATTEMPTS == len(stored)
+    assert "d/t/r/0" in {attempt.run for attempt in stored}
+    assert f"d/t/r/{3 * KEPT_ATTEMPTS - 1}" == stored[-1].run
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"attempts": 3}', '{"attempts": [{"run": 5}]}', '{"attempts": [3]}']
 )

@@ -166,6 +166,33 @@ def test_a_finished_attempt_ends_the_failure():
     assert State.UP_TO_DATE is judged(attempt("finished"), points=FAILED.points).state
 
 
+def sibling(map_index: int = 1, **changes) -> Attempt:
+    """A failed attempt of another instance of the task, before the last finished one."""
+    failed = attempt("failed", NOW - 60, error=REFUSED)
+    return replace(failed, identity=replace(failed.identity, map_index=map_index, **changes))
+
+
+@pytest.mark.parametrize("other", [{}, {"task_id": "export_more", "map_index": 0}])
+def test_a_success_does_not_end_the_failure_of_another_instance_of_its_dag_run(other):
+    """A mapped task, or two tasks of a DAG, export to one audience, and another one than the last has failed."""
+    health = judged(sibling(**other), attempt("finished"))
+    assert (State.FAILING, REFUSED, "x") == (health.state, health.why, health.code)
+    assert health.cause == sibling(**other).identity
+
+
+def test_a_success_ends_the_failure_of_an_earlier_dag_run_and_of_its_own_instance():
+    """A process or a later call of the same instance has the same map index."""
+    assert State.UP_TO_DATE is judged(sibling(run_id="older"), attempt("finished")).state
+    assert State.UP_TO_DATE is judged(sibling(map_index=0, call="2"), attempt("finished")).state
+
+
+@pytest.mark.parametrize("ended", ["success", "skipped", "removed"])
+def test_a_failure_that_airflow_knows_to_be_over_is_over(ended):
+    """As after a task instance was marked as successful, or its list became shorter."""
+    states = {"new": ended}
+    assert State.UP_TO_DATE is judged(sibling(), attempt("finished"), states=states).state
+
+
 def test_an_attempt_whose_task_airflow_calls_failed_lost_its_worker():
     """A killed process records no end."""
     health = judged(attempt("running"), states={"new": "failed"})
