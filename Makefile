@@ -89,8 +89,8 @@ demo: setup  ## the main job, end to end: PROFILES=100000 by default
 sim: setup  ## the vendors' simulator in the foreground, on PORT=8100
 	@$(BIN)/python -m airflow_provider_segexport.simulator --port $(PORT)
 
-ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; Ctrl-C stops it
-	@$(BIN)/python scripts/ui_airflow.py --port $(UI_PORT)
+ui: setup  ## Airflow with the examples and the simulator, on UI_PORT=8080; with DEMO=1 the exports of `make demo`
+	@$(BIN)/python scripts/ui_airflow.py --port $(UI_PORT) $(if $(DEMO),--demo)
 
 .bench/.ready: benchmarks/requirements.txt .venv/.ready
 	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv

@@ -1,8 +1,9 @@
 """Runs the example DAGs with `dag.test()` on SQLite. demo.py starts this script and sets the environment.
 
-Usage: python scripts/demo_dags.py DAY PROFILES refresh|export|refresh+1|export+1 [...]
+Usage: python scripts/demo_dags.py DAY PROFILES NUMBER CONNECTIONS refresh|export|refresh+1|export+1 [...]
 
-`+1` means the next day, whose export also removes leavers (`mirror`).
+`+1` means the next day, whose export also removes leavers (`mirror`). NUMBER is that of the process. It exports
+through CONNECTIONS, separated by commas.
 
 Before each DAG, the script prints `ready` and waits for a line on standard input. After the last DAG it prints `ready`
 once more. If a DAG run fails, the script ends without another line.
@@ -25,7 +26,7 @@ POLL_INTERVAL_S = 0.1
 
 def main() -> int:
     """Run the DAGs of the stages in order; return 0 if all runs succeeded, else 1."""
-    day, profiles, *stages = sys.argv[1:]
+    day, profiles, number, connections, *stages = sys.argv[1:]
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Airflow's output goes to the log
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
@@ -45,10 +46,14 @@ def main() -> int:
         output.write("ready\n")
         sys.stdin.readline()
         name, _, days_later = stage.partition("+")
-        # The same logical date gives the same run id, so a run resumes after a kill.
-        moment = datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=int(days_later or 0))
+        # The same logical date gives the same run id, so a run resumes after a kill. Each process has its own run ids.
+        start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+        moment = start + timedelta(days=int(days_later or 0), seconds=int(number))
         conf: dict[str, Any] = {"day": f"{moment:%Y-%m-%d}"}
-        conf |= {"profiles": int(profiles)} if name == "refresh" else {"mode": "mirror" if days_later else "upsert"}
+        if name == "refresh":
+            conf["profiles"] = int(profiles)
+        else:
+            conf |= {"mode": "mirror" if days_later else "upsert", "connections": connections.split(",")}
         name = {"refresh": "unification_refresh", "export": "segment_exports"}[name]
         run = bag.dags[name].test(run_conf=conf, run_after=moment, logical_date=moment)
         if str(run.state) != "success":

@@ -58,9 +58,13 @@ class Stage:
         )
         urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - loopback
 
-    def environment(self) -> dict[str, str]:
-        """Return Airflow's configuration, connections and Variables as environment variables."""
-        airflow = HOME / "airflow"
+    def environment(self, number: int = 0) -> dict[str, str]:
+        """Return Airflow's configuration, connections and Variables as environment variables.
+
+        Args:
+            number: of the process. Each has its own database, and all share one state path.
+        """
+        airflow = HOME / f"airflow-{number}"
         variables = {
             "AIRFLOW_HOME": str(airflow),
             "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),

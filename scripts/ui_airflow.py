@@ -1,6 +1,6 @@
 """Starts Airflow on this machine, with the example DAGs, the simulated vendors and four connections.
 
-Usage: python scripts/ui_airflow.py [--port 8080] [--profiles 2000] [--days 3]
+Usage: python scripts/ui_airflow.py [--port 8080] [--profiles 2000] [--days 3 | --demo]
 
 Each start creates new state below .ui/. Ctrl-C or SIGTERM stops all processes.
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import webbrowser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from ui_processes import HOST, Processes, exit_on_signals, port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = CHECKOUT / ".ui"
+DEMO = CHECKOUT / ".demo"
 USER = "admin"
 MAX_RUNS = 100
 """Maximum runs in one response of Airflow's API."""
@@ -265,22 +267,38 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="port of Airflow; another one if it is in use")
     parser.add_argument("--profiles", type=int, default=2000, help="profiles to generate for each day")
     parser.add_argument("--days", type=int, default=3, help="days to refresh and export at the start")
+    parser.add_argument("--demo", action="store_true", help="show the exports of `make demo`, and run none")
     arguments = parser.parse_args()
     if not 1 <= arguments.days <= MAX_RUNS:
         parser.error(f"--days must be from 1 to {MAX_RUNS}")
-    ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles)
+    ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles, extra=of_demo() if arguments.demo else {})
     with stopping(ui):
         print("Starting Airflow and the simulated vendors; this takes about a minute.", flush=True)
         ui.start()
-        ui.run_days(arguments.days)
+        pages = f"{ui.url}/plugin/segment_exports"
         print(f"\n  Airflow    {ui.url}")
         print(f"  log in as  {USER}  with password  {ui.password}")
-        print(f"  exports    {ui.url}/plugin/segment_exports   (Browse > Segment exports)")
+        print(f"  exports    {pages}   (Browse > Segment exports)")
         print(f"  simulator  {ui.simulator}/_sim\n")
-        print(f"{arguments.days} days are being refreshed and exported now. Ctrl-C stops everything.", flush=True)
-        print(ui.wait_for_exports(arguments.days), flush=True)
+        if arguments.demo:
+            ui.api.call("PATCH", f"/api/v2/dags/{DAGS[1]}", {"is_paused": False})  # it runs only after a refresh
+            print("The page has the exports of `make demo`. Ctrl-C stops everything.", flush=True)
+            if sys.stdout.isatty():
+                webbrowser.open(pages)
+        else:
+            ui.run_days(arguments.days)
+            print(f"{arguments.days} days are being refreshed and exported now. Ctrl-C stops everything.", flush=True)
+            print(ui.wait_for_exports(arguments.days), flush=True)
         ui.wait(lambda: False, "", seconds=float("inf"))
     return 0
+
+
+def of_demo() -> dict[str, str]:
+    """Return the variables with which Airflow shows the state of `make demo`; exit if there is none."""
+    state = DEMO / "state"
+    if not state.is_dir():
+        raise SystemExit(f"{state} does not exist. To fix: run `make demo` first.")
+    return {"AIRFLOW__SEGEXPORT__STATE_PATH": str(state), "SEGEXPORT_DEMO_ROOT": str(DEMO / "data")}
 
 
 if __name__ == "__main__":
