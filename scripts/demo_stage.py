@@ -156,3 +156,11 @@ def seed_opt_outs(stage: Stage) -> None:
     for name in OPT_OUTS_AT:
         audience = None if name == "omnisend" else stage.vendors[name]["audiences"][0]["id"]
         stage.post(f"/_sim/{name}/contacts", {"people": people[:OPTED_OUT], "audience": audience})
+
+
+def ui_environment() -> dict[str, str]:
+    """Return the variables with which `make ui DEMO=1` shows the state of a demo; exit if there is none."""
+    state = HOME / "state"
+    if not state.is_dir():
+        raise SystemExit(f"{state} does not exist. To fix: run `make demo` first.")
+    return {"AIRFLOW__SEGEXPORT__STATE_PATH": str(state), "SEGEXPORT_DEMO_ROOT": str(HOME / "data")}

@@ -26,11 +26,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from demo_stage import ui_environment
 from ui_processes import HOST, Processes, exit_on_signals, port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = CHECKOUT / ".ui"
-DEMO = CHECKOUT / ".demo"
 USER = "admin"
 MAX_RUNS = 100
 """Maximum runs in one response of Airflow's API."""
@@ -271,7 +271,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 1 <= arguments.days <= MAX_RUNS:
         parser.error(f"--days must be from 1 to {MAX_RUNS}")
-    ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles, extra=of_demo() if arguments.demo else {})
+    ui = Ui(wanted_port=arguments.port, profiles=arguments.profiles, extra=ui_environment() if arguments.demo else {})
     with stopping(ui):
         print("Starting Airflow and the simulated vendors; this takes about a minute.", flush=True)
         ui.start()
@@ -291,14 +291,6 @@ def main() -> int:
             print(ui.wait_for_exports(arguments.days), flush=True)
         ui.wait(lambda: False, "", seconds=float("inf"))
     return 0
-
-
-def of_demo() -> dict[str, str]:
-    """Return the variables with which Airflow shows the state of `make demo`; exit if there is none."""
-    state = DEMO / "state"
-    if not state.is_dir():
-        raise SystemExit(f"{state} does not exist. To fix: run `make demo` first.")
-    return {"AIRFLOW__SEGEXPORT__STATE_PATH": str(state), "SEGEXPORT_DEMO_ROOT": str(DEMO / "data")}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from docs.pages import REPO
@@ -42,6 +43,44 @@ def test_the_demo_finds_an_audience_without_a_state(script, monkeypatch, tmp_pat
     summary = {"vendor": "omnisend", "audience": "vip", "run": "r", "finished": True, "counts": counts}
     faults = reports.find_faults(None, [summary | {"removals": {"planned": 0}}])
     assert faults == ["audiences with a report: 1; with a newest state: 0"]
+
+
+def test_a_process_of_the_demo_that_fails_ends_the_stage(script, monkeypatch):
+    """Also while the other one is still running; a process that is ready again has run its DAG."""
+    runs = script("demo_runs")
+
+    class Process:
+        def __init__(self, *responses):
+            self.responses, self.is_ready = list(responses), False
+
+        def has_responded(self, seconds):
+            response = self.responses.pop(0)
+            self.is_ready = bool(response)
+            return response is not None
+
+    shown = []
+    until = time.monotonic() + 60
+    assert runs._wait([Process(None, 1), Process(1)], lambda: shown.append(1), until, 0.2)
+    assert len(shown) == 2
+    assert not runs._wait([Process(None, None), Process(None, 0)], lambda: None, until, 0.2)
+
+
+def test_the_bar_of_the_demo_is_that_of_its_share(script, capsys):
+    """Empty at first, full at the end."""
+    progress = script("demo_runs").Progress()
+    progress._at = -10.0
+    progress.show("exporting", 0.5)
+    assert f"[{'#' * 12}{'.' * 12}] exporting" in capsys.readouterr().out
+
+
+def test_the_pages_of_a_demo_need_a_demo(script, monkeypatch, tmp_path):
+    """The error names the command."""
+    stage = script("demo_stage")
+    monkeypatch.setattr(stage, "HOME", tmp_path)
+    with pytest.raises(SystemExit, match="run `make demo` first"):
+        stage.ui_environment()
+    (tmp_path / "state").mkdir()
+    assert str(tmp_path / "state") == stage.ui_environment()["AIRFLOW__SEGEXPORT__STATE_PATH"]
 
 
 def test_the_demo_stops_its_simulator_after_a_signal(script, tmp_path):
