@@ -57,8 +57,10 @@ class Preflight:
         state = state.with_sharer(context.config.export_name, shared=context.config.allow_shared_audience)
         if context.vendor.implicit_custom_fields:
             return state
-        types = {column.label: column.vendor_type for column in self.mapping.columns}
-        return replace(state, fields=known_fields.update(state.fields, types, self.missing_fields))
+        custom = [(column, column.custom_field) for column in self.mapping.columns if column.custom_field is not None]
+        types = {column.label: column.vendor_type for column, _ in custom}
+        keys = {column.label: vendor_field.key for column, vendor_field in custom}
+        return replace(state, fields=known_fields.update(state.fields, types, self.missing_fields, keys))
 
 
 def reads_tables(config: ExportConfig) -> bool:

@@ -24,8 +24,9 @@ def mapped_row_sql(
         fields: of the audience's state, with those of this mapping.
         rows: the relation with the mapped columns.
     """
-    names = {column.name: column.label.lower() for column in checked.mapping.columns}
-    generations = {column: fields[name].generation for column, name in names.items() if name in fields}
+    columns = checked.mapping.columns
+    keys = {column.name: column.custom_field.key.lower() for column in columns if column.custom_field is not None}
+    generations = {column: fields[key].generation for column, key in keys.items() if key in fields}
     return row_sql(vendor.item_template(checked.mapped, checked.audience), rows, generations)
 
 

@@ -39,7 +39,7 @@ def expression(item: JsonTemplate, generations: Mapping[str, int] | None = None)
 
     Args:
         item: the vendor's template.
-        generations: by column, the generation of the vendor's field that it feeds (`AudienceState.with_fields`); a
+        generations: by column, the generation of the vendor's field that it feeds (`storage.known_fields`); a
             column that is missing has generation 0.
     """
     marks = sorted(_marks(item, generations or {}))

@@ -70,7 +70,7 @@ class AudienceState:
         open_run_folder: folder of a started run whose results are not yet in the ledger; empty without one.
         optouts_at: by export, epoch seconds at which its last run ended that has read the vendor's opt-outs.
         optouts_version: by export, the version of the ledger that this run wrote.
-        fields: by lower-case name, the fields that exports have fed.
+        fields: the custom fields that exports have fed (see `known_fields.update`).
         is_planned: the plan in `open_run_folder` was frozen, so that run may have sent something.
         writer_token: token of the process that wrote `open_run_folder` (`Lease.writer_token`).
         doubts: superseded runs that have not confirmed their stop, so they may have sent something since.

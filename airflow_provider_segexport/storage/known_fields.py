@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+BY_NAME = "name:"
+"""Before the name of a known field, because the name of one field may be the key of another."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownField:
@@ -26,22 +29,31 @@ class KnownField:
 
 
 def update(
-    fields: Mapping[str, KnownField], types: Mapping[str, str], created: Collection[str] = ()
+    fields: Mapping[str, KnownField],
+    types: Mapping[str, str],
+    created: Collection[str] = (),
+    keys: Mapping[str, str] | None = None,
 ) -> dict[str, KnownField]:
-    """Return the fields of an audience by lower-case name, with those of one export as they are at the vendor now.
+    """Return the known fields of an audience, with those of one export as they are at the vendor now.
 
     A field whose values the vendor has lost gets its next generation. The generation is part of a row's hash, so every
-    export sends each value of the field again, also to a person who comes back to its segment later. A vendor ignores
-    the case of a field's name, so two exports may write it in two ways.
+    export sends each value of the field again, also to a person who comes back to its segment later. Two exports may
+    name a field in two ways: by its name or by its key, and in any case. A field that does not exist yet has only its
+    name, so a field is known under its key, and under its name if that is different.
 
     Args:
-        fields: by lower-case name, the fields that exports have fed before.
+        fields: the known fields. The keys of this mapping are a field's key in lower case, and `name:` with its name.
         types: by name, `KnownField.type` of the export's fields now.
         created: names of the fields that the run creates.
+        keys: by name, the vendor's key of a field; a field without one has its name as its key.
     """
     updated = dict(fields)
     for name, type_now in types.items():
-        before = updated.get(name.lower(), KnownField(type_now))
-        is_lost = name in created or before.is_other(type_now)
-        updated[name.lower()] = KnownField(type_now, before.generation + is_lost)
+        key = (keys or {}).get(name, name).lower()
+        by_name = f"{BY_NAME}{name.lower()}"
+        before = next((updated[each] for each in (key, by_name) if each in updated), None)
+        generations = [updated[each].generation for each in (key, by_name, name.lower()) if each in updated]
+        is_lost = name in created or (before is not None and before.is_other(type_now))
+        names = (key,) if key == name.lower() else (key, by_name)
+        updated |= dict.fromkeys(names, KnownField(type_now, max(generations, default=0) + is_lost))
     return updated

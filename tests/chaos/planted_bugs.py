@@ -110,7 +110,7 @@ PLANTS = {
         "dotdigital",
         "storage.known_fields",
         "update",
-        lambda fields, types, created=(): known_fields(fields, types),
+        lambda fields, types, created=(), keys=None: known_fields(fields, types, (), keys),
         (segment("ann", bob=C, field="create"), FieldChange(), segment("ann", bob=C, field="create")),
     ),
     "two runs write one audience at once": Plant(

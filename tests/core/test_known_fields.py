@@ -34,3 +34,22 @@ def test_a_field_that_a_run_creates_has_one_generation_before_and_after_the_vend
     """The plan before the field is created, and that after it, compare rows by the same hash."""
     planned = update({}, {"shop": "text"}, ("shop",))
     assert update(planned, {"shop": "text 7"}) == {"shop": KnownField("text 7", 1)}
+
+
+def test_a_field_is_one_under_its_name_and_its_key():
+    """One export writes its name, another its key. The field that does not exist yet has no key."""
+    keys = {"My Shop": "MyShop"}
+    fields = update({}, {"My Shop": "text"}, (), keys)
+    fields = update(fields, {"My Shop": "text"}, ("My Shop",))  # the vendor has lost it, and the run will create it
+    fields = update(fields, {"My Shop": "text"}, (), keys)
+    assert update(fields, {"MYSHOP": "text"}, (), {"MYSHOP": "MyShop"})["myshop"].generation == 1
+    fields = update(fields, {"My Shop": "text"}, ("My Shop",))
+    assert update(fields, {"My Shop": "text"}, (), keys)["myshop"].generation == 2
+
+
+def test_a_field_whose_name_is_the_key_of_another_does_not_change_with_it():
+    """The two fields have two types."""
+    types, keys = {"A": "text", "A1": "number"}, {"A": "A1", "A1": "A2"}
+    fields = update({}, types, (), keys)
+    assert update(fields, types, (), keys) == fields
+    assert {field.generation for field in fields.values()} == {0}
