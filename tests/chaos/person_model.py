@@ -161,16 +161,21 @@ def with_bars(entry: Entry | None, request: RunRequest) -> Entry | None:
     return replace(old, bars=old.bars - {request.export}) if request.rows and entry else entry
 
 
+def is_listed(contact: Contact | None) -> bool:
+    """Return whether a read of the audience returns the person, also one who has unsubscribed from the address book."""
+    return contact is not None and (contact.inside or contact.status == "left")
+
+
 def with_existed(contact: Contact | None, entry: Entry | None, request: RunRequest) -> Entry | None:
     """Return the entry after the run has read who is in the audience; None if the person has no entry.
 
     A person that an export has added keeps what the run that added them noted.
     """
-    inside = request.reads and contact is not None and contact.inside
+    listed = request.reads and is_listed(contact)
     if entry is not None and entry.state in OURS:
         return entry
     if entry is None or entry.state == "not_added":
-        is_noted = inside or (entry is not None and entry.existed)
+        is_noted = listed or (entry is not None and entry.existed)
         return replace(entry or Entry("not_added"), existed=True) if is_noted else entry
     return entry
 
@@ -180,7 +185,7 @@ def existed_before(contact: Contact | None, entry: Entry | None, request: RunReq
     if entry is not None and entry.state in OURS:
         return entry.existed
     if request.reads:
-        return contact is not None and contact.inside
+        return is_listed(contact)
     return entry is not None and entry.state == "not_added" and entry.existed
 
 

@@ -226,6 +226,11 @@ SMALLEST = {
             Hand("bob", "remove"),
         ],
     ),
+    "a read of an address book returns people who have unsubscribed from it": Sequence(
+        "dotdigital",
+        shared=False,
+        steps=[segment("eve", mode="upsert"), Hand("eve", "leave"), Undo(), segment("eve", mode="upsert")],
+    ),
     "the first run of a second export reads the audience again": Sequence(
         "omnisend",
         shared=True,
