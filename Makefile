@@ -51,7 +51,7 @@ check: setup  ## ruff, mypy --strict, import-linter, house rules
 test: setup  ## the tests; the house rules are a part of `make check`
 	$(BIN)/python -m pytest tests --ignore tests/house -n 3 --dist worksteal
 
-test-fast: setup  ## the core and the vendors' quick tests, for the inner loop (up to a minute)
+test-fast: setup  ## the core and the vendors' quick tests, for the inner loop (half a minute)
 	SEGEXPORT_FAST_TESTS=1 $(BIN)/python -m pytest $$($(BIN)/python tests/slow_tests.py) -n 2 --dist worksteal
 
 test-all: setup  ## the tests, with those that take long

@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_segexport.errors import Superseded
 from airflow_provider_segexport.stages import update_ledger
 from airflow_provider_segexport.stages.update_ledger import PlanBatches
+from airflow_provider_segexport.storage.paths import local_path
 
 
 class Gone:
@@ -38,14 +39,17 @@ class Gone:
 
 @pytest.mark.parametrize("read_by", ["_load_previous", "commit"])
 @pytest.mark.parametrize(("superseded", "error"), [(True, Superseded), (False, duckdb.IOException)])
-def test_a_version_that_is_gone_is_an_error_of_the_run_that_holds_the_audience(monkeypatch, superseded, error, read_by):
+def test_a_version_that_is_gone_is_an_error_of_the_run_that_holds_the_audience(
+    monkeypatch, tmp_path, superseded, error, read_by
+):
     ledger = Gone(superseded=superseded)
     for name in ("_load_results", "_load_previous", "facts_of"):
         monkeypatch.setattr(update_ledger, name, lambda *_, **__: {})
     if read_by == "_load_previous":
         monkeypatch.setattr(update_ledger, read_by, ledger.commit)
-    monkeypatch.setattr(update_ledger.next_version, "rows", lambda *_, **__: "")
+    monkeypatch.setattr(update_ledger.next_version, "parts", lambda *_, **__: [])
     engine = SimpleNamespace(rows=lambda _: [(1,)], stream=lambda _: iter(()))
+    folder = SimpleNamespace(path=local_path(str(tmp_path)))
     origin = SimpleNamespace(count_in_flight_as_sent=False, finished=True)
     with pytest.raises(error):
-        update_ledger.update_ledger(engine, ledger, None, PlanBatches(()), origin)
+        update_ledger.update_ledger(engine, ledger, folder, PlanBatches(()), origin)
