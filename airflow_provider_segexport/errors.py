@@ -99,6 +99,7 @@ class AudienceLocked(RetryableError):
     """Another run is writing this audience.
 
     Attributes:
+        retry_after_s: seconds until the audience may be free.
         holder: the run that holds the audience, as `dag/task/run/map index`.
         facts: the message without its advice, for a task or command that waits by itself.
     """

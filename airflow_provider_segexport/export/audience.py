@@ -112,7 +112,7 @@ def create(context: ExportContext, missing: Audience) -> Audience:
         resolved = Resolved(given, created=True)
         write_json(folder.path / FILE, asdict(resolved))
         audience_id = _create(leased, directory, account, name)
-        log.info("Created %s %s (id=%s)", vendor.audience_noun, shown_name(name), audience_id)
+        log.info("Creating a %s (name=%s id=%s)", vendor.audience_noun, shown_name(name), audience_id)
         return _keep(context, replace(resolved, id=audience_id), name)
 
 

@@ -154,7 +154,7 @@ def learn(context: ExportContext, planned: Plan, facts: PlanFacts, recorder: rec
         fact = LearntFact(value or UNKNOWN, context.environment.clock())
         if value is not None:
             _record(context, audience, experiment).record(experiment.fact, fact)
-        log.info("finding out how the account behaves (vendor=%s fact=%s value=%s)", *_named(context), fact.value)
+        log.info("Finding out how the account behaves (vendor=%s fact=%s value=%s)", *_named(context), fact.value)
         learnt = _with_fact(audience, experiment.fact, fact)
     facts = replace(facts, audience=learnt)
     context.fence.check()
@@ -174,7 +174,7 @@ def undo_unfinished(context: ExportContext, audience: Audience) -> None:
     unfinished = read_notes(context.environment.run_folder)
     seconds = unfinished.began_at + SETTLE_S - context.environment.clock()
     if seconds > 0:
-        log.info("waiting for the calls of an unfinished experiment (seconds=%.0f)", seconds)
+        log.info("Waiting for the calls of an unfinished experiment (seconds=%.0f)", seconds)
         context.environment.sleep(min(seconds, SETTLE_S))
     context.run_operation(experiment.undo(audience, unfinished.notes))
     notes.unlink(missing_ok=True)

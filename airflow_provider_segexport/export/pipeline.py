@@ -16,13 +16,7 @@ from airflow_provider_segexport.errors import DamagedState, RetryableError, Sege
 from airflow_provider_segexport.export import audience as audiences
 from airflow_provider_segexport.export import experiments, removing, undo
 from airflow_provider_segexport.export.collect_optouts import collect as collect_optouts
-from airflow_provider_segexport.export.config import (
-    ExportConfig,
-    ExportContext,
-    ExportEnvironment,
-    PendingJobs,
-    Phase,
-)
+from airflow_provider_segexport.export.config import ExportConfig, ExportContext, ExportEnvironment, PendingJobs, Phase
 from airflow_provider_segexport.export.experiments import adapted, check_exported, learn, resolve_audience
 from airflow_provider_segexport.export.finish import RunEnd, abandon, attribute_unnamed, finish
 from airflow_provider_segexport.export.freeze import freeze
@@ -48,7 +42,14 @@ DEFERRED_LEASE_S = 24 * 3600.0
 
 
 class Export:
-    """One export of one segment to one audience."""
+    """One export of one segment to one audience.
+
+    Args:
+        vendor: the vendor of the account.
+        endpoint: the API endpoint of the account.
+        config: what the user asked for.
+        environment: the services and folders that the run uses.
+    """
 
     def __init__(
         self, vendor: Vendor, endpoint: ApiEndpoint, config: ExportConfig, environment: ExportEnvironment
@@ -217,14 +218,7 @@ class Export:
     def _report_plan(
         self, draft: PlanDraft, audience: Audience, checked: Preflight | None = None, *, comparison_only: bool = False
     ) -> dict[str, Any]:
-        """Return the report of a plan that is not carried out.
-
-        Args:
-            draft: the plan.
-            audience: the plan's audience.
-            checked: the checked input of an export; None for an undo.
-            comparison_only: whether the snapshot is older than the audience's.
-        """
+        """Return the report of a plan that is not carried out; `checked` is None for an undo."""
         plan_hash, items = undo.plan_hash(self._context, audience, draft.plan), []
         if checked is not None:
             template = self._context.vendor.item_template(checked.mapped, checked.audience)

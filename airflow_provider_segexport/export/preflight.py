@@ -73,7 +73,7 @@ def check(context: ExportContext) -> Preflight:
     """Check files, columns, credentials, audience and custom fields. Change nothing at the vendor."""
     config, vendor, environment = context.config, context.vendor, context.environment
     environment.on_phase(Phase.CHECK)
-    log.info("Checking segment, connection and audience")
+    log.info("Checking segment, connection and audience (vendor=%s mode=%s)", vendor.name, config.mode)
     configured = _configured(config)
     columns = map_fields.required_columns(vendor, configured)
     consent_columns = [config.consent.column] if config.consent.column else []

@@ -176,4 +176,4 @@ def confirm(context: ExportContext, planned: Plan, audience: Audience) -> None:
             still_there = readback.count_still_there(sql, folder, batches, last=number == len(READ_BACK_DELAYS_S) - 1)
         if not still_there:
             return
-    log.warning("People are still in the audience after their removal (people=%d); see the report", still_there)
+    log.warning("Leaving people in the audience after their removal (people=%d)", still_there)

@@ -158,7 +158,7 @@ def begin(conn_id: str, audience: str, identity: tuple[str, ...], *, dry_run: ob
         file = attempts_file(state_path(), conn_id, audience, "/".join(identity[:2]))
         earlier = attempts(file)
     except Exception as error:  # noqa: BLE001 - a record for display must not fail the run
-        log.warning("This attempt is not recorded for the UI (error=%s)", type(error).__name__)
+        log.warning("Leaving this attempt out of the UI (error=%s)", type(error).__name__)
         return AttemptRecord(attempt)
     now = Interruptible.clock()
     last = earlier[-1] if earlier else attempt

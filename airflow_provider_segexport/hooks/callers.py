@@ -94,7 +94,7 @@ class Caller:
         """
         if not self.context and (run_id := os.environ.get(RUN_ID_VARIABLE)):
             log.warning(
-                "The snapshot is taken as of now, because this process has no context of Airflow (run_id=%s). A "
+                "Taking the snapshot as of now, because this process has no context of Airflow (run_id=%s). A "
                 "backfill's older segment would count as the newest. To fix: pass `as_of` to the function and on to "
                 "the export.",
                 run_id,

@@ -287,7 +287,7 @@ class BaseAudienceOperator(DocumentedOperator):
                 extra = context["outlet_events"][outlet].extra
             except Exception as error:  # noqa: BLE001 - the export has succeeded, and a retry would not correct an outlet
                 self.log.warning(
-                    "No event is emitted for the outlet %r (%s). To fix: pass an Asset, an AssetAlias, or a reference "
+                    "Emitting no event for the outlet %r (%s). To fix: pass an Asset, an AssetAlias, or a reference "
                     "to an asset that a DAG defines, in `outlets`.",
                     outlet,
                     type(error).__name__,

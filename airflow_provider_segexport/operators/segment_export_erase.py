@@ -92,7 +92,7 @@ class SegmentExportEraseOperator(DocumentedOperator):
             ]
         left = [text for receipt in receipts for text in receipt.left]
         for text in left:
-            self.log.warning("Not erased: %s", text)
+            self.log.warning("Leaving data of a person: %s", text)
         findings = sum(len(receipt.findings) for receipt in receipts)
         self.log.info(
             "Erasing people (people=%d places=%d left=%d dry_run=%s)", len(people), findings, len(left), dry_run

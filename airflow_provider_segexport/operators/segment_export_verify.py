@@ -114,6 +114,6 @@ class SegmentExportVerifyOperator(BaseAudienceOperator):
         self.log.info("%s", verify_messages.body(report))
         if report["open_run"]:
             self.log.warning(
-                "A run of the audience has not ended, so the ledger was not changed (run=%s)", report["open_run"]
+                "Leaving the ledger unchanged, because a run of the audience has not ended (run=%s)", report["open_run"]
             )
         return verify_messages.summary(report)

@@ -124,7 +124,15 @@ MAX_INDEX_DIGITS, MAX_INDEX = 10, 2**31 - 1
 
 
 class TaskQuery:
-    """The task instance that a request names. Unless the user may see it, the response is 403."""
+    """The task instance that a request names. Unless the user may see it, the response is 403.
+
+    Args:
+        user: the user's rights.
+        dag_id: the DAG.
+        run_id: the DAG run.
+        task_id: the task.
+        map_index: the index of a mapped task; negative or a placeholder for a task that is not mapped.
+    """
 
     def __init__(self, user: UserRights, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> None:
         # For a task that is not mapped, Airflow passes the placeholder `{MAP_INDEX}` unchanged.

@@ -90,7 +90,7 @@ def ask_all(context: ProbeContext, planned: Sequence[Planned], *, keep_going: bo
             continue
         context.say(f"Asking {item.question.name} ...")
         result = _ask(context, item)
-        log.info("asked a question (vendor=%s question=%s outcome=%s)", *_names(context, item), result.outcome)
+        log.info("Asking a question (vendor=%s question=%s outcome=%s)", *_names(context, item), result.outcome)
         results.append(result)
         stopped = result.outcome in stops_after or bool(result.not_undone)
     return results

@@ -40,6 +40,11 @@ class Jobs:
 
     A job without a script ends at its due time. A job with a script changes its state at each poll. Only a job that
     ends in the state `done` takes effect.
+
+    Args:
+        running: state of a job that runs.
+        done: state of a job that took effect.
+        waiting: state of a job that has not begun; None if the vendor has no such state.
     """
 
     def __init__(self, running: str, done: str, waiting: str | None = None) -> None:

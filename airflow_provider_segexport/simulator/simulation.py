@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 
 class Simulation:
-    """The simulated accounts and the control API's methods; all are thread-safe."""
+    """The simulated accounts and the control API's methods; all are thread-safe.
+
+    Args:
+        seed: decides ids and keys.
+        latency: seconds before each response.
+        clock: the time; None for real time.
+        settings: settings by vendor.
+        log_body_bytes: bytes of a body that the request log keeps.
+    """
 
     def __init__(
         self,

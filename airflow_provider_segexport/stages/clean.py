@@ -58,7 +58,13 @@ Warnings = dict[str, dict[str, int]]
 
 
 def clean(engine: Engine, files: SegmentFiles, field_mapping: ResolvedMapping) -> CleanResult:
-    """Create `CLEAN_ROWS` and `NOT_SENT`; return which values were changed or left out, by field."""
+    """Create `CLEAN_ROWS` and `NOT_SENT`; return which values were changed or left out, by field.
+
+    Args:
+        engine: where the tables are created.
+        files: the files of the segment.
+        field_mapping: the columns that feed the vendor's fields.
+    """
     _create_read_rows(engine, files, field_mapping)
     _validate_emails(engine)
     _reject_by_email(engine, files.rows)
@@ -250,15 +256,9 @@ def _suspect_tests(field_mapping: ResolvedMapping) -> Iterator[str]:
 
 
 def _faults(engine: Engine, column: MappedColumn, date_format: str) -> Iterator[tuple[int, Reason | None, str]]:
-    """Yield the faults of a column's values in the suspect rows.
+    """Yield count of rows, reason and SQL test of each fault of a column's values in the suspect rows.
 
-    Args:
-        engine: holds `suspect_rows` and `NOT_SENT`.
-        column: whose values are tested.
-        date_format: the vendor's, for `strftime`.
-
-    Yields:
-        Count of rows, reason and SQL test. The reason is None for control characters, which are only replaced.
+    The reason is None for control characters, which are only replaced.
     """
     mended = field_values.spaced(column) if column.type == "text" else None
     tests: list[tuple[Reason | None, str]] = []

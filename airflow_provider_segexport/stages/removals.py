@@ -105,7 +105,13 @@ def count(engine: Engine) -> int:
 
 
 def keep(engine: Engine, reason: str, where: str = "true") -> int:
-    """Keep the leavers that meet an SQL condition in the audience, with a reason; return their number."""
+    """Keep leavers in the audience; return their number.
+
+    Args:
+        engine: holds the leavers.
+        reason: why they stay, for the report.
+        where: SQL condition on the leavers that stay.
+    """
     return _drop(engine, KEPT, reason, where)
 
 

@@ -84,10 +84,10 @@ class AccountRecord:
         except FileNotFoundError:
             return None
         except DamagedState as damaged:
-            log.warning("ignoring a damaged account record (file=%s why=%s)", damaged.file, damaged.why)
+            log.warning("Ignoring a damaged account record (file=%s why=%s)", damaged.file, damaged.why)
             return None
         if any(content.get(key) != value for key, value in self._names(name).items()):
-            log.warning("ignoring the account record of another account (file=%s)", path)
+            log.warning("Ignoring the account record of another account (file=%s)", path)
             return None
         value, learnt_at = content.get("value"), content.get("learnt_at")
         if not isinstance(value, str) or isinstance(learnt_at, bool) or not isinstance(learnt_at, int | float):

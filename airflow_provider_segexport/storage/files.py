@@ -168,7 +168,13 @@ class LazyBatch:
 
 
 class LazyColumn(Sequence[Any]):
-    """A column of a `LazyBatch` as a Python sequence. The suffix `without` is removed from each text."""
+    """A column of a `LazyBatch` as a Python sequence.
+
+    Args:
+        stored: the batch that the column belongs to.
+        column: name of the column.
+        without: suffix that is removed from each text; empty for none.
+    """
 
     def __init__(self, stored: LazyBatch, column: str, without: str = "") -> None:
         self._stored = stored

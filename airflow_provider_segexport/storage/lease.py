@@ -135,7 +135,7 @@ class Lease:
                 if self._left_s() <= 0:
                     raise files.unreadable_error(self._home, error) from None
                 cause = type(error).__name__
-                log.warning("Failed to renew a lease, trying again (path=%s, error=%s)", self._home, cause)
+                log.warning("Renewing a lease failed and is tried again (path=%s error=%s)", self._home, cause)
 
     def wait_for_stop(self, writer_token: str, timeout_s: float) -> bool:
         """Wait until a superseded process has confirmed that it has stopped, and return whether it has."""
@@ -288,7 +288,7 @@ class Lease:
                     files.confirm_stop(self._home, self.writer_token, self._clock())
                     self.number = 0
             except OSError as error:
-                log.warning("Failed to release a lease (path=%s, error=%s)", self._home, type(error).__name__)
+                log.warning("Releasing a lease failed (path=%s error=%s)", self._home, type(error).__name__)
 
     def _is_ours(self, latest: Holder | None) -> bool:
         return latest is not None and latest.token == self.writer_token

@@ -68,7 +68,13 @@ def _joined_items(stored: LazyBatch) -> memoryview:
 
 
 class RunFolder:
-    """One of the folders of a task instance: each new plan after a finished run gets the next number."""
+    """One of the folders of a task instance: each new plan after a finished run gets the next number.
+
+    Args:
+        path: the folder.
+        kind: whether its batches add or remove people.
+        lenient: read a damaged journal as far as it can be read, for display.
+    """
 
     def __init__(self, path: StoragePath, kind: BatchKind = BatchKind.UPSERT, *, lenient: bool = False) -> None:
         self.path = path

@@ -91,16 +91,16 @@ class ImportJobsTrigger(BaseTrigger):
             except RetryableError as error:
                 failures += 1
                 self.log.warning(
-                    "Failed to read the jobs' states (failure=%d of %d): %s", failures, MAX_FAILURES, error
+                    "Reading the jobs' states failed (failure=%d of %d): %s", failures, MAX_FAILURES, error
                 )
                 if failures < MAX_FAILURES and (error.retry_after_s or 0) <= MAX_RETRY_AFTER_S:
                     continue
                 ended = -1
             except SegexportError as error:
-                self.log.warning("Failed to read the jobs' states: %s", error)
+                self.log.warning("Reading the jobs' states failed: %s", error)
                 ended = -1
             except Exception as error:  # noqa: BLE001 - the task runs again, and reports the error
-                self.log.warning("Failed to read the jobs' states (error=%s)", type(error).__name__)
+                self.log.warning("Reading the jobs' states failed (error=%s)", type(error).__name__)
                 ended = -1
             if ended < 0 or (self._is_late and ended < self.min_done):
                 yield TriggerEvent({"status": RUN_AGAIN})

@@ -197,7 +197,7 @@ def test_an_outlet_without_events_does_not_fail_an_export_that_is_done(stage, ca
     assert "success" == run.state
     [event] = events(asset.name)
     assert 4 == event.extra["counts"]["delivered"]
-    assert len(odd) == capsys.readouterr().out.count("No event is emitted for the outlet")
+    assert len(odd) == capsys.readouterr().out.count("Emitting no event for the outlet")
 
 
 def test_the_segment_may_come_from_the_task_before(stage):

@@ -146,11 +146,11 @@ def test_a_lease_that_cannot_be_reached_is_kept_until_its_time(audience, monkeyp
     away_until = NOW + 1000
     audience.now += 50
     lease.heartbeat()
-    assert "Failed to renew a lease, trying again" in caplog.text
+    assert "Renewing a lease failed and is tried again" in caplog.text
     with pytest.raises(RetryableError, match="neither renewed nor read"):
         lease.check()
     lease.release()
-    assert "Failed to release a lease" in caplog.text
+    assert "Releasing a lease failed" in caplog.text
 
 
 def test_a_renewal_that_came_too_late_is_none(audience, monkeypatch):

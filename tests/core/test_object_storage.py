@@ -215,7 +215,7 @@ def test_a_store_that_does_not_answer_is_an_oserror(bucket, caplog):
             getattr(paths, name)(lease._home)
     now[0] = 100
     lease.heartbeat()
-    assert "Failed to renew a lease, trying again" in caplog.text
+    assert "Renewing a lease failed and is tried again" in caplog.text
     now[0] = 130
     with pytest.raises(RetryableError, match="neither renewed nor read"):
         lease.check()

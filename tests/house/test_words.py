@@ -13,7 +13,7 @@ import io
 import re
 import tokenize
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,6 @@ ALLOWED_WORDS: dict[str, int] = {
 }
 ALLOWED_UNDOCUMENTED: dict[str, int] = {
     "hooks": 1,  # `export`, whose arguments the operator documents
-    "stages": 2,
 }
 ALLOWED_IN_CYCLES: dict[str, int] = {}
 
@@ -117,24 +116,27 @@ def banned_words(path: Path, source: str | None = None, *, in_strings: bool = Tr
     ]
 
 
-def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Functions and methods whose own names and class names have no leading underscore."""
-    nodes: list[ast.stmt] = list(tree.body)
-    while nodes:
-        node = nodes.pop(0)
+def public_functions(
+    body: Sequence[ast.stmt], class_text: str = ""
+) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
+    """Functions, methods and constructors of public names, with their docstrings; a class describes its constructor."""
+    for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            nodes.extend(node.body)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
-            yield node
+            yield from public_functions(node.body, ast.get_docstring(node) or "")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            if node.name == "__init__":
+                yield node, f"{class_text}\n{text}"
+            elif not node.name.startswith("_"):
+                yield node, text
 
 
-def undocumented(path: Path) -> list[str]:
-    """Arguments that the docstring of a public function with three or more arguments does not describe."""
+def undocumented(path: Path, source: str | None = None) -> list[str]:
+    """Arguments of a public function or class with three or more arguments that its docstring does not describe."""
     missing = []
-    for node in public_functions(ast.parse(path.read_text())):
+    for node, docstring in public_functions(ast.parse(path.read_text() if source is None else source).body):
         given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         names = [arg.arg for arg in given if arg.arg not in {"self", "cls"} and not arg.arg.startswith("_")]
-        docstring = ast.get_docstring(node) or ""
         lacking = [name for name in names if not re.search(rf"^\s*{name}(?: \(.*?\))?:", docstring, re.MULTILINE)]
         if len(names) >= MIN_DOCUMENTED_ARGUMENTS and lacking:
             missing.append(f"{path.relative_to(REPO)}:{node.lineno} {node.name} ({', '.join(lacking)})")
@@ -162,6 +164,22 @@ def test_public_functions_document_their_arguments():
     for path in PRODUCT:
         missing[room(path)] += undocumented(path)
     assert [] == above_allowance(missing, ALLOWED_UNDOCUMENTED)
+
+
+@pytest.mark.parametrize(
+    ("code", "lacking"),
+    [
+        ('class Lock:\n    """A lock.\n\n    Args:\n        path: where.\n    """\n', "(owner, end)"),
+        ('class Lock:\n    """A lock.\n\n    Args:\n        path: a\n        owner: b\n        end: c\n    """\n', ""),
+        ("class _Lock:\n", ""),
+    ],
+)
+def test_a_class_describes_the_arguments_of_its_constructor(code, lacking):
+    """Or the constructor itself does; private classes need not."""
+    source = f"{code}    def __init__(self, path, owner, end): ...\n"
+    assert [text.partition("__init__ ")[2] for text in undocumented(PACKAGE / "module.py", source)] == [lacking] * bool(
+        lacking
+    )
 
 
 def test_allowances_name_rooms_that_exist():

@@ -83,7 +83,7 @@ def test_all_questions_of_an_account_that_is_as_assumed(prober, caplog):
     assert sum(prober.account.slept) <= 2 * sum(result.question.seconds for result in answered)
     prober.assert_clean()
     logged = [record.getMessage() for record in caplog.records if not record.name.startswith("uvicorn")]
-    assert any("asked a question" in text for text in logged)
+    assert any("Asking a question" in text for text in logged)
     assert_no_personal_data(prober, shown(report), *logged)
 
 

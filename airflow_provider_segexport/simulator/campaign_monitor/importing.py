@@ -68,7 +68,14 @@ def _readable(row: Row) -> bool:
 
 
 class Importer:
-    """Applies rows to one list, and counts the results and the dropped values."""
+    """Applies rows to one list, and counts the results and the dropped values.
+
+    Args:
+        account: the vendor's account.
+        target: the list.
+        flags: options of the call.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, account: Account, target: MailingList, flags: Flags, now: float) -> None:
         self._account = account

@@ -53,7 +53,14 @@ class CustomField:
 
 
 class Subscriber:
-    """A person in one list. The address is the only id."""
+    """A person in one list. The address is the only id.
+
+    Args:
+        email: the address.
+        state: one of `STATES`.
+        now: time in epoch seconds.
+        history: events so far.
+    """
 
     __slots__ = ("changed", "consent", "email", "fields", "history", "joined", "name", "state")
 
@@ -68,7 +75,13 @@ class Subscriber:
 
 
 class MailingList:
-    """A list with its custom fields and people; `version` increases with every change of membership or state."""
+    """A list with its custom fields and people; `version` increases with every change of membership or state.
+
+    Args:
+        list_id: the API's id.
+        title: the name.
+        confirmed_opt_in: whether new people must confirm.
+    """
 
     def __init__(self, list_id: str, title: str, *, confirmed_opt_in: bool = False) -> None:
         self.id = list_id
@@ -161,7 +174,13 @@ class Client:
 
 
 class Account:
-    """A new account with one client, four empty lists, and the default custom fields in each."""
+    """A new account with one client, four empty lists, and the default custom fields in each.
+
+    Args:
+        seed: decides ids and keys.
+        settings: settings of the vendor.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, seed: int, settings: Settings, now: float) -> None:
         self.settings = settings

@@ -27,7 +27,13 @@ _UNSIMULATED = ("tag_ids", "engagement_level", "segment_id", "new_subscriber")
 
 
 class MembershipRoutes:
-    """The routes below /activities that select existing contacts."""
+    """The routes below /activities that select existing contacts.
+
+    Args:
+        account: the vendor's account.
+        activities: starts activities.
+        contacts: finds contacts.
+    """
 
     def __init__(self, account: Account, activities: ActivityRoutes, contacts: ContactRoutes) -> None:
         self._account = account

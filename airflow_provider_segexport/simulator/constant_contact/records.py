@@ -13,7 +13,15 @@ ACTIVE = frozenset({"explicit", "implicit"})  # "active (mailable)", swagger 3.0
 
 
 class Contact:
-    """A person. `number` is the position in `Account.contacts`, from which the contact id is derived."""
+    """A person. Its id is derived from its position in the account.
+
+    Args:
+        number: position in `Account.contacts`.
+        email: the address.
+        permission: permission to send.
+        now: time in epoch seconds.
+        history: events so far.
+    """
 
     __slots__ = (
         "created",
@@ -47,7 +55,13 @@ class Contact:
 
 
 class ContactList:
-    """A list, its members and their counts by permission."""
+    """A list, its members and their counts by permission.
+
+    Args:
+        list_id: the API's id.
+        name: the name.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, list_id: str, name: str, now: float) -> None:
         self.id = list_id

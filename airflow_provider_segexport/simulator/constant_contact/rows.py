@@ -23,7 +23,13 @@ MAX_LISTS = 50  # per contact; swagger 3.0.178, read 2026-08
 
 
 class RowImport:
-    """Applies the rows of one import activity, and counts the results."""
+    """Applies the rows of one import activity, and counts the results.
+
+    Args:
+        account: the vendor's account.
+        lists: the lists to which people are added.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, account: Account, lists: Sequence[ContactList], now: float) -> None:
         self._account = account

@@ -41,7 +41,13 @@ class Audit:
 
 
 class Account:
-    """A new account with three empty lists and the default custom fields."""
+    """A new account with three empty lists and the default custom fields.
+
+    Args:
+        seed: decides ids and keys.
+        settings: settings of the vendor.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, seed: int, settings: Settings, now: float) -> None:
         self.settings = settings

@@ -26,7 +26,14 @@ _COUNTERS = {"globallySuppressed": "globallySuppressed", "duplicateIdentifier": 
 
 
 class Import:
-    """One import: its rows, and its report after they are applied."""
+    """One import: its rows, and its report after they are applied.
+
+    Args:
+        account: the vendor's account.
+        option: how a contact is merged.
+        rows: the contacts of the request.
+        call: the request.
+    """
 
     def __init__(self, account: Account, option: str, rows: list[Row], call: Call) -> None:
         self._account = account

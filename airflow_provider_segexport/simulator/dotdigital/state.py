@@ -75,23 +75,19 @@ class DataField:
 
 
 class Contact:
-    """A person in the account."""
+    """A person in the account.
+
+    Args:
+        contact_id: the API's id.
+        email: the address.
+        now: time in epoch seconds.
+        history: events so far.
+    """
 
     __slots__ = (
-        "consents",
-        "created",
-        "email",
-        "email_type",
-        "fields",
-        "history",
-        "id",
-        "identifiers",
-        "lists",
-        "opt_in",
-        "since",
-        "status",
-        "updated",
-    )
+        "consents", "created", "email", "email_type", "fields", "history", "id", "identifiers", "lists", "opt_in",
+        "since", "status", "updated",
+    )  # fmt: skip
 
     def __init__(self, contact_id: int, email: str, now: float, history: History) -> None:
         self.id = contact_id
@@ -146,7 +142,13 @@ class ContactIndex:
 
 
 class AddressBook:
-    """An address book. People who unsubscribed from it alone stay members; `suppressed` has the time by contact id."""
+    """An address book. People who unsubscribed from it alone stay members; `suppressed` has the time by contact id.
+
+    Args:
+        book_id: the API's id.
+        name: the name.
+        visibility: `Private` or `Public`.
+    """
 
     def __init__(self, book_id: int, name: str, visibility: str = "Private") -> None:
         self.id = book_id

@@ -32,7 +32,13 @@ _CASED = {"verifieddouble": "VerifiedDouble", "plaintext": "PlainText"}
 
 
 class Upsert:
-    """Applies contacts to an account with one merge option."""
+    """Applies contacts to an account with one merge option.
+
+    Args:
+        account: the vendor's account.
+        option: how a contact is merged.
+        now: time in epoch seconds.
+    """
 
     def __init__(self, account: Account, option: str, now: float) -> None:
         self._account = account

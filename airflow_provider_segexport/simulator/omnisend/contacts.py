@@ -24,7 +24,13 @@ _SELECTORS = ("emails", "contactIDs", "phones")
 
 
 class ContactRoutes:
-    """The routes below /contacts, without the listing."""
+    """The routes below /contacts, without the listing.
+
+    Args:
+        account: the vendor's account.
+        segments: the segments, which select contacts for tags.
+        reader: reads the body of a call.
+    """
 
     def __init__(self, account: Account, segments: SegmentRoutes, reader: Reader) -> None:
         self._account = account

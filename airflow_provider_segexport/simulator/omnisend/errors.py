@@ -45,7 +45,14 @@ class FieldError:
 
 
 class Problem(Exception):
-    """The vendor rejects a call, or one item of a batch, with an error response."""
+    """The vendor rejects a call, or one item of a batch, with an error response.
+
+    Args:
+        status: HTTP status.
+        detail: text of the error; empty for none.
+        errors: the fields that are invalid.
+        retry_after: seconds until a call may succeed; None if the response does not say.
+    """
 
     def __init__(
         self, status: int, detail: str = "", errors: Sequence[FieldError] = (), retry_after: int | None = None

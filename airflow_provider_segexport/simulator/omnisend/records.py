@@ -9,9 +9,15 @@ CUSTOM = "customProperties."  # prefix of custom properties in `Contact.fields`
 
 
 class Contact:
-    """A person. `number` is the position in `Account.contacts`, from which the contact id is derived.
+    """A person. Its id is derived from its position in the account.
 
     `changed` is the date of `status`. `sms` has the status of the SMS channel and its date.
+
+    Args:
+        number: position in `Account.contacts`.
+        email: the address.
+        now: time in epoch seconds.
+        history: events so far.
     """
 
     __slots__ = (

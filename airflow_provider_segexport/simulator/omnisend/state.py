@@ -43,7 +43,15 @@ class Audit:
 
 
 class Account:
-    """A new, empty brand (a store)."""
+    """A new, empty brand (a store).
+
+    Args:
+        ids: makes ids and keys.
+        name: name of the store.
+        settings: settings of the vendor.
+        now: time in epoch seconds.
+        base_url: returns the API's base URL, for links in pages.
+    """
 
     def __init__(self, ids: Ids, name: str, settings: Settings, now: float, base_url: Callable[[], str]) -> None:
         self.settings = settings

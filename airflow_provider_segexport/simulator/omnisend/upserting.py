@@ -21,7 +21,13 @@ _PLAIN = frozenset((*TEXTS, "gender", "birthdate", "countryCode"))
 
 
 class Upsert:
-    """Applies contacts to a brand, and counts the results and the unknown fields."""
+    """Applies contacts to a brand, and counts the results and the unknown fields.
+
+    Args:
+        account: the vendor's account.
+        now: time in epoch seconds.
+        how: the kind of call, for the history.
+    """
 
     def __init__(self, account: Account, now: float, how: str) -> None:
         self._account = account
