@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections import Counter, defaultdict
@@ -42,6 +43,8 @@ ALLOWED_UNDOCUMENTED: dict[str, int] = {
     "hooks": 1,  # `export`, whose arguments the operator documents
 }
 ALLOWED_IN_CYCLES: dict[str, int] = {}
+ALLOWED_ON_PAGES = {"docs/glossary.md": ["data matching"]}
+"""The glossary names the term of another product."""
 
 
 def room(path: Path) -> str:
@@ -143,6 +146,13 @@ def undocumented(path: Path, source: str | None = None) -> list[str]:
     return missing
 
 
+def banned_on_page(text: str) -> list[str]:
+    """Banned words and phrases of a page, without its inline code and the targets of its links, which are names."""
+    prose = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+    names = [word for word in WORD.findall(prose) if word.lower() in PROSE]
+    return sorted({*names, *(match[0] for match in PHRASE.finditer(prose))})
+
+
 def above_allowance(messages: Mapping[str, list[str]], allowed: Mapping[str, int]) -> list[str]:
     """The messages of every room that has more of them than it is allowed."""
     return [text for name, texts in messages.items() if len(texts) > allowed.get(name, 0) for text in texts]
@@ -164,6 +174,21 @@ def test_public_functions_document_their_arguments():
     for path in PRODUCT:
         missing[room(path)] += undocumented(path)
     assert [] == above_allowance(missing, ALLOWED_UNDOCUMENTED)
+
+
+def test_pages_and_templates_use_plain_words():
+    """The documentation, the pages of the UI, the vendors' notes and the texts of the wire samples."""
+    patterns = ("*.md", "docs/**/*.md", "docs/*.toml", "airflow_provider_segexport/**/*.md", "pyproject.toml")
+    texts = {path: path.read_text() for pattern in patterns for path in REPO.glob(pattern)}
+    texts |= {path: path.read_text() for path in PACKAGE.glob("plugins/templates/*.html")}
+    texts |= {path: json.loads(path.read_text())["what"] for path in REPO.glob("tests/wire/*/*.json")}
+    banned = {str(path.relative_to(REPO)): banned_on_page(text) for path, text in texts.items()}
+    assert {name: names for name, names in banned.items() if names} == ALLOWED_ON_PAGES
+
+
+def test_banned_words_of_a_page_are_detected():
+    """Code and link targets are names."""
+    assert banned_on_page("People whom `nobody` [told](told.md) to sign in") == ["sign in", "told", "whom"]
 
 
 @pytest.mark.parametrize(
