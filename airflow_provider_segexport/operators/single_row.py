@@ -38,7 +38,7 @@ def send(task: BaseAudienceOperator, address: object, context: Any) -> dict[str,
     task.build_request(context)  # checks the arguments; a decorated function's result becomes the segment
     with single_row(hook, task.rendered_arguments(options.EXPORT), address) as row:
         for item in row.planned["preview"]:
-            task.log.info("Planned test row (masked item=%s)", json.dumps(item, ensure_ascii=False))
+            task.log.info("Planning a test row (masked_item=%s)", json.dumps(item, ensure_ascii=False))
         if not row.planned["counts"]["not_attempted"]:
             raise InvalidArgument(
                 f"The test row was not sent: {reason(row.planned)}. To fix: pass another address in `test_row_to`."

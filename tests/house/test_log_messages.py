@@ -22,7 +22,7 @@ SENTENCES = {
 }
 """Sentences of an export's report, which a user reads at the end of a task's log."""
 
-PARTS = {"%s", "%s (batches=%d with_result=%d)", "::group::%s%s", "::endgroup::"}
+PARTS = {"%s", "%s. %s", "%s (batches=%d with_result=%d)", "::group::%s%s", "::endgroup::"}
 """The text is made elsewhere, or is a marker of Airflow's log view."""
 
 UNEXPECTED = "Unexpected %s:\n%s"
