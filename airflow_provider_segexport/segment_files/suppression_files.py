@@ -25,8 +25,8 @@ BATCH_BYTES = 32 << 20
 MAX_ENTRY_BYTES = 100_000
 """Maximum bytes of an entry that is read. A longer entry counts as not understood."""
 
-TOO_LONG = b"?"
-"""Replaces an entry that is too long. It is neither an address nor a hash."""
+TOO_LONG = NOT_READ = b"?"
+"""Replaces an entry that is too long, or that is in a column that is not read. It is neither an address nor a hash."""
 
 MAX_NAMES_SHOWN = 10
 """Column names that an error shows."""
@@ -52,13 +52,16 @@ class EntryColumns:
 
     Attributes:
         names: names of the columns in the file.
-        binary: for each column, whether it holds bytes and not text, so that it may hold raw digests.
+        binary: for each cell, whether it holds bytes and not text, so that it may hold raw digests.
         unread: other columns, which may hold addresses or hashes by their names.
+        mail: those of `unread` that are about mail by their names. If there is one, each row has one more cell, which
+            is not understood if the row has a value only in such a column.
     """
 
     names: tuple[str, ...]
     binary: tuple[bool, ...]
     unread: tuple[str, ...] = ()
+    mail: tuple[str, ...] = ()
 
 
 def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
@@ -88,7 +91,10 @@ def select_columns(schema: pa.Schema, file: str) -> EntryColumns:
                 f"Column {name!r} of the suppression file {file} is {kind}, which cannot hold addresses. To fix: write "
                 "addresses or hashes, as text or binary, into a column `email`."
             )
-    return EntryColumns(tuple(kinds), tuple(_is_binary(kind) for kind in kinds.values()), _unread(schema, kinds))
+    unread = _unread(schema, kinds)
+    mail = tuple(name for name in unread if "mail" in _key(name) and schema.names.count(name) == 1)
+    binary = [_is_binary(kind) for kind in kinds.values()]
+    return EntryColumns(tuple(kinds), tuple([*binary, False] if mail else binary), unread, mail)
 
 
 def _unread(schema: pa.Schema, read: Collection[str]) -> tuple[str, ...]:
@@ -109,16 +115,30 @@ def read_entries(path: StoragePath, file: str) -> Iterator[tuple[EntryColumns, p
     name = f"The suppression file {file}"
     with open_parquet(path, name) as (parquet, watched):
         columns = select_columns(parquet.schema_arrow, file)
-        cells = (
-            [_as_bytes(batch.column(name)) for name in columns.names]
-            for batch in small_batches(parquet, columns=columns.names)
-        )
+        cells = (_cells(batch, columns) for batch in small_batches(parquet, columns=[*columns.names, *columns.mail]))
         first = 0
         for chunk in _chunks(cells):
             rows = from_numpy(np.arange(first, first + len(chunk[0]), dtype=np.int64))
             yield columns, pa.table({"row": rows, **{f"cell_{at}": column for at, column in enumerate(chunk)}})
             first += len(rows)
     check_not_replaced(path, name, watched.opened)
+
+
+def _cells(batch: pa.RecordBatch, columns: EntryColumns) -> list[pa.Array]:
+    """Return the cells of a batch's rows, by column."""
+    read = [_as_bytes(batch.column(name)) for name in columns.names]
+    if not columns.mail:
+        return read
+    has_value = [any(values) for values in zip(*map(_have_values, read), strict=True)]
+    others = [_as_bytes(batch.column(name)) for name in columns.mail]
+    has_other = [any(values) for values in zip(*map(_have_values, others), strict=True)]
+    unclear = [NOT_READ if other and not own else None for own, other in zip(has_value, has_other, strict=True)]
+    return [*read, pa.array(unclear, pa.binary())]
+
+
+def _have_values(column: pa.Array) -> list[bool]:
+    """Return for each cell whether it is neither null nor blank."""
+    return [cell is not None and bool(trimmed(cell.decode(errors="replace"))) for cell in column.to_pylist()]
 
 
 def _chunks(batches: Iterable[Sequence[pa.Array]]) -> Iterator[list[pa.ChunkedArray]]:

@@ -187,6 +187,25 @@ def test_a_column_that_looks_like_one_of_entries_and_is_not_read_is_named(listed
     assert ((name,) if unread else ()) == tally.unread_columns
 
 
+@pytest.mark.parametrize("name", ["email_address", "E-Mail 2", "old_email", "email_sha512", "mail"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary()], ids=str)
+def test_a_row_whose_only_address_is_in_a_column_that_is_not_read_is_not_understood(listed, name, kind):
+    """Its person would get mail; the other rows are read as usual."""
+    emails = [PLAIN, None, " \r", "", None, "joe@example.com"]
+    other = ["x", "o'brien@example.com", "o'brien@example.com", "y", "\u200b ", None]
+    tally, people = listed({"email": emails, name: pa.array(other).cast(kind)})
+    assert {PLAIN, "joe@example.com"} == people
+    assert (6, 1, 2, 3) == (tally.read, tally.blank, tally.understood, tally.not_understood)
+    assert [1, 2, 3] == [row for _, row in tally.examples]
+    assert (name,) == tally.unread_columns
+
+
+def test_a_row_without_an_address_may_have_another_hash(listed):
+    """A hash of a whole row, or of a phone number, is no address that was left unread."""
+    tally, _ = listed({"email": [PLAIN, None], "row_hash": ["x", "y"], "phone_md5": ["x", "y"]})
+    assert (1, 1, 0) == (tally.understood, tally.blank, tally.not_understood)
+
+
 @pytest.mark.parametrize(
     ("entries", "only_hashes"),
     [
