@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,18 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_ext.provider"]
 exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
+templates_path = ["_templates"]
+html_context = {"versions": os.environ.get("SEGEXPORT_DOCS_VERSIONS", release).split(",")}
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "versions.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_title = f"{project} {release}"
 html_show_sourcelink = False
 html_copy_source = False

@@ -3,7 +3,8 @@
 Usage: .docs/venv/bin/python scripts/docs_site.py [--output FOLDER]
 
 Pages are written for reading in the repository. The script copies them into one folder, adapts links that leave docs/,
-and runs Sphinx. A broken link fails the build.
+and runs Sphinx. A broken link fails the build. The sidebar lists the versions that have a tag, each as
+a folder beside this one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOCS = CHECKOUT / "docs"
+PACKAGE = CHECKOUT / "airflow_provider_segexport" / "__init__.py"
+VERSION_TAG = re.compile(r"v\d+(\.\d+)+")
 PAGES_ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -80,6 +83,26 @@ def stage(folder: Path) -> None:
             shutil.copyfile(path, target)
 
 
+def versions(current: str, tags: str) -> list[str]:
+    """Return the versions in the sidebar: this one, then those of the other tags.
+
+    Args:
+        current: the version of this checkout.
+        tags: output of `git tag`, newest first.
+    """
+    tagged = [tag.removeprefix("v") for tag in tags.split() if VERSION_TAG.fullmatch(tag)]
+    return [current, *(version for version in tagged if version != current)]
+
+
+def git_tags() -> str:
+    """Return the tags of the checkout, newest first; an empty text without Git."""
+    command = ["git", "-C", str(CHECKOUT), "tag", "--list", "v*", "--sort=-v:refname"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - git
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def remove_site(folder: Path) -> None:
     """Delete an earlier build; exit if the folder has other files and no build of Sphinx."""
     if folder.exists() and any(folder.iterdir()) and not (folder / ".buildinfo").exists():
@@ -95,7 +118,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as folder:
         stage(Path(folder))
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", f"{home}/trees"]
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "AIRFLOW_HOME": home, "PYTHONWARNINGS": "ignore"}
+        current = re.findall(r'^__version__ = "(.+)"', PACKAGE.read_text(), re.MULTILINE)[0]
+        shown = ",".join(versions(current, git_tags()))
+        environment = {
+            **os.environ,
+            "SEGEXPORT_DOCS_VERSIONS": shown,
+            "PYTHONPATH": str(CHECKOUT),
+            "AIRFLOW_HOME": home,
+            "PYTHONWARNINGS": "ignore",
+        }
         remove_site(output)
         built = subprocess.run(  # noqa: S603 - Sphinx, from this environment
             [*command, folder, str(output)], env=environment, check=False

@@ -135,6 +135,13 @@ def test_a_site_is_not_built_over_other_files(script, tmp_path):
     docs_site.remove_site(tmp_path)
 
 
+def test_the_site_lists_the_versions_that_have_a_tag(script):
+    """This one is first, with or without its tag; a tag that is no version is left out."""
+    docs_site = script("docs_site")
+    assert docs_site.versions("0.2.0", "") == ["0.2.0"]
+    assert docs_site.versions("0.2.0", "v0.10.0\nv0.2.0\nv0.1.0\nvery-old\n") == ["0.2.0", "0.10.0", "0.1.0"]
+
+
 @pytest.mark.parametrize(
     ("states", "sentence"),
     [
