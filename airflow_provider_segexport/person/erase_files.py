@@ -34,6 +34,10 @@ NOT_HERE = (
     "run reports name this folder, which is not on this machine. Another worker may have it, with the person in it. To "
     "fix: erase again on a machine with this folder. If it was deleted, create it without content, and erase again."
 )
+UNKNOWN_RUN = (
+    "a run that writes an audience, and whose run folder no record names yet, because its `reports_path` is elsewhere. "
+    "It may have read the person in its segment. To fix: let it finish, then erase again."
+)
 RESUMABLE_RUN = "let it finish, or delete the folder; a later try of the run then makes a new plan"
 
 
@@ -75,6 +79,8 @@ def erase_from_runs(  # noqa: PLR0913 - what an erasure consists of
             remove_leftovers(run.path, receipt, now)
         except OSError as error:
             leave(run.path, error)
+    unknown = writers.difference(map(unfinished_runs.name_of, runs.values()))
+    receipt.left += [f"{writer}: {UNKNOWN_RUN}" for writer in sorted(unknown)]
 
 
 def _runs_elsewhere(

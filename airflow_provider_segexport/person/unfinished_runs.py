@@ -19,6 +19,9 @@ from airflow_provider_segexport.storage.lease_files import holder
 from airflow_provider_segexport.storage.paths import PathResolver, StoragePath
 from airflow_provider_segexport.storage.run_folder import RunFolder
 
+OWNER_SLASHES = 3
+"""Slashes at least in the name of a task instance that holds a lease. Erasures, repairs and releases have fewer."""
+
 
 def unfinished_folders(path: StoragePath) -> list[str]:
     """Return the run folders of an audience that its history does not name yet, because their runs have not ended.
@@ -53,7 +56,8 @@ def holders(root: StoragePath, now: float) -> set[str]:
     folders = set()
     for path in ledger_paths(root):
         with suppress(OSError):
-            if (holding := holder(path, now)) is not None:
+            holding = holder(path, now)
+            if holding is not None and holding.owner.count("/") >= OWNER_SLASHES:
                 folders.add(_folder_of(holding.owner))
     return folders
 
@@ -66,6 +70,11 @@ def _folder_of(owner: str) -> str:
     return "/".join(map(safe_name, (dag_id, task_id, run_id, index)))
 
 
+def name_of(run: RunFolder) -> str:
+    """Return the task instance of a run, as `holders` names it."""
+    return "/".join(str(run.path).split("/")[-5:-1])
+
+
 def is_making_plan(run: RunFolder, writers: Container[str]) -> bool:
     """Return whether a task instance may be writing the plan of this run now.
 
@@ -73,7 +82,7 @@ def is_making_plan(run: RunFolder, writers: Container[str]) -> bool:
         run: the run.
         writers: the result of `holders`.
     """
-    if "/".join(str(run.path).split("/")[-5:-1]) not in writers or run.has_plan():
+    if name_of(run) not in writers or run.has_plan():
         return False
     try:
         return not run.finished()

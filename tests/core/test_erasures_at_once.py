@@ -79,6 +79,20 @@ def test_a_run_that_makes_its_plan_is_named_before_it_has_written_a_table(root, 
     assert erase(tools(root), ADA, "Ann").complete
 
 
+def test_a_run_whose_folder_no_record_names_yet_is_named(root, run):
+    """Its `reports_path` is elsewhere, and it makes the first plan of its task."""
+    [held] = ledger_paths(root)
+    lease = Lease(held, "dag/elsewhere/r/0", clock=lambda: NOW, sleep=lambda _: None)
+    lease.acquire()
+    [left] = erase(tools(root), ADA, "Ann").left
+    assert left.startswith("dag/elsewhere/r/0: a run that writes an audience, and whose run folder no record names yet")
+    lease.release()
+    command = Lease(held, "segexport/repair/0123abcd", clock=lambda: NOW, sleep=lambda _: None)
+    command.acquire()
+    assert erase(tools(root), ADA, "Ann").complete
+    command.release()
+
+
 class Waits(Exception):
     """A task of many erasures waits for another erasure."""
 
