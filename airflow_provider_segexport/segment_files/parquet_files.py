@@ -45,6 +45,9 @@ STALE_NAME = re.compile(
 )
 """Names of unfinished files and of earlier versions, as writers, browsers, editors and file managers give them."""
 
+NUMBERED = re.compile(r"(.+?) ?\(\d+\)", re.DOTALL)
+"""Name of a second download or copy, without its Parquet suffix: `people (1)`. The first one has the name before it."""
+
 MAX_NAMES_SHOWN = 5
 """File names that an error shows."""
 
@@ -80,6 +83,7 @@ class _Search:
         if start is None and not pattern:
             raise InvalidSegment(f"{self.text} does not exist. {NO_FILE_HINT}")
         entries = [] if start is None else list(self._walk(start, pattern))
+        self._reject_numbered_copies(entries)
         self._raise_if_rejected()
         check_not_folders([entry for entry in entries if not entry.parts])
         check_no_table_above([entry.path for entry in entries], self.checked_folders)
@@ -172,6 +176,14 @@ class _Search:
             else:
                 self.rejected[display_path(entry.path)] = "not Parquet" if entry.size else "empty"
 
+    def _reject_numbered_copies(self, entries: Sequence[Entry]) -> None:
+        """Reject a file beside its first version, because one of the two holds rows that the other has not."""
+        present = {entry.parts for entry in entries}
+        for entry in entries:
+            first = _first_name(entry.name)
+            if (*entry.parts[:-1], first) in present:
+                self.rejected[display_path(entry.path)] = f"by its name another version of {first}"
+
     def _is_meant(self, name: str) -> bool:
         """Return whether the user's pattern asks for such names, as `*.bak` does."""
         return any(_is_stale(part) and patterns.matches(name, part) for part in self.pattern)
@@ -199,6 +211,14 @@ def _is_stale(name: str) -> bool:
     if "=" in name:  # a partition's value
         return False
     return any(STALE_NAME.fullmatch(part) for part in (name, PARQUET_SUFFIX.sub("", name)))
+
+
+def _first_name(name: str) -> str:
+    """Return the name of the file of which a file is a numbered copy, by its name; empty if it is none."""
+    suffix = PARQUET_SUFFIX.search(name)
+    stem = name[: suffix.start()] if suffix else name
+    match = NUMBERED.fullmatch(stem)
+    return match[1] + name[len(stem) :] if match else ""
 
 
 def _relative_to(entry: Entry, depth: int) -> Entry:

@@ -110,6 +110,20 @@ def test_what_is_no_parquet_is_refused_by_name(store, name, body):
     assert names(store, "*.parquet") == ["a.parquet"]
 
 
+@pytest.mark.parametrize("copy", ["people (1).parquet", "people(12).parquet"])
+def test_a_numbered_copy_beside_its_first_version_is_refused(store, copy):
+    """One of the two holds people who have left since; each is read if it is named in full, or has no other version."""
+    store.put("seg/people.parquet", content("a@x.org"))
+    store.put(f"seg/{copy}", content("b@x.org"))
+    for text in ("seg", "seg/*.parquet"):
+        with pytest.raises(InvalidSegment, match=r"\(by its name another version of people\.parquet\)"):
+            names(store, text)
+    assert names(store, f"seg/{copy}") == [f"seg/{copy}"]
+    store.put(f"other/{copy}", content("b@x.org"))
+    store.put("other/people (2).snappy.parquet", content("c@x.org"))
+    assert 2 == len(names(store, "other"))
+
+
 def test_a_file_that_is_reached_twice_is_read_once(store):
     """By a folder, a pattern and its name, in the order of the list."""
     for name in ("a.parquet", "b.parquet"):
