@@ -58,9 +58,12 @@ def newer_run(context: Mapping[str, Any]) -> str | None:
         return None
     if run_type == "scheduled" and (due := _due_if_known(context)):
         return f"The DAG's next run, of {_in_utc(due)}, is due"
-    for other in _unfinished_runs(context):
-        if is_newer(other, run):
-            return f"Run {other.run_id}, of {_describe_time(other)}, is queued or running"
+    try:
+        for other in _unfinished_runs(context):
+            if is_newer(other, run):
+                return f"Run {other.run_id}, of {_describe_time(other)}, is queued or running"
+    except AirflowRuntimeError as error:  # the API server failed
+        log.warning("Running without asking Airflow for newer runs (error=%s)", type(error).__name__)
     return None
 
 

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.sdk import Asset, PartitionedAssetTimetable
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
@@ -221,3 +223,16 @@ def test_outside_a_task_it_is_refused(stage):
     with pytest.raises(InvalidArgument, match="no context of Airflow, so the DAG's newer runs are unknown"):
         hook.export(people(3), FIELD_MAPPING, latest_only=True)
     assert stage.nothing_was_sent()
+
+
+def test_an_api_server_that_fails_does_not_stop_the_run(daily, stage, monkeypatch, caplog):
+    """Whether there is a newer run is unknown, and the ledger never lets an older snapshot overwrite a newer one."""
+
+    def fails(**_):
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    monkeypatch.setattr(latest_only.task_runner.RuntimeTaskInstance, "get_task_states", fails)
+    dag = daily("api_fails")
+    run = stage.begin(dag, **scheduled(0, DagRunType.BACKFILL_JOB))
+    assert "success" == run.go(dag), run.errors
+    assert "Running without asking Airflow for newer runs" in caplog.text
