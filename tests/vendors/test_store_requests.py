@@ -9,7 +9,7 @@ from upath import UPath
 from vendors.harness import people
 from vendors.store_account import StoreAccount
 
-MAX_REQUESTS = 38
+MAX_REQUESTS = 39
 """Requests of a run besides those of the journal and the lease, each of which takes tens of milliseconds."""
 
 MAX_JOURNAL_REQUESTS = 18
