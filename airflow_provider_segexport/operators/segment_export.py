@@ -98,8 +98,8 @@ class SegmentExportOperator(BaseAudienceOperator):
             such as `6h`; from one minute to 24 hours. The time begins when the vendor accepts the job, and goes on over
             all tries.
         test_row_to: an address of your own. The task sends the segment's first row to it, in place of the person's
-            address and without the phone number, and exports nothing. It is no template, because Airflow stores what
-            templates render to.
+            address and without the phone number, and exports nothing. With `dry_run` it only plans the row. It is no
+            template, because Airflow stores what templates render to.
     """
 
     template_fields: Sequence[str] = (
@@ -203,11 +203,15 @@ class SegmentExportOperator(BaseAudienceOperator):
         """Start or resume a run; if `test_row_to` was given, send one row to that address instead."""
         if self.test_row_to is LEFT_OUT:
             return super().execute(context)
-        from airflow_provider_segexport.operators.single_row import send  # noqa: PLC0415 - imports the core
+        from airflow_provider_segexport.hooks import get_hook  # noqa: PLC0415 - imports the core
+        from airflow_provider_segexport.operators.single_row import send  # noqa: PLC0415
 
         self.outlets = []  # the audience has not changed
         try:
-            return send(self, self.test_row_to, context)
+            self._hook = get_hook(self.conn_id)
+            if self._is_killed:
+                self._hook.request_stop()
+            return send(self, self._hook, self.test_row_to, context)
         except SegexportError as error:
             self._report_failure(context, str(error), error.error_code)
             self._end_try(failures.ending(error, deferrable=False, timeout=None))
@@ -216,6 +220,8 @@ class SegmentExportOperator(BaseAudienceOperator):
         except Exception as error:  # noqa: BLE001 - a foreign exception may quote a row: its text is masked
             self._report_failure(context, type(error).__name__, UNEXPECTED)
             raise unexpected(error) from None
+        finally:
+            self._hook = None
 
     def build_request(self, context: Any) -> ExportRequest:
         """Return the request of the run, from the arguments after templates were rendered."""

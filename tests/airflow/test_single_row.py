@@ -209,3 +209,22 @@ def test_a_row_of_a_frame_that_a_function_returns_is_sent(stage):
         export()
     assert "success" == stage.run(dag).state
     assert {ME} == set(stage.members("dotdigital"))
+
+
+def test_a_dry_run_of_a_test_row_sends_nothing(stage):
+    """`dry_run` holds for a test row as for an export."""
+    stage.segment(3)
+    run = stage.export(conn_id=stage.connection("dotdigital"), test_row_to=ME, dry_run=True)
+    assert "success" == run.state
+    assert run.summary()["title"].startswith("Planned one test row for the address book")
+    assert (True, 0) == (run.summary()["dry_run"], run.summary()["counts"]["delivered"])
+    assert stage.nothing_was_sent()
+
+
+def test_a_task_that_is_killed_sends_no_test_row(stage, monkeypatch):
+    """The request to stop may come before the task has a hook, or while it plans the row."""
+    stage.segment(3)
+    monkeypatch.setattr(SegmentExportOperator, "pre_execute", lambda task, context: task.on_kill())
+    run = stage.export(conn_id=stage.connection("dotdigital"), test_row_to=ME)
+    assert "success" != run.state
+    assert stage.nothing_was_sent()
