@@ -29,7 +29,8 @@ def read_connection(conn_id: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        check_backends("connection", conn_id)
+        if check_backends("connection", conn_id):
+            raise _failed("connection", conn_id, "it works again") from None
         raise InvalidConnection(
             f"There is no Airflow connection {conn_id!r}. To fix: correct `conn_id`, or ask an administrator to create "
             "the connection under Admin > Connections."
@@ -49,15 +50,15 @@ def read_variable(key: str) -> str | None:
     """
     try:
         text: str | None = Variable.get(key, default=None)
+        if text is None and check_backends("variable", key):  # a backend failed, or another process has just written it
+            text = Variable.get(key, default=None)
     except PermissionError as error:
-        raise _failed("variable", key, error) from None
-    if text is None:
-        check_backends("variable", key)
+        raise _failed("variable", key, type(error).__name__, "Airflow's API server") from None
     return text
 
 
-def check_backends(kind: str, key: str) -> None:
-    """Check that each secrets backend works which has just reported an entry as missing.
+def check_backends(kind: str, key: str) -> bool:
+    """Check that each secrets backend works; return whether one has the entry that it has just reported as missing.
 
     Args:
         kind: `connection` or `variable`.
@@ -70,32 +71,34 @@ def check_backends(kind: str, key: str) -> None:
 
     for backend in ensure_secrets_backend_loaded():
         name = type(backend).__name__
+        source = "Airflow's API server" if name == API_BACKEND else f"the secrets backend {name}"
         try:
-            _ask(backend, kind, key)
+            if _has_entry(backend, kind, key):
+                return True
         except NotImplementedError:  # a backend may offer Variables only
             continue
         except Exception as error:  # noqa: BLE001 - a backend may raise anything
-            source = "Airflow's API server" if name == API_BACKEND else f"the secrets backend {name}"
-            raise _failed(kind, key, error, source) from None
+            raise _failed(kind, key, type(error).__name__, source) from None
+    return False
 
 
-def _ask(backend: Any, kind: str, key: str) -> None:
+def _has_entry(backend: Any, kind: str, key: str) -> bool:
     """Ask a backend for an entry. The one of Airflow's API hides its errors, so the API is asked directly."""
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - rarely needed
-    from airflow.sdk.execution_time.comms import GetConnection, GetVariable  # noqa: PLC0415
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, GetVariable  # noqa: PLC0415
 
     if type(backend).__name__ == API_BACKEND:
-        task_runner.SUPERVISOR_COMMS.send(GetConnection(conn_id=key) if kind == "connection" else GetVariable(key=key))
-    elif kind == "connection":
-        backend.get_connection(conn_id=key)
-    else:
-        backend.get_variable(key=key)
+        request = GetConnection(conn_id=key) if kind == "connection" else GetVariable(key=key)
+        response = task_runner.SUPERVISOR_COMMS.send(request)
+        return response is not None and not isinstance(response, ErrorResponse)
+    entry = backend.get_connection(conn_id=key) if kind == "connection" else backend.get_variable(key=key)
+    return entry is not None
 
 
-def _failed(kind: str, key: str, error: BaseException, source: str = "Airflow's API server") -> RetryableError:
+def _failed(kind: str, key: str, why: str, source: str = "a secrets backend or Airflow's API server") -> RetryableError:
     """Return the error of a lookup without an answer."""
     name = f"connection {key!r}" if kind == "connection" else f"Variable {key!r}"
     return RetryableError(
-        f"The {name} cannot be read, because {source} failed ({type(error).__name__}). To fix: if this happens again, "
-        "check the secrets backend and Airflow's API server."
+        f"The {name} cannot be read, because {source} failed ({why}). To fix: if this happens again, check the secrets "
+        "backend and Airflow's API server."
     )

@@ -11,6 +11,7 @@ from airflow.secrets.base_secrets import BaseSecretsBackend
 from airflow_fixtures import export_dag
 
 from airflow_provider_segexport.errors import RetryableError
+from airflow_provider_segexport.hooks import lookups
 from airflow_provider_segexport.hooks.oauth_store import VariableStore
 from airflow_provider_segexport.http.oauth import Bearer, token_fingerprint
 from airflow_provider_segexport.http.variable_lock import VariableLock
@@ -60,6 +61,32 @@ def test_a_vault_that_is_down_is_tried_again(stage, vault):
     vault.error = None
     assert "failed" == run.go(dag)
     assert "There is no Airflow connection 'in_the_vault'" in str(run.errors[-1])
+
+
+def test_a_vault_that_works_again_at_once_does_not_make_an_entry_missing(stage, vault, monkeypatch):
+    """It fails once, and has the connection when it is asked again."""
+    error, vault.error = vault.error, None
+    answers = iter([error, object()])
+
+    def answer():
+        value = next(answers)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    monkeypatch.setattr(vault, "_answer", answer)
+    run, dag = begin(stage, "vault_blinks", "in_the_vault")
+    assert "up_for_retry" == run.go(dag)
+    assert "cannot be read, because a secrets backend or Airflow's API server failed (it works again)" in run.error
+
+
+def test_a_variable_that_is_there_when_asked_again_is_read(monkeypatch):
+    """The backend failed for a moment, or another process has just written the Variable."""
+    answers = iter([None, "seen", "the login"])
+    backend = Vault()
+    backend.get_variable = lambda key: next(answers)
+    monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: [backend])
+    assert "the login" == lookups.read_variable("segexport_token_x")
 
 
 def test_a_vault_without_connections_does_not_fail(stage, vault):

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.models.asset import AssetEvent
 from airflow.sdk import DAG, Asset, task
+from airflow.utils.session import create_session
 from airflow_fixtures import FIELD_MAPPING, people
 
 from airflow_provider_segexport.hooks import get_hook
@@ -150,12 +152,11 @@ def test_a_row_of_a_later_file_and_of_a_partition_is_read(stage, command):
 def test_a_task_sends_one_row_in_place_of_an_export(stage, vendor, capsys):
     """No ledger, attempt or other person changes; the address is in no log, result or rendered template."""
     stage.segment(6)
-    conn_id = stage.connection(vendor)
-    assert "success" == stage.export(conn_id=conn_id).state
+    conn_id, asset = stage.connection(vendor), Asset(f"audience of {vendor}", uri=f"segexport://test-row/{vendor}")
+    assert "success" == stage.export(conn_id=conn_id, outlets=[asset]).state
     stage.sim.clock.advance(900)
     before, files = stage.members(vendor), state_files(stage)
     capsys.readouterr()
-    asset = Asset("audience", uri="segexport://audience")
     run = stage.export(conn_id=conn_id, dag_id="exports_test_row", test_row_to=ME, outlets=[asset])
     assert ("success", []) == (run.state, run.errors)
     assert (True, 1) == (run.summary()["test_row"], run.summary()["counts"]["delivered"])
@@ -166,6 +167,10 @@ def test_a_task_sends_one_row_in_place_of_an_export(stage, vendor, capsys):
     assert files == state_files(stage)
     assert ME not in capsys.readouterr().out + json.dumps(run.summary())
     assert "test_row_to" not in SegmentExportOperator.template_fields
+    with create_session() as session:
+        tasks = [event.source_dag_id for event in session.query(AssetEvent) if event.asset.name == asset.name]
+    assert "exports_test_row" not in tasks
+    assert 1 == len(tasks)
 
 
 @pytest.mark.parametrize("address", ["", None, "nobody", 7, "{{ params.me }}"])
