@@ -199,6 +199,10 @@ class SegmentExportOperator(BaseAudienceOperator):
             value = {name: _with_limit(limit) for name, limit in value.items()}
         super().__setattr__(key, value)
 
+    def document(self, values: Mapping[str, Any]) -> None:
+        """Set `doc_md` as for other tasks; that of a test row does not contain its address."""
+        super().document({**values, "test_row_to": self.test_row_to})
+
     def execute(self, context: Any) -> dict[str, Any]:
         """Start or resume a run; if `test_row_to` was given, send one row to that address instead."""
         if self.test_row_to is LEFT_OUT:

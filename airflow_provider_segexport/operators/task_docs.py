@@ -33,14 +33,18 @@ MODES = {
 
 
 def export_doc(values: Mapping[str, Any]) -> str:
-    """Return the documentation of an export.
+    """Return the documentation of an export, or of a test row in its place.
 
     Args:
         values: value by argument that was given; the mapped arguments of a mapped task are missing.
     """
+    dry_run = _flag(values, "dry_run")
+    if values.get("test_row_to", LEFT_OUT) is not LEFT_OUT:
+        lines = [f"- **Dry run:** {_switch(dry_run, 'nothing is sent')}"] if _is_set(dry_run) else []
+        test_row = f"Sends one row of {_segment(values)} to the author's own address in {_audience(values)}."
+        return "\n\n".join([test_row, *lines])
     mode = values.get("mode", "upsert")
     explained = f": {MODES[mode]}" if isinstance(mode, str) and mode in MODES else ""
-    dry_run = _flag(values, "dry_run")
     verb = "Plans the export of" if _is_set(dry_run) else "Exports"
     lines = [f"{verb} {_segment(values)} to {_audience(values)}.", f"- **Mode:** {_code(mode)}{explained}"]
     if _is_set(dry_run):

@@ -90,6 +90,21 @@ def test_mapped_tasks(dag):
     assert shown(dag, "all").startswith("Exports a mapped segment to an audience of a mapped connection.")
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_test_row(dag, dry_run):
+    """The task exports nothing, and the address is not shown."""
+    SegmentExportOperator(task_id="row", **EXPORT, test_row_to="me@my-domain.example", dry_run=dry_run)
+    given = {"conn_id": "dotdigital_default", "field_mapping": {"email": "email"}, "dry_run": dry_run}
+    partial = SegmentExportOperator.partial(task_id="rows", **given, test_row_to="me@my-domain.example")
+    partial.expand(segment=["a", "b"])
+    text = "Sends one row of `/data/{{ ds }}.parquet` to the author's own address in the default audience of connection"
+    assert shown(dag, "row").startswith(text)
+    assert shown(dag, "rows").startswith("Sends one row of a mapped segment")
+    for name in ("row", "rows"):
+        assert "@" not in shown(dag, name)
+        assert dry_run is ("- **Dry run:** nothing is sent" in shown(dag, name))
+
+
 def test_decorated_tasks(dag):
     """The function's docstring if it has one; else what the arguments say."""
 
