@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_segexport.errors import InvalidSegment
 from airflow_provider_segexport.storage.listing import Entry, display_path, list_entries, map_concurrently
 from airflow_provider_segexport.storage.object_store import translate_storage_errors
-from airflow_provider_segexport.storage.paths import StoragePath, as_local_path
+from airflow_provider_segexport.storage.paths import StoragePath, as_local_path, as_storage_path
 
 DELTA, HUDI, ICEBERG, DUCKLAKE = "a Delta table", "a Hudi table", "an Iceberg table", "a DuckLake table"
 HIVE, LANCE, PAIMON = "a transactional Hive table", "a Lance dataset", "a Paimon table"
@@ -160,7 +160,9 @@ def check_no_table_above(paths: Iterable[StoragePath], checked_folders: set[str]
         _check_names(path)
         on_disk = as_local_path(path)
         if on_disk is not None:
-            for resolved in {on_disk.absolute(), pathlib.Path(os.path.realpath(on_disk))}:
+            real = pathlib.Path(os.path.realpath(on_disk))
+            _check_names(as_storage_path(real))  # a link may have another name
+            for resolved in {on_disk.absolute(), real}:
                 local.update({str(folder): folder for folder in resolved.parents})
             continue
         remote: Any = path

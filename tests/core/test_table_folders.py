@@ -188,6 +188,16 @@ def test_a_data_file_is_known_by_its_footer(tmp_path, kind, key):
             read()
 
 
+def test_a_link_to_a_data_file_of_a_table_is_refused(tmp_path):
+    """The name of the real file counts."""
+    path = written(tmp_path / "lake" / f"00000-0-{UUID}.parquet", {"email": ["stale@x.org"]})
+    (tmp_path / "seg").mkdir()
+    (tmp_path / "seg" / "x.parquet").symlink_to(path)
+    for text in ("seg", "seg/x.parquet"):
+        with pytest.raises(InvalidSegment, match="lake is an Iceberg table"):
+            find_files(str(tmp_path / text), local_path)
+
+
 def test_a_link_into_a_table_is_refused(tmp_path):
     """The table around the real file counts."""
     path = written(tmp_path / "table" / "part.parquet", {"email": ["stale@x.org"]})
