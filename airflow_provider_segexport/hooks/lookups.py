@@ -17,6 +17,9 @@ from airflow_provider_segexport.errors import ConnectionNotAllowed, InvalidConne
 API_BACKEND = "ExecutionAPISecretsBackend"
 """Class of the backend that asks Airflow's API server on behalf of a task or a trigger."""
 
+WRITTEN_BACKENDS = (API_BACKEND, "MetastoreBackend")
+"""Backends that may hold a Variable which a task has set (Airflow 3.3: `Variable.set` writes to the database alone)."""
+
 
 def read_connection(conn_id: str) -> Any:
     """Return the Airflow connection.
@@ -43,10 +46,10 @@ def read_connection(conn_id: str) -> Any:
 
 
 def read_variable(key: str) -> str | None:
-    """Return a Variable's text; None if it does not exist. A task or a trigger calls this.
+    """Return the text of a Variable that a task may set; None if it does not exist. A task or a trigger calls this.
 
     Raises:
-        RetryableError: a secrets backend or Airflow's API server failed or denied access, so it may exist.
+        RetryableError: Airflow's API server failed or denied access, so it may exist.
     """
     try:
         text: str | None = Variable.get(key, default=None)
@@ -60,6 +63,8 @@ def read_variable(key: str) -> str | None:
 def check_backends(kind: str, key: str) -> bool:
     """Check that each secrets backend works; return whether one has the entry that it has just reported as missing.
 
+    A Variable is looked for in `WRITTEN_BACKENDS` alone. A vault may deny all Variables to Airflow, and hold none.
+
     Args:
         kind: `connection` or `variable`.
         key: id of the connection, or name of the Variable.
@@ -71,6 +76,8 @@ def check_backends(kind: str, key: str) -> bool:
 
     for backend in ensure_secrets_backend_loaded():
         name = type(backend).__name__
+        if kind == "variable" and name not in WRITTEN_BACKENDS:
+            continue
         source = "Airflow's API server" if name == API_BACKEND else f"the secrets backend {name}"
         try:
             if _has_entry(backend, kind, key):

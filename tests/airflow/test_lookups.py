@@ -83,8 +83,12 @@ def test_a_vault_that_works_again_at_once_does_not_make_an_entry_missing(stage, 
 def test_a_variable_that_is_there_when_asked_again_is_read(monkeypatch):
     """The backend failed for a moment, or another process has just written the Variable."""
     answers = iter([None, "seen", "the login"])
-    backend = Vault()
-    backend.get_variable = lambda key: next(answers)
+
+    class MetastoreBackend(BaseSecretsBackend):
+        def get_variable(self, key, **_):
+            return next(answers)
+
+    backend = MetastoreBackend()
     monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: [backend])
     assert "the login" == lookups.read_variable("segexport_token_x")
 
@@ -124,16 +128,32 @@ def test_a_connection_that_airflow_denies_is_not_a_broken_disk(stage, monkeypatc
     assert "Airflow denies this task the connection 'of_another_team'" in run.error
 
 
-def test_a_login_that_cannot_be_read_is_not_begun_again(stage, vault):
+def test_a_login_that_cannot_be_read_is_not_begun_again(stage, monkeypatch):
     """The vendor may accept the connection's first refresh token no more. No time is spent on the lock."""
     conn_id = stage.connection("constant_contact")
     run, dag = begin(stage, "login_unread", conn_id)
     started = stage.sim.clock.now()
-    assert "up_for_retry" == run.go(dag)
+
+    def unavailable(*_):
+        request = httpx.Request("GET", "http://airflow.test")
+        raise client.ServerResponseError(
+            "down", request=request, response=httpx.Response(503, request=request, json={})
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.VariableOperations, "get", unavailable)
+        assert "up_for_retry" == run.go(dag)
     assert "The Variable 'segexport_token_" in run.error
     assert 60 > stage.sim.clock.now() - started
     assert not stage.arrived("token")
-    vault.error = None
+    assert "success" == run.go(dag)
+
+
+def test_a_vault_that_denies_variables_holds_no_login(stage, vault):
+    """A task stores the login in Airflow's database, so a first login does not wait for the vault."""
+    connection = stage.connection("constant_contact")
+    vault.get_connection = lambda conn_id, **_: None
+    run, dag = begin(stage, "vault_denies", connection)
     assert "success" == run.go(dag)
 
 
