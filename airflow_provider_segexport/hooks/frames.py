@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_segexport.counted import counted
@@ -207,7 +206,7 @@ def _check_dates(name: str, series: Any, column: pa.Array | pa.ChunkedArray) -> 
     """
     if series.dtype != object or not pa.types.is_timestamp(column.type):
         return
-    local = (pc.local_timestamp(column) if column.type.tz else column).cast(pa.date32(), safe=False).to_pylist()
+    local = (value and value.date() for value in column.to_pylist())
     own = (value.date() if isinstance(value, dt.datetime) else value for value in series)
     if any(
         day is not None and isinstance(before, dt.date) and before != day

@@ -95,9 +95,17 @@ def row_groups(
     group_rows = group_size = 0
     for batch in batches:
         group.append(batch)
-        group_rows, group_size = group_rows + batch.num_rows, group_size + batch.nbytes
+        group_rows, group_size = group_rows + batch.num_rows, group_size + _bytes(batch)
         if group_rows >= rows or group_size >= size:
             yield pa.Table.from_batches(group, schema)
             group, group_rows, group_size = [], 0, 0
     if group_rows:
         yield pa.Table.from_batches(group, schema)
+
+
+def _bytes(batch: pa.RecordBatch) -> int:
+    """Return the bytes of a batch. PyArrow 18 cannot tell those of a view type, so whole buffers count there."""
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowTypeError:
+        return int(batch.get_total_buffer_size())

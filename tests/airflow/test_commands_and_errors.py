@@ -150,10 +150,15 @@ def test_sigterm_ends_a_command_as_ctrl_c_does():
             stopped.append("cleaned up")
             raise
 
-    with pytest.raises(SystemExit) as ended:
-        command()
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another test may leave one
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command()
+        restored = signal.getsignal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert (ended.value.code, stopped) == (143, ["cleaned up"])
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert restored is signal.SIG_DFL
 
 
 def test_a_handler_that_the_process_has_set_for_sigterm_stays():
