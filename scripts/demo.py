@@ -40,16 +40,16 @@ def run_days(stage: Stage, profiles: int, *, kills: bool) -> list[str] | None:
         Messages about figures that do not agree; None if a DAG run failed.
     """
     progress = Progress()
-    runs = Runs(stage, profiles, ["refresh", "export", "refresh+1", "export+1"])
+    runs = Runs(stage, profiles, ["export", "export+1"], refreshes=["refresh", "refresh+1"])
     try:
-        if not runs.refresh("unifying profiles, writing segments", progress, (0.0, 0.3)):
+        if not runs.run("unifying the profiles of two days, writing segments", progress, 0.0):
             return None
         seed_opt_outs(stage)
-        succeeded = runs.export("exporting", progress, (0.3, 0.6), kill_at=KILL_AT if kills else 0)
+        succeeded = runs.export("exporting", progress, (0.3, 0.65), kill_at=KILL_AT if kills else 0)
         if runs.was_killed:
             print(f"\n  killed with {batches_settled()} batches settled; running it again")
-            runs = Runs(stage, profiles, ["export", "refresh+1", "export+1"])
-            succeeded = runs.export("exporting", progress, (0.3, 0.6))
+            runs = Runs(stage, profiles, ["export", "export+1"])
+            succeeded = runs.export("exporting", progress, (0.3, 0.65))
         elif kills:
             print(f"\n  not killed: the export ended before {KILL_AT} batches had a result")
         progress.end()
@@ -59,8 +59,6 @@ def run_days(stage: Stage, profiles: int, *, kills: bool) -> list[str] | None:
         print(f"\nDay 1, {DAY}: every profile is new.\n")
         print_table(stage, first)
         earlier = len(first), batches_settled()
-        if not runs.refresh("the next day: unifying", progress, (0.6, 0.65)):
-            return None
         if not runs.export("the next day: exporting", progress, (0.65, 1.0), earlier=earlier):
             return None
         progress.end()

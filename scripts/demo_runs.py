@@ -17,7 +17,7 @@ from demo_stage import DAY, HOME, SEGMENTS, Stage
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROCESSES = 2
-"""Number of processes that export, each to a part of the vendors. One refreshes the segments, too."""
+"""Number of processes that export, each to a part of the vendors. Each refreshes the segments of one day before."""
 
 MAX_RUN_S = 3600.0
 """Seconds after which a DAG run counts as hanging. A million profiles take minutes."""
@@ -115,29 +115,35 @@ class Process:
 
 
 class Runs:
-    """The processes of the demo. The first one runs `refresh` stages; all run `export` stages at the same time."""
+    """The processes of the demo, which run the same stages at the same time.
 
-    def __init__(self, stage: Stage, profiles: int, stages: list[str]) -> None:
+    Args:
+        stage: the simulator.
+        profiles: profiles to generate and unify.
+        stages: the exports, which all processes run.
+        refreshes: one refresh for each process, which it runs before the exports; None for no refresh.
+    """
+
+    def __init__(self, stage: Stage, profiles: int, stages: list[str], refreshes: list[str] | None = None) -> None:
         self.exports = len(stage.vendors) * len(SEGMENTS)
         self.was_killed = False
         vendors = list(stage.vendors)
         size = -(-len(vendors) // PROCESSES)
-        exports = [name for name in stages if name.startswith("export")]
         self._processes = [
-            Process(stage, profiles, number, vendors[start : start + size], exports if number else stages)
+            Process(stage, profiles, number, vendors[start : start + size], (refreshes or [])[number:][:1] + stages)
             for number, start in enumerate(range(0, len(vendors), size))
         ]
         self._is_started = False
 
-    def refresh(self, message: str, progress: Progress, share: tuple[float, float]) -> bool:
-        """Refresh the segments of a day; return whether the DAG run succeeded.
+    def run(self, message: str, progress: Progress, share: float) -> bool:
+        """Run the next stage of each process; return whether the DAG runs succeeded.
 
         Args:
             message: text of the progress line.
             progress: the progress line.
-            share: parts of the demo that are done before and after the stage.
+            share: part of the demo that is done before the stage.
         """
-        return self._run(self._processes[:1], message, lambda text: progress.show(text, share[0]))
+        return self._run(message, lambda text: progress.show(text, share))
 
     def export(
         self,
@@ -166,17 +172,17 @@ class Runs:
                 self.stop()
                 self.was_killed = True
 
-        return self._run(self._processes, message, show, poll_s=0.02 if kill_at else 0.2)
+        return self._run(message, show, poll_s=0.02 if kill_at else 0.2)
 
-    def _run(self, processes: list[Process], message: str, show: Callable[[str], None], *, poll_s: float = 0.2) -> bool:
+    def _run(self, message: str, show: Callable[[str], None], *, poll_s: float = 0.2) -> bool:
         until = time.monotonic() + MAX_RUN_S
-        waiting = [process for process in processes if not process.is_ready]
+        waiting = [process for process in self._processes if not process.is_ready]
         if not _wait(waiting, lambda: show(message if self._is_started else "starting Airflow"), until, poll_s):
             return False
         self._is_started = True
-        for process in processes:
+        for process in self._processes:
             process.begin()
-        return _wait(processes, lambda: show(message), until, poll_s) and not self.was_killed
+        return _wait(self._processes, lambda: show(message), until, poll_s) and not self.was_killed
 
     def stop(self) -> None:
         """Kill the processes that are still running."""
