@@ -15,8 +15,9 @@ from demo_runs import Progress, Runs, batches_settled, summaries
 from demo_stage import DAY, HOME, Stage, seed_opt_outs, simulator
 from ui_processes import exit_on_signals
 
-KILL_AT = 5
-"""Number of batches with a result after which `--kill` kills the export."""
+KILL_AT = 60
+"""Number of batches with a result after which `--kill` kills the export. By then each process has logged in. A kill
+while Constant Contact's login is renewed would lose it, because a refresh token works once."""
 
 
 def print_faults(faults: list[str]) -> int:
