@@ -190,5 +190,5 @@ def existed_before(contact: Contact | None, entry: Entry | None, request: RunReq
 
 
 def removed_entry(entry: Entry, state: str) -> Entry:
-    """Return the entry of a person that a run removes: no export holds them any more."""
-    return replace(entry, state=state, holders=frozenset(), existed=False)
+    """Return the entry of a person that a run removes: no export holds them, and what was delivered does not count."""
+    return replace(entry, state=state, holders=frozenset(), contents=frozenset(), last=None, existed=False)

@@ -231,6 +231,16 @@ SMALLEST = {
         shared=False,
         steps=[segment("eve", mode="upsert"), Hand("eve", "leave"), Undo(), segment("eve", mode="upsert")],
     ),
+    "what was delivered before a removal does not count": Sequence(
+        "omnisend",
+        shared=True,
+        steps=[
+            segment("ann", mode="upsert"),
+            segment("hal"),
+            segment(ann=C, mode="upsert", **VIP),
+            segment("ann"),
+        ],
+    ),
     "the first run of a second export reads the audience again": Sequence(
         "omnisend",
         shared=True,
